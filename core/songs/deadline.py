@@ -1,0 +1,30 @@
+"""The time that one request has: made once, handed down, never renewed."""
+
+from typing import Self
+
+from songs.errors import DeadlineExceeded
+from songs.ports.clock import Clock
+
+
+class Deadline:
+    """A moment of the monotonic clock after which nobody waits any longer."""
+
+    __slots__ = ("_clock", "at_s")
+
+    def __init__(self, clock: Clock, at_s: float) -> None:
+        self._clock = clock
+        self.at_s = at_s
+
+    @classmethod
+    def after(cls, clock: Clock, deadline_s: float) -> Self:
+        """Return the deadline `deadline_s` seconds from now."""
+        return cls(clock, clock.monotonic_s() + deadline_s)
+
+    def remaining_s(self) -> float:
+        """Return the seconds left, 0.0 once the deadline has passed; never negative."""
+        return max(0.0, self.at_s - self._clock.monotonic_s())
+
+    def check(self) -> None:
+        """Raise `DeadlineExceeded` once the deadline has passed."""
+        if self.remaining_s() <= 0.0:
+            raise DeadlineExceeded

@@ -1,0 +1,398 @@
+"""The domain's values: songs, users, ratings and their statistics, with their limits.
+
+Every value is frozen and checks itself when it is made, so a value that exists is valid: no storage, service or
+test needs to check again. What is wrong is reported all at once, as `InvalidInput` with a JSON pointer a member.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, NamedTuple, Self
+
+from songs.errors import FieldError, InvalidInput
+from songs.rounding import thousandths
+
+MAX_TEXT: Final = 1024
+MAX_LEVEL: Final = 100
+MAX_DIFFICULTY_MILLI: Final = 100_000
+MIN_RATING: Final = 1
+MAX_RATING: Final = 5
+MAX_KEY: Final = 255
+MAX_PAGE_SIZE: Final = 100
+DEFAULT_PAGE_SIZE: Final = 20
+MAX_COUNTED_ITEMS: Final = 100_000
+
+_FORBIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
+_USERNAME: Final = re.compile(r"[0-9A-Za-z._@+-]{3,50}", re.ASCII)
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def is_id(text: str) -> bool:
+    """Return whether `text` has the form of an id: 1 to 64 ASCII letters, digits, ``_`` and ``-``."""
+    return _ID.fullmatch(text) is not None
+
+
+def is_idempotency_key(text: str) -> bool:
+    """Return whether `text` is 1 to 255 visible ASCII characters (space is not visible)."""
+    return _KEY.fullmatch(text) is not None
+
+
+def _text_problem(value: object) -> str | None:
+    if not isinstance(value, str):
+        return "must be text"
+    if not 1 <= len(value) <= MAX_TEXT:
+        return f"must have 1 to {MAX_TEXT} characters"
+    if not value.isascii() and not unicodedata.is_normalized("NFC", value) and not _FORBIDDEN.search(value):
+        return "must be normalised (NFC)"
+    if _FORBIDDEN.search(value):
+        return "must not contain control characters, line separators or lone surrogates"
+    return None
+
+
+def _integer_problem(low: int, high: int) -> Callable[[object], str | None]:
+    def problem(value: object) -> str | None:
+        if type(value) is not int:
+            return "must be an integer"
+        if not low <= value <= high:
+            return f"must be between {low} and {high}"
+        return None
+
+    return problem
+
+
+def _difficulty_problem(value: object) -> str | None:
+    if type(value) is not int:
+        return "must be a number of thousandths"
+    if not 0 <= value <= MAX_DIFFICULTY_MILLI:
+        return "must be between 0 and 100"
+    return None
+
+
+def _date_problem(value: object) -> str | None:
+    # A datetime is a date to isinstance, and would come back from a storage as another value.
+    return None if type(value) is date else "must be a date"
+
+
+def _time_problem(value: object) -> str | None:
+    if not isinstance(value, datetime) or value.tzinfo is not UTC:
+        return "must be a time in UTC"
+    return "must have whole milliseconds" if value.microsecond % 1000 else None
+
+
+def _id_problem(value: object) -> str | None:
+    return None if isinstance(value, str) and is_id(value) else "must be an id"
+
+
+def _username_problem(value: object) -> str | None:
+    if isinstance(value, str) and _USERNAME.fullmatch(value):
+        return None
+    return "must have 3 to 50 letters, digits or any of . _ @ + -"
+
+
+_level_problem = _integer_problem(0, MAX_LEVEL)
+_rating_problem = _integer_problem(MIN_RATING, MAX_RATING)
+_count_problem = _integer_problem(1, 2**53)
+
+
+def _refuse(*problems: tuple[str, str | None]) -> None:
+    errors = [FieldError(pointer, message) for pointer, message in problems if message]
+    if errors:
+        raise InvalidInput(errors)
+
+
+def whole_milliseconds(moment: datetime) -> datetime:
+    """Return `moment` cut down to whole milliseconds, the precision that every storage keeps."""
+    return moment - timedelta(microseconds=moment.microsecond % 1000)
+
+
+def difficulty_milli(value: Decimal | int) -> int:
+    """Return a difficulty in thousandths.
+
+    Raises:
+        InvalidInput: `value` is not finite, out of 0..100, or has more than 3 decimals.
+    """
+    amount = Decimal(value)
+    if not amount.is_finite() or not 0 <= amount <= 100:  # noqa: PLR2004 - the limit is the documented one
+        raise InvalidInput([FieldError("/difficulty", "must be between 0 and 100")])
+    scaled = amount * 1000
+    if scaled != scaled.to_integral_value():
+        raise InvalidInput([FieldError("/difficulty", "must have at most 3 decimals")])
+    return int(scaled)
+
+
+class SongIdentity(NamedTuple):
+    """What makes two songs the same song: at most one is stored for each identity. Compared exactly."""
+
+    artist: str
+    title: str
+    released: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SongDetails:
+    """What an editor says about a song. `artist` and `title` are normalised to NFC."""
+
+    artist: str
+    title: str
+    difficulty_milli: int
+    level: int
+    released: date
+
+    def __post_init__(self) -> None:
+        """Normalise, then check.
+
+        Raises:
+            InvalidInput: At least one member is wrong; all of them are named.
+        """
+        for name in ("artist", "title"):
+            value = getattr(self, name)
+            if isinstance(value, str) and not value.isascii():
+                object.__setattr__(self, name, unicodedata.normalize("NFC", value))
+        _refuse(
+            ("/artist", _text_problem(self.artist)),
+            ("/title", _text_problem(self.title)),
+            ("/difficulty", _difficulty_problem(self.difficulty_milli)),
+            ("/level", _level_problem(self.level)),
+            ("/released", _date_problem(self.released)),
+        )
+
+    @property
+    def identity(self) -> SongIdentity:
+        """The identity of the song that these details describe."""
+        return SongIdentity(self.artist, self.title, self.released)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Song:
+    """A song of the catalogue. `version` starts at 1 and grows by 1 with every change."""
+
+    id: str
+    artist: str
+    title: str
+    difficulty_milli: int
+    level: int
+    released: date
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            InvalidInput: At least one member is wrong; all of them are named.
+        """
+        _refuse(
+            ("/id", _id_problem(self.id)),
+            ("/artist", _text_problem(self.artist)),
+            ("/title", _text_problem(self.title)),
+            ("/difficulty", _difficulty_problem(self.difficulty_milli)),
+            ("/level", _level_problem(self.level)),
+            ("/released", _date_problem(self.released)),
+            ("/version", _count_problem(self.version)),
+        )
+
+    @classmethod
+    def of(cls, song_id: str, details: SongDetails, *, version: int = 1) -> Self:
+        """Return the song `song_id` with these details."""
+        return cls(
+            id=song_id,
+            artist=details.artist,
+            title=details.title,
+            difficulty_milli=details.difficulty_milli,
+            level=details.level,
+            released=details.released,
+            version=version,
+        )
+
+    @property
+    def details(self) -> SongDetails:
+        """What an editor may change."""
+        return SongDetails(
+            artist=self.artist,
+            title=self.title,
+            difficulty_milli=self.difficulty_milli,
+            level=self.level,
+            released=self.released,
+        )
+
+    @property
+    def identity(self) -> SongIdentity:
+        """The identity of this song."""
+        return SongIdentity(self.artist, self.title, self.released)
+
+
+@dataclass(frozen=True, slots=True)
+class DifficultyTotals:
+    """How many songs, and the exact sum of their difficulties in thousandths."""
+
+    count: int
+    sum_milli: int
+
+    @property
+    def average_milli(self) -> int | None:
+        """The average difficulty in thousandths, rounded half to even; None where there is no song."""
+        return thousandths(self.sum_milli, self.count * 1000) if self.count else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rating:
+    """One rating event: a user gave a song 1 to 5. `key` is the client's idempotency key, if it sent one."""
+
+    id: str
+    song_id: str
+    user_id: str
+    value: int
+    rated_at: datetime
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            InvalidInput: At least one member is wrong; all of them are named.
+        """
+        key_ok = self.key is None or (isinstance(self.key, str) and is_idempotency_key(self.key))
+        _refuse(
+            ("/id", _id_problem(self.id)),
+            ("/song_id", _id_problem(self.song_id)),
+            ("/user_id", _id_problem(self.user_id)),
+            ("/rating", _rating_problem(self.value)),
+            ("/rated_at", _time_problem(self.rated_at)),
+            ("/key", None if key_ok else f"must be 1 to {MAX_KEY} visible ASCII characters"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RatingStats:
+    """The statistics of one song's ratings: how often each value 1..5 was given, and what follows from that."""
+
+    distribution: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+
+    @classmethod
+    def of(cls, values: Iterable[int]) -> Self:
+        """Return the statistics of these rating values."""
+        counts = [0] * MAX_RATING
+        for value in values:
+            counts[value - 1] += 1
+        return cls((counts[0], counts[1], counts[2], counts[3], counts[4]))
+
+    def plus(self, value: int) -> Self:
+        """Return the statistics after one more rating of `value`."""
+        a, b, c, d, e = self.distribution
+        return type(self)(
+            (a + (value == 1), b + (value == 2), c + (value == 3), d + (value == 4), e + (value == 5))  # noqa: PLR2004
+        )
+
+    @property
+    def count(self) -> int:
+        """How many ratings there are."""
+        return sum(self.distribution)
+
+    @property
+    def average_milli(self) -> int | None:
+        """The average rating in thousandths, rounded half to even; None where there is no rating."""
+        total = sum(value * count for value, count in enumerate(self.distribution, start=1))
+        return thousandths(total, self.count) if self.count else None
+
+    @property
+    def lowest(self) -> int | None:
+        """The lowest value given; None where there is no rating."""
+        return next((value for value, count in enumerate(self.distribution, start=1) if count), None)
+
+    @property
+    def highest(self) -> int | None:
+        """The highest value given; None where there is no rating."""
+        return next((v for v in range(MAX_RATING, 0, -1) if self.distribution[v - 1]), None)
+
+
+class Role(StrEnum):
+    """What a user may do. An editor may do all that a user may, an admin all that an editor may."""
+
+    USER = "user"
+    EDITOR = "editor"
+    ADMIN = "admin"
+
+    def includes(self, other: "Role") -> bool:
+        """Return whether this role may do all that `other` may."""
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Someone who can sign in.
+
+    `version` counts every change of the record (for compare-and-set); `token_version` counts what makes older access
+    tokens worthless: logout, a new password, another role, being disabled. The hash never shows in a repr or a log.
+    """
+
+    id: str
+    name: str
+    password_hash: str = field(repr=False)
+    role: Role = Role.USER
+    disabled: bool = False
+    created_at: datetime
+    token_version: int = 1
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            InvalidInput: At least one member is wrong; all of them are named.
+        """
+        _refuse(
+            ("/id", _id_problem(self.id)),
+            ("/username", _username_problem(self.name)),
+            ("/role", None if isinstance(self.role, Role) else "must be a role"),
+            ("/disabled", None if isinstance(self.disabled, bool) else "must be true or false"),
+            ("/created_at", _time_problem(self.created_at)),
+            ("/token_version", _count_problem(self.token_version)),
+            ("/version", _count_problem(self.version)),
+        )
+
+    @property
+    def name_key(self) -> str:
+        """The name as it is compared: names are unique without regard to case."""
+        return name_key(self.name)
+
+
+def name_key(name: str) -> str:
+    """Return the form of a user name under which it is unique: ASCII lower case."""
+    return name.lower()
+
+
+def check_username(name: str) -> None:
+    """Raise `InvalidInput` unless `name` may be a user's name."""
+    _refuse(("/username", _username_problem(name)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One sign-in, kept alive by refresh tokens of which one is valid at a time. Hashes only, never the tokens."""
+
+    id: str
+    user_id: str
+    current_hash: str = field(repr=False)
+    previous_hash: str | None = field(default=None, repr=False)
+    created_at: datetime
+    rotated_at: datetime
+    expires_at: datetime
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            InvalidInput: At least one member is wrong; all of them are named.
+        """
+        _refuse(
+            ("/id", _id_problem(self.id)),
+            ("/user_id", _id_problem(self.user_id)),
+            ("/created_at", _time_problem(self.created_at)),
+            ("/rotated_at", _time_problem(self.rotated_at)),
+            ("/expires_at", _time_problem(self.expires_at)),
+        )

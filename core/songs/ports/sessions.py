@@ -1,0 +1,65 @@
+"""The sessions of a storage: refresh tokens, of which each is good for one rotation."""
+
+from datetime import datetime
+from enum import Enum, auto
+from typing import Protocol, runtime_checkable
+
+from songs.model import Session
+
+
+class Rotation(Enum):
+    """What a rotation came to."""
+
+    ROTATED = auto()
+    """The token was the current one; the next one is current now."""
+    RETRIED = auto()
+    """The token is the one before, shown again within the grace time. Nothing changed."""
+    REUSED = auto()
+    """The token was used up before: someone else may hold it. The session is removed."""
+    UNKNOWN = auto()
+    """There is no such session, or it has expired."""
+
+
+@runtime_checkable
+class SessionRepository(Protocol):
+    """The sessions, within one unit of work. Stored are hashes of tokens, never tokens.
+
+    SES-1: A session comes back equal to what was stored, member by member. `add` is safe to repeat by id.
+    SES-2: `rotate` compares and sets in one atomic write: where `presented_hash` is the session's current hash and it
+        has not expired at `at`, `next_hash` becomes current, `presented_hash` previous, `at` the time of rotation,
+        and it returns ROTATED. Of concurrent calls with one `presented_hash` at most one returns ROTATED.
+    SES-3: Where `presented_hash` is the previous hash and `at` is no more than `grace_s` after the rotation, nothing
+        changes and it returns RETRIED.
+    SES-4: Any other hash for an existing session removes the session and returns REUSED. It *returns* that: raising
+        would roll the removal back.
+    SES-5: No such session, or one that has expired at `at`: UNKNOWN, and nothing changes.
+    SES-6: `rotate` is safe to repeat: where `next_hash` is current and `presented_hash` previous already, it returns
+        ROTATED and nothing changes.
+    SES-7: `delete` removes one session, `delete_of_user` all sessions of a user but the one in `keep_id`, if given;
+        removing what is not there is no error.
+    SES-8: `delete_expired` removes up to `limit` sessions that have expired at `at`, and returns how many.
+    """
+
+    def add(self, session: Session) -> None:
+        """Store a new session."""
+        ...
+
+    def get(self, session_id: str) -> Session | None:
+        """Return the session with this id, expired or not, or None."""
+        ...
+
+    def rotate(self, session_id: str, *, presented_hash: str, next_hash: str, at: datetime, grace_s: float) -> Rotation:
+        """Use up one refresh token and make the next one current."""
+        ...
+
+    def delete(self, session_id: str) -> None:
+        """Remove a session."""
+        ...
+
+    def delete_of_user(self, user_id: str, *, keep_id: str | None = None) -> None:
+        """Remove the sessions of a user."""
+        ...
+
+    def delete_expired(self, *, at: datetime, limit: int) -> int:
+        """Remove expired sessions; return how many."""
+        ...

@@ -1,0 +1,154 @@
+"""Storage and its units of work."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol, runtime_checkable
+
+from songs.deadline import Deadline
+from songs.ports.coherence import CoherenceRepository
+from songs.ports.ratings import RatingRepository
+from songs.ports.sessions import SessionRepository
+from songs.ports.songs import SongRepository
+from songs.ports.users import UserRepository
+
+
+class Scope(Enum):
+    """What a unit of work is going to do. Services read, or make one write; only tools make several."""
+
+    READ = auto()
+    """Reads only."""
+    WRITE_ONE = auto()
+    """Reads, then at most one write, as the last call: it needs no transaction, as each write is atomic alone."""
+    WRITE_MANY = auto()
+    """Any number of reads and writes, all or nothing: a transaction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageCapabilities:
+    """What a storage declares of itself. The contract kit holds it to what it declares, and probes what it denies."""
+
+    durable: bool
+    """An acknowledged write survives a crash of the process (STO-11)."""
+    shared: bool
+    """Several processes may have it open at once (STO-12)."""
+    transactions: bool
+    """WRITE_MANY is offered (STO-7)."""
+    snapshot_reads: bool
+    """All reads of one READ unit see one state (STO-9)."""
+
+
+@runtime_checkable
+class UnitOfWork(Protocol):
+    """The repositories, for the length of one ``with`` block. Belongs to one thread."""
+
+    @property
+    def songs(self) -> SongRepository:
+        """The songs."""
+        ...
+
+    @property
+    def ratings(self) -> RatingRepository:
+        """The ratings."""
+        ...
+
+    @property
+    def users(self) -> UserRepository:
+        """The users."""
+        ...
+
+    @property
+    def sessions(self) -> SessionRepository:
+        """The sessions."""
+        ...
+
+    @property
+    def coherence(self) -> CoherenceRepository:
+        """The coherence record."""
+        ...
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """Where songs, ratings, users and sessions are kept. Thread-safe.
+
+    STO-1: Importing and constructing do no I/O and start nothing. `open` makes it ready, after any fork; `open` on an
+        open storage does nothing.
+    STO-2: `prepare` creates what is missing (schema, indexes) and leaves all data as it is. It may be called again, and
+        by two processes at once.
+    STO-3: Many threads may use one storage at once, each with units of its own.
+    STO-4: A unit commits when its block ends cleanly; when an exception leaves the block, the unit is rolled back and
+        that same exception leaves the ``with`` statement. Either way everything that the unit took is freed, and
+        its repositories raise `ScopeViolation` from then on.
+    STO-5: In a READ unit every write raises `ScopeViolation` and changes nothing.
+    STO-6: In a WRITE_ONE unit the one write is atomic and takes effect at the latest when the block ends cleanly.
+        When an exception leaves the block after the write, it is kept whole or undone whole; with `transactions`,
+        undone.
+    STO-7: With `transactions`, all writes of a WRITE_MANY unit take effect together or not at all. Without, entering
+        such a unit raises `Unsupported`.
+    STO-8: No unit ever sees a part of a write, or a write of a WRITE_MANY unit that has not committed. A unit sees its
+        own writes.
+    STO-9: With `snapshot_reads`, all reads of one READ unit see one state, in which every unit that had committed when
+        it began is contained whole.
+    STO-10: Once a unit's block has ended cleanly, every unit that begins later sees its writes, through every storage
+        object in every process.
+    STO-11: With `durable`, writes survive `kill -9` right after the block ended, and the storage opens again by itself.
+    STO-12: Durable and not shared: while one process has it open, `open` of another raises `StorageInUse` within a
+        second; after that process died it does not.
+    STO-13: Nothing but `songs.errors.SongsError` leaves this port; the driver's exception is its ``__cause__``. An
+        error during a write that is neither `OutcomeUnknown` nor `TransientConflict` means that nothing was kept.
+    STO-14: No call lasts longer than the unit's deadline by more than half a second; it raises `StorageUnavailable` or
+        `DeadlineExceeded` then, and `OutcomeUnknown` where a write may have been kept.
+    STO-15: `TransientConflict` is raised where another writer was in the way and running the whole unit again may
+        succeed.
+    STO-16: `ping` changes nothing and returns when a read would succeed now; else `StorageUnavailable`.
+    STO-17: `close` frees everything, and may be called again; afterwards `unit_of_work` raises `StorageClosed`.
+        `open` opens it again, with all data where `durable`.
+    """
+
+    @property
+    def capabilities(self) -> StorageCapabilities:
+        """What this storage can do; the same for the life of the object once it is open."""
+        ...
+
+    def open(self) -> None:
+        """Make ready for use.
+
+        Raises:
+            StorageUnavailable: It cannot be reached or read.
+            StorageInUse: Another process has it.
+            StorageMismatch: What is stored there cannot be used.
+        """
+        ...
+
+    def prepare(self) -> None:
+        """Create whatever is missing. Call it on an open storage, before the first unit of work.
+
+        Raises:
+            StorageUnavailable: It cannot be reached, read or written.
+            StorageMismatch: What is stored there cannot be used.
+        """
+        ...
+
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> AbstractContextManager[UnitOfWork]:
+        """Return a unit of work, to be used in one ``with`` statement.
+
+        Raises (on entering, within, or on leaving the block):
+            StorageUnavailable: It does not answer; nothing was kept.
+            TransientConflict: Nothing was kept; the same unit may succeed when run again.
+            OutcomeUnknown: A write was sent and not confirmed.
+            Unsupported: `scope` is WRITE_MANY and the storage has no transactions.
+        """
+        ...
+
+    def ping(self, *, deadline: Deadline) -> None:
+        """Return when the storage answers.
+
+        Raises:
+            StorageUnavailable: It does not.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...

@@ -1,0 +1,51 @@
+"""What callers ask of the catalogue, and the shape of the answers."""
+
+from dataclasses import dataclass
+
+from songs.model import Song
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SongFilter:
+    """Which songs: those that meet every member that is not None. All None is the whole catalogue.
+
+    `text` and `artist` are folded already (`songs.text.fold`) and never empty. A song meets `text` when it is a
+    substring of the fold of its artist or of the fold of its title; `artist` when it equals the fold of its artist;
+    `level` when it equals its level. Wildcards and the like have no meaning: every character stands for itself.
+    """
+
+    text: str | None = None
+    artist: str | None = None
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageNumber:
+    """The `number`-th page (from 1) of `size` items."""
+
+    number: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The next `size` items of a walk through everything: from the start, or from where `cursor` was handed out."""
+
+    cursor: str | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SongPage:
+    """One page of songs, ordered by id. A walk has neither `page` nor totals; `next_cursor` is None at the end."""
+
+    songs: tuple[Song, ...]
+    page_size: int
+    next_cursor: str | None
+    page: int | None = None
+    total: int | None = None
+
+    @property
+    def total_pages(self) -> int | None:
+        """How many pages there are; None in a walk."""
+        return None if self.total is None else -(-self.total // self.page_size)

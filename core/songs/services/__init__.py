@@ -1,0 +1,1 @@
+"""The services: what the program does, written against the ports alone."""

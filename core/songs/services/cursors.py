@@ -1,0 +1,48 @@
+"""Cursors: where a walk goes on, signed, and bound to what is walked through."""
+
+import base64
+import binascii
+import hmac
+import json
+from typing import Final
+
+from songs.errors import BadCursor
+from songs.model import is_id
+from songs.query import SongFilter
+
+MAX_CURSOR: Final = 256
+_MAC_BYTES: Final = 16
+
+
+class Cursors:
+    """Makes and reads cursors. All processes of a service need one secret.
+
+    A cursor is base64url of a 16-byte HMAC-SHA256 followed by the last id that the walk returned. The filter is
+    part of what is signed, not of the cursor.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def encode(self, after_id: str, song_filter: SongFilter) -> str:
+        """Return the cursor of a walk whose last id was `after_id`."""
+        signed = json.dumps([after_id, song_filter.text, song_filter.artist, song_filter.level])
+        mac = hmac.digest(self._secret, signed.encode("ascii"), "sha256")[:_MAC_BYTES]
+        return base64.urlsafe_b64encode(mac + after_id.encode("ascii")).rstrip(b"=").decode("ascii")
+
+    def decode(self, cursor: str, song_filter: SongFilter) -> str:
+        """Return the id after which the walk goes on.
+
+        Raises:
+            BadCursor: It was not made here, was changed, or belongs to another filter.
+        """
+        if len(cursor) > MAX_CURSOR or not cursor.isascii():
+            raise BadCursor
+        try:
+            after_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))[_MAC_BYTES:].decode("ascii")
+        except (binascii.Error, ValueError) as error:
+            raise BadCursor from error
+        # Compared as a whole: the unused bits of the last character are part of what must be right.
+        if not is_id(after_id) or not hmac.compare_digest(cursor, self.encode(after_id, song_filter)):
+            raise BadCursor
+        return after_id

@@ -1,0 +1,79 @@
+"""Reads through the cache. What is kept is the finished representation, so that a hit costs no encoding."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+
+from songs.deadline import Deadline
+from songs.model import DifficultyTotals, RatingStats, Song
+from songs.query import PageNumber, SongFilter, SongPage, Walk
+from songs.services.catalogue import Catalogue
+from songs.services.coherence import Coherence
+from songs.services.groups import CATALOGUE, song_group, stats_group
+from songs.services.ratings import Ratings
+
+
+class CachedReads:
+    """The reads of the catalogue and of the ratings, rendered to bytes and kept in the cache.
+
+    Each method takes `render`, called for what the cache does not hold, and raises what the service behind it raises.
+
+    Args:
+        catalogue: Reads songs.
+        ratings: Reads statistics.
+        coherence: Keeps and forgets.
+        form: Names what the renderings look like, with a version: entries of another form are not found.
+    """
+
+    def __init__(self, catalogue: Catalogue, ratings: Ratings, coherence: Coherence, *, form: str) -> None:
+        self._catalogue = catalogue
+        self._ratings = ratings
+        self._coherence = coherence
+        self._form = form
+
+    def song(self, song_id: str, render: Callable[[Song], bytes], *, deadline: Deadline) -> bytes:
+        """Return a song, rendered."""
+        return self._coherence.fetch(
+            song_group(song_id),
+            self._form,
+            lambda: render(self._catalogue.get(song_id, deadline=deadline)),
+            deadline=deadline,
+        )
+
+    def page(
+        self,
+        kind: str,
+        song_filter: SongFilter,
+        which: PageNumber | Walk,
+        render: Callable[[SongPage], bytes],
+        *,
+        deadline: Deadline,
+    ) -> bytes:
+        """Return a page of songs, rendered. `kind` tells apart renderings of one page."""
+        asked = [self._form, kind, asdict(song_filter), type(which).__name__, asdict(which)]
+        return self._coherence.fetch(
+            CATALOGUE,
+            json.dumps(asked, sort_keys=True),
+            lambda: render(self._catalogue.page(song_filter, which, deadline=deadline)),
+            deadline=deadline,
+        )
+
+    def difficulty(
+        self, level: int | None, render: Callable[[DifficultyTotals], bytes], *, deadline: Deadline
+    ) -> bytes:
+        """Return the average difficulty of a level or of all songs, rendered."""
+        return self._coherence.fetch(
+            CATALOGUE,
+            json.dumps([self._form, "difficulty", level]),
+            lambda: render(self._catalogue.difficulty(level, deadline=deadline)),
+            deadline=deadline,
+        )
+
+    def stats(self, song_id: str, render: Callable[[RatingStats], bytes], *, deadline: Deadline) -> bytes:
+        """Return a song's statistics, rendered."""
+        return self._coherence.fetch(
+            stats_group(song_id),
+            self._form,
+            lambda: render(self._ratings.stats(song_id, deadline=deadline)),
+            deadline=deadline,
+        )

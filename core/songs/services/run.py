@@ -1,0 +1,119 @@
+"""Running units of work: retries under a deadline, a bound on concurrent storage calls, and what follows a commit."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from songs.deadline import Deadline
+from songs.errors import DeadlineExceeded, OutcomeUnknown, Overloaded, StorageUnavailable, TransientConflict
+from songs.ports.clock import Clock
+from songs.ports.storage import Scope, Storage, UnitOfWork
+
+T = TypeVar("T")
+Work = Callable[[UnitOfWork], T]
+
+MAX_ATTEMPTS: Final = 10
+FIRST_PAUSE_S: Final = 0.005
+LONGEST_PAUSE_S: Final = 0.2
+
+
+class UnitRunner:
+    """Runs work in units of work of one storage. Thread-safe.
+
+    A context manager cannot run its body again, so services hand their work over as a function. It may run several
+    times: it makes its ids before, and its side effects belong in `settle`.
+
+    Args:
+        storage: Where to run.
+        clock: For pauses between attempts.
+        max_calls: How many units may be open at once. Fewer than there are request threads, so that requests which
+            need no storage (health) are answered while the storage hangs.
+        jitter: Returns a number in 0..1 by which each pause is multiplied.
+    """
+
+    def __init__(
+        self, storage: Storage, clock: Clock, *, max_calls: int, jitter: Callable[[], float] = random.random
+    ) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._slots = threading.BoundedSemaphore(max_calls)
+        self._jitter = jitter
+
+    def read(self, work: Work[T], *, deadline: Deadline) -> T:
+        """Run `work` in a READ unit and return what it returns.
+
+        Raises:
+            Overloaded: No slot came free in time.
+            SongsError: Whatever `work` or the storage raises.
+        """
+        with self._slot(deadline):
+            return self._attempts(work, Scope.READ, deadline)
+
+    def write(
+        self,
+        work: Work[T],
+        *,
+        deadline: Deadline,
+        settle: Callable[[], None] | None = None,
+        scope: Scope = Scope.WRITE_ONE,
+    ) -> T:
+        """Run `work` in a unit that writes, and then `settle`; return what `work` returns.
+
+        `work` runs again after a `TransientConflict`, and after an `OutcomeUnknown` too: every write of the ports is
+        safe to repeat. `settle` runs once, before this returns or raises, if anything may have been written:
+        the caller must not hear of a write before the caches have.
+
+        Raises:
+            Overloaded: No slot came free in time; nothing was written.
+            OutcomeUnknown: The write may have happened, and the storage did not say so in time.
+            SongsError: Whatever `work`, the storage or `settle` raises.
+        """
+        maybe_written = False
+
+        def note_unknown() -> None:
+            nonlocal maybe_written
+            maybe_written = True
+
+        try:
+            with self._slot(deadline):
+                result = self._attempts(work, scope, deadline, note_unknown)
+            maybe_written = True
+            return result
+        finally:
+            if maybe_written and settle is not None:
+                settle()
+
+    @contextmanager
+    def _slot(self, deadline: Deadline) -> Iterator[None]:
+        if not self._slots.acquire(timeout=deadline.remaining_s()):
+            raise Overloaded
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def _attempts(
+        self, work: Work[T], scope: Scope, deadline: Deadline, note_unknown: Callable[[], None] = lambda: None
+    ) -> T:
+        unknown: OutcomeUnknown | None = None
+        attempt, pause_s = 1, FIRST_PAUSE_S
+        while True:
+            try:
+                with self._storage.unit_of_work(scope, deadline=deadline) as unit:
+                    return work(unit)
+            except (TransientConflict, OutcomeUnknown) as error:
+                if isinstance(error, OutcomeUnknown):
+                    unknown = error
+                    note_unknown()
+                wait_s = pause_s * self._jitter()
+                if attempt == MAX_ATTEMPTS or deadline.remaining_s() <= wait_s:
+                    # Once an outcome was unknown, a later conflict does not make it known.
+                    raise unknown or error from error.__cause__
+            except (StorageUnavailable, DeadlineExceeded) as error:
+                if unknown is None:
+                    raise
+                raise unknown from error
+            self._clock.sleep(wait_s)
+            attempt, pause_s = attempt + 1, min(2 * pause_s, LONGEST_PAUSE_S)
