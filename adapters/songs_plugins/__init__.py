@@ -1,0 +1,16 @@
+"""What an adapter imports besides `songs`: the hook, the descriptor, and the registry that loads by name.
+
+A plugin is a distribution with an entry point in the group ``songs.adapters``. The entry point's name is the adapter's
+name, and its object is a module (or class instance) with a `hookimpl` of `songs_adapters`:
+
+    from songs_plugins import AdapterSpec, Port, hookimpl
+
+    @hookimpl
+    def songs_adapters():
+        return [AdapterSpec(port=Port.STORAGE, name="acme", summary="...", factory=AcmeStorage.from_settings)]
+"""
+
+from songs_plugins.hookspecs import hookimpl
+from songs_plugins.spec import API_VERSION, AdapterContext, AdapterSpec, NoSettings, Port
+
+__all__ = ["API_VERSION", "AdapterContext", "AdapterSpec", "NoSettings", "Port", "hookimpl"]

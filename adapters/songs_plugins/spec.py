@@ -1,0 +1,109 @@
+"""The descriptor of an adapter."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from songs.ports.cache import Cache, CacheCapabilities
+from songs.ports.clock import Clock
+from songs.ports.ids import IdGenerator
+from songs.ports.limiter import RateLimiter
+from songs.ports.passwords import PasswordHasher
+from songs.ports.storage import Storage, StorageCapabilities
+from songs.ports.tokens import TokenIssuer
+
+API_VERSION: Final = 1
+"""The version of this descriptor and of the ports; it grows when an adapter that was right could become wrong."""
+
+
+class Port(StrEnum):
+    """The ports that adapters can be registered for."""
+
+    STORAGE = "storage"
+    CACHE = "cache"
+    LIMITER = "limiter"
+    TOKENS = "tokens"
+    PASSWORDS = "passwords"
+    CLOCK = "clock"
+    IDS = "ids"
+
+    @property
+    def protocol(self) -> type:
+        """The protocol that an adapter for this port implements."""
+        return _PROTOCOLS[self]
+
+
+_PROTOCOLS: Final[dict[Port, type]] = {
+    Port.STORAGE: Storage,
+    Port.CACHE: Cache,
+    Port.LIMITER: RateLimiter,
+    Port.TOKENS: TokenIssuer,
+    Port.PASSWORDS: PasswordHasher,
+    Port.CLOCK: Clock,
+    Port.IDS: IdGenerator,
+}
+
+
+class NoSettings(BaseModel):
+    """The settings of an adapter that has none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterContext:
+    """What every factory is given besides its settings.
+
+    `concurrency` is how many threads may call the adapter at once: the right size for a pool of connections.
+    """
+
+    clock: Clock
+    ids: IdGenerator
+    concurrency: int = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterSpec:
+    """One adapter for one port.
+
+    Attributes:
+        port: The port it implements.
+        name: The name it is selected by; equal to the name of the entry point that offers it. Lower-case ASCII
+            letters, digits and ``_``, since its settings are the environment variables ``SONGS_<NAME>_<FIELD>``.
+        summary: One line for lists.
+        factory: Called with an instance of `settings` and the context; returns the adapter, without any I/O.
+            A clock's and an id generator's factory is given a context whose `clock` and `ids` may be the system's.
+        settings: A frozen pydantic model with a default for whatever may be left out. Secrets are `SecretStr`.
+        capabilities: What the adapter declares, for lists; an open adapter's own `capabilities` may be narrower.
+        sandbox: For the contract kit: given an empty folder, a context manager of settings for an empty, private place
+            to keep data (a file in that folder, a database of a fresh name), removed at the end. Building the adapter
+            twice with these settings must reach the same place. None: the default settings do, in memory.
+        api_version: The version of this descriptor that the adapter was written for.
+    """
+
+    port: Port
+    name: str
+    summary: str
+    factory: Callable[[Any, AdapterContext], Any]
+    settings: type[BaseModel] = NoSettings
+    capabilities: StorageCapabilities | CacheCapabilities | None = None
+    sandbox: Callable[[Path], AbstractContextManager[BaseModel]] | None = None
+    api_version: int = API_VERSION
+
+    def build(self, settings: BaseModel, context: AdapterContext) -> Any:  # noqa: ANN401 - the port decides the type
+        """Return the adapter.
+
+        Raises:
+            TypeError: What the factory returned does not implement the port.
+        """
+        adapter = self.factory(settings, context)
+        if not isinstance(adapter, self.port.protocol):
+            kind = type(adapter).__qualname__
+            msg = f"adapter {self.name!r}: {kind} does not have all methods of the port {self.port.value!r}"
+            raise TypeError(msg)
+        return adapter
