@@ -1,0 +1,74 @@
+"""The rate limiter."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from songs.errors import LimiterUnavailable
+from songs.ports.clock import Clock
+from songs.ports.limiter import RateLimit, Verdict
+
+MAX_PURGED: Final = 1_000
+"""How many ended windows of one length a hit clears away at most: some tenths of a millisecond."""
+
+
+@dataclass(slots=True)
+class _Window:
+    ends_at_s: float
+    hits: int
+
+
+class MemoryLimiter:
+    """Counts hits in this process's memory, in windows that begin with a bucket's first hit.
+
+    Every hit clears away windows that have ended. Before `open` and after `close` a hit raises `LimiterUnavailable`.
+
+    Args:
+        clock: Its monotonic clock ends windows.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        # By length: windows of one length end in the order in which they began.
+        self._windows: dict[int, OrderedDict[tuple[str, int], _Window]] | None = None
+
+    def open(self) -> None:
+        with self._lock:
+            if self._windows is None:
+                self._windows = {}
+
+    def close(self) -> None:
+        with self._lock:
+            self._windows = None
+
+    def hit(self, bucket: str, limit: RateLimit) -> Verdict:
+        with self._lock:
+            if self._windows is None:
+                raise LimiterUnavailable("The limiter is not open.")
+            now_s = self._clock.monotonic_s()
+            for windows in self._windows.values():
+                _purge(windows, now_s)
+            windows = self._windows.setdefault(limit.window_s, OrderedDict())
+            key = (bucket, limit.amount)
+            window = windows.get(key)
+            if window is None or now_s >= window.ends_at_s:
+                window = windows[key] = _Window(now_s + limit.window_s, 0)
+                windows.move_to_end(key)
+            allowed = window.hits < limit.amount
+            window.hits += allowed
+            # The difference of two floats may come out a little above what was added.
+            reset_s = min(window.ends_at_s - now_s, float(limit.window_s))
+            return Verdict(allowed=allowed, remaining=limit.amount - window.hits, reset_s=reset_s)
+
+
+def _purge(windows: OrderedDict[tuple[str, int], _Window], now_s: float) -> None:
+    ended = []
+    for key, window in islice(windows.items(), MAX_PURGED):
+        if now_s < window.ends_at_s:
+            break
+        ended.append(key)
+    for key in ended:
+        del windows[key]

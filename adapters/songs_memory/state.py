@@ -1,0 +1,22 @@
+"""Everything that is stored, as one value."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from songs.ports.coherence import CoherenceRecord
+from songs_memory.account_tables import SessionTable, UserTable
+from songs_memory.rating_table import RatingTable
+from songs_memory.song_table import SongTable
+
+_NEVER_ADVANCED: Final = CoherenceRecord(epoch=1, cache_on=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """One state of the storage. Immutable: a write makes another one, which shares what did not change."""
+
+    songs: SongTable
+    ratings: RatingTable = field(default_factory=RatingTable)
+    users: UserTable = field(default_factory=UserTable)
+    sessions: SessionTable = field(default_factory=SessionTable)
+    coherence: CoherenceRecord = _NEVER_ADVANCED

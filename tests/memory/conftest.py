@@ -1,0 +1,121 @@
+"""Storages, songs and clocks for the tests of songs_memory."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, date, datetime
+
+import pytest
+
+from songs.deadline import Deadline
+from songs.model import Rating, Song
+from songs.ports.clock import Clock
+from songs.ports.storage import Scope, UnitOfWork
+from songs_memory.storage import MemoryStorage
+
+Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
+
+
+class _ManualClock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(int(self.now_s), UTC)
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+    def sleep(self, duration_s: float) -> None:
+        self.now_s += max(0.0, duration_s)
+
+
+class _RealClock:
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(int(time.time()), UTC)
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, duration_s: float) -> None:
+        time.sleep(max(0.0, duration_s))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still but for `advance`."""
+    return _ManualClock()
+
+
+@pytest.fixture
+def advance(clock: Clock) -> Callable[[float], None]:
+    """Moves `clock` on by some seconds."""
+    return clock.sleep
+
+
+@pytest.fixture(scope="session")
+def deadline() -> Callable[[float], Deadline]:
+    """Makes a deadline, in seconds of the real clock."""
+    return lambda seconds: Deadline.after(_RealClock(), seconds)
+
+
+@pytest.fixture
+def storage() -> Iterator[MemoryStorage]:
+    """An open, empty storage."""
+    storage = MemoryStorage()
+    storage.open()
+    storage.prepare()
+    yield storage
+    storage.close()
+
+
+@pytest.fixture(scope="session")
+def new_units(deadline: Callable[[float], Deadline]) -> Callable[[int], Units]:
+    """Opens an empty storage that indexes from a number of songs on, and returns what begins its units of work."""
+
+    def make(index_from: int) -> Units:
+        storage = MemoryStorage(index_from=index_from)
+        storage.open()
+        storage.prepare()
+        return lambda scope: storage.unit_of_work(scope, deadline=deadline(60))
+
+    return make
+
+
+@pytest.fixture
+def units(storage: MemoryStorage, deadline: Callable[[float], Deadline]) -> Units:
+    """Begins units of work of `storage`, with a generous deadline."""
+    return lambda scope: storage.unit_of_work(scope, deadline=deadline(60))
+
+
+@pytest.fixture(scope="session")
+def new_song() -> Callable[..., Song]:
+    """Makes a song of an id; all else may be left out, and two songs differ in their titles."""
+
+    def make(song_id: str, *, artist: str = "Artist", title: str | None = None, level: int = 1, **more: int) -> Song:
+        return Song(
+            id=song_id,
+            artist=artist,
+            title=title or f"Title {song_id}",
+            difficulty_milli=more.get("difficulty_milli", 1_000),
+            level=level,
+            released=date(2000, 1, 1),
+            version=more.get("version", 1),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def new_rating() -> Callable[..., Rating]:
+    """Makes a rating of an id and a song."""
+
+    def make(
+        rating_id: str, song_id: str, *, value: int = 3, user_id: str = "user", key: str | None = None
+    ) -> Rating:
+        rated_at = datetime(2026, 1, 1, tzinfo=UTC)
+        return Rating(id=rating_id, song_id=song_id, user_id=user_id, value=value, rated_at=rated_at, key=key)
+
+    return make

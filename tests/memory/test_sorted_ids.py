@@ -1,0 +1,62 @@
+"""The persistent sorted sequence against a sorted list."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+import songs_memory.sorted_ids as module
+from songs_memory.sorted_ids import LONGEST_CHUNK, SortedIds
+
+ids = st.integers(0, 9_999).map("{:04d}".format)
+batches = st.lists(st.tuples(st.booleans(), st.sets(ids, min_size=1, max_size=700)), max_size=12)
+
+
+def _changed(sequence: SortedIds, model: set[str], changes: list[tuple[bool, set[str]]]) -> SortedIds:
+    for add, batch in changes:
+        if add:
+            new = sorted(batch - model)
+            sequence = sequence.plus(new)
+            model.update(new)
+        else:
+            for item in sorted(model)[:: max(1, len(model) // len(batch))]:
+                sequence = sequence.minus(item)
+                model.discard(item)
+    return sequence
+
+
+@given(changes=batches, after_id=st.none() | ids, offset=st.integers(0, 3_000), limit=st.integers(0, 50))
+def test_a_page_is_a_slice_of_the_sorted_ids(
+    changes: list[tuple[bool, set[str]]], after_id: str | None, offset: int, limit: int
+) -> None:
+    """After any inserts and deletes, a page is what a sorted list gives."""
+    model: set[str] = set()
+    sequence = _changed(SortedIds(), model, changes)
+    after = [item for item in sorted(model) if after_id is None or item > after_id]
+    assert sequence.page(limit=limit, after_id=after_id, offset=offset) == after[offset : offset + limit]
+    assert list(sequence) == sorted(model)
+    assert len(sequence) == len(model)
+
+
+@given(changes=batches)
+def test_an_older_sequence_stays_what_it_was(changes: list[tuple[bool, set[str]]]) -> None:
+    """A change makes another sequence and leaves the one it was made of."""
+    model = {"0001", "5000", "9998"}
+    before = SortedIds().plus(sorted(model))
+    _changed(before, set(model), changes)
+    assert list(before) == sorted(model)
+
+
+def test_chunks_stay_short_and_few() -> None:
+    """In order, in reverse or mixed: no chunk is too long, and there are not many more than are needed."""
+    count = 5_000
+    names = [f"{number:04d}" for number in range(count)]
+    mixed = sorted(names, key=lambda name: name[::-1])
+    for order in (names, names[::-1], mixed):
+        sequence = SortedIds()
+        for item in order:
+            sequence = sequence.plus((item,))
+        assert max(map(len, sequence._chunks)) <= LONGEST_CHUNK
+        assert len(sequence._chunks) <= 4 * count // LONGEST_CHUNK
+        for item in mixed[: count - 100]:
+            sequence = sequence.minus(item)
+        assert list(sequence) == sorted(mixed[count - 100 :])
+        assert len(sequence._chunks) <= 1 + 2 * 100 // module.SHORTEST_CHUNK + 1
