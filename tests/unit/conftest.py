@@ -1,0 +1,138 @@
+"""What the tests of the services share: a clock that they move, and a memory storage that fails when told to."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from songs.deadline import Deadline
+from songs.ports.storage import Scope, Storage, UnitOfWork
+from songs.services.catalogue import Catalogue
+from songs.services.coherence import Coherence
+from songs.services.cursors import Cursors
+from songs.services.ratings import Ratings
+from songs.services.run import UnitRunner
+from songs_memory.storage import MemoryStorage
+from songs_plugins.none import NoCache
+
+
+class StillClock:
+    """A clock that moves only when it is told to, or slept on."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+        self.slept_s: list[float] = []
+
+    def now(self) -> datetime:
+        """Return a time of day that moves with the monotonic one."""
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=round(self.now_s * 1000))
+
+    def monotonic_s(self) -> float:
+        """Return the time that the test set."""
+        return self.now_s
+
+    def sleep(self, duration_s: float) -> None:
+        """Move on at once."""
+        self.slept_s.append(duration_s)
+        self.now_s += duration_s
+
+
+class CountingIds:
+    """Ids in a known order."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def new_id(self) -> str:
+        """Return the next number."""
+        self._last += 1
+        return f"{self._last:08d}"
+
+
+@dataclass
+class FailingStorage:
+    """A storage whose next units fail as the test says: before their body, or after it in place of an answer.
+
+    Attributes:
+        inner: Where the data are.
+        before: Raised, one a unit, before the body runs; None lets that unit run.
+        after: Raised, one a unit, after the body's writes were committed; None lets that unit answer.
+        scopes: The scope of every unit that was entered.
+    """
+
+    inner: Storage
+    before: list[Exception | None] = field(default_factory=list)
+    after: list[Exception | None] = field(default_factory=list)
+    scopes: list[Scope] = field(default_factory=list)
+
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> AbstractContextManager[UnitOfWork]:
+        """Return a unit that may fail."""
+        return self._unit(scope, deadline)
+
+    @contextmanager
+    def _unit(self, scope: Scope, deadline: Deadline) -> Iterator[UnitOfWork]:
+        self.scopes.append(scope)
+        error = self.before.pop(0) if self.before else None
+        if error is not None:
+            raise error
+        with self.inner.unit_of_work(scope, deadline=deadline) as unit:
+            yield unit
+        error = self.after.pop(0) if self.after else None
+        if error is not None:
+            raise error
+
+    def __getattr__(self, name: str) -> object:
+        """Leave everything else to the storage itself."""
+        return getattr(self.inner, name)
+
+
+@dataclass
+class Stack:
+    """The services over one storage."""
+
+    clock: StillClock
+    ids: CountingIds
+    storage: FailingStorage
+    runner: UnitRunner
+    coherence: Coherence
+    catalogue: Catalogue
+    ratings: Ratings
+
+    def deadline(self, deadline_s: float = 3.0) -> Deadline:
+        """Return a new deadline."""
+        return Deadline.after(self.clock, deadline_s)
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    """A clock that stands still."""
+    return StillClock()
+
+
+@pytest.fixture
+def storage() -> Iterator[FailingStorage]:
+    """An open memory storage that fails when told to."""
+    memory = MemoryStorage()
+    memory.open()
+    memory.prepare()
+    yield FailingStorage(memory)
+    memory.close()
+
+
+@pytest.fixture
+def stack(clock: StillClock, storage: FailingStorage) -> Stack:
+    """The services, without a cache and without jitter."""
+    runner = UnitRunner(storage, clock, max_calls=4, jitter=lambda: 1.0)  # type: ignore[arg-type]
+    coherence = Coherence(NoCache(), runner, clock)
+    ids = CountingIds()
+    catalogue = Catalogue(runner, coherence, ids, Cursors(b"secret"))
+    ratings = Ratings(runner, coherence, ids, clock)
+    return Stack(clock, ids, storage, runner, coherence, catalogue, ratings)
+
+
+@pytest.fixture
+def new_runner(clock: StillClock, storage: FailingStorage) -> Callable[[int], UnitRunner]:
+    """Return a function that makes a runner with so many slots."""
+    return lambda max_calls: UnitRunner(storage, clock, max_calls=max_calls)  # type: ignore[arg-type]

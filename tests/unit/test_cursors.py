@@ -1,0 +1,58 @@
+"""Cursors."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from songs.errors import BadCursor
+from songs.query import SongFilter
+from songs.services.cursors import Cursors
+
+CURSORS = Cursors(b"a secret of thirty-two bytes ....")
+EVERYTHING = SongFilter()
+
+
+@given(st.from_regex(r"[0-9A-Za-z_-]{1,64}", fullmatch=True), st.text(min_size=1), st.integers(0, 100))
+def test_round_trip(after_id: str, text: str, level: int) -> None:
+    """A cursor says after which id its walk goes on."""
+    song_filter = SongFilter(text=text, level=level)
+    assert CURSORS.decode(CURSORS.encode(after_id, song_filter), song_filter) == after_id
+
+
+@pytest.mark.parametrize(
+    "other", [SongFilter(text="a"), SongFilter(artist="a"), SongFilter(level=0), SongFilter(text="a", level=1)]
+)
+def test_bound_to_its_filter(other: SongFilter) -> None:
+    """A cursor of one walk is refused in another."""
+    with pytest.raises(BadCursor):
+        CURSORS.decode(CURSORS.encode("0a", EVERYTHING), other)
+
+
+def test_bound_to_its_secret() -> None:
+    """A cursor that another service made is refused."""
+    with pytest.raises(BadCursor):
+        CURSORS.decode(Cursors(b"another secret").encode("0a", EVERYTHING), EVERYTHING)
+
+
+@pytest.mark.parametrize("after_id", ["0123456789abcdef", "0123456789abcde", "0123456789abcd"])
+def test_every_changed_character_is_noticed(after_id: str) -> None:
+    """No character of a cursor can be changed, not even in bits that its decoder ignores."""
+    cursor = CURSORS.encode(after_id, EVERYTHING)
+    for i in range(len(cursor)):
+        changed = cursor[:i] + ("A" if cursor[i] != "A" else "B") + cursor[i + 1 :]
+        with pytest.raises(BadCursor):
+            CURSORS.decode(changed, EVERYTHING)
+
+
+@given(st.text())
+def test_garbage(text: str) -> None:
+    """Whatever is not a cursor is refused, and by no other error."""
+    with pytest.raises(BadCursor):
+        CURSORS.decode(text, EVERYTHING)
+
+
+@pytest.mark.parametrize("text", ["", "=", "====", "A" * 10_000, "é", "\x00", "AAAA AAAA"])
+def test_more_garbage(text: str) -> None:
+    """Shapes that decoders stumble over are refused like the rest."""
+    with pytest.raises(BadCursor):
+        CURSORS.decode(text, EVERYTHING)

@@ -1,0 +1,142 @@
+"""Units of work are run again when that helps, and what follows a commit follows it once."""
+
+import threading
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+
+from songs.errors import OutcomeUnknown, Overloaded, SongNotFound, StorageUnavailable, TransientConflict
+from songs.model import Song
+from songs.ports.storage import Scope
+from songs.services.run import MAX_ATTEMPTS, UnitRunner
+
+SONG = Song(id="s1", artist="a", title="t", difficulty_milli=1, level=1, released=date(2000, 1, 1))
+
+
+def test_read_units_and_write_units(stack: Any) -> None:
+    """Reads run in READ units, writes in WRITE_ONE units, and both return what the work returns."""
+    stack.runner.write(lambda unit: unit.songs.add(SONG), deadline=stack.deadline())
+    assert stack.runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline()) == SONG
+    assert stack.storage.scopes == [Scope.WRITE_ONE, Scope.READ]
+
+
+def test_conflicts_are_retried_with_growing_pauses(stack: Any) -> None:
+    """After a conflict the same work runs again, after pauses of 5, 10, 20 ms, and then succeeds."""
+    stack.storage.before = [TransientConflict(), TransientConflict(), TransientConflict()]
+    stack.runner.write(lambda unit: unit.songs.add(SONG), deadline=stack.deadline())
+    assert stack.clock.slept_s == [0.005, 0.01, 0.02]
+
+
+def test_conflicts_end(stack: Any) -> None:
+    """A conflict that does not go away is reported after a fixed number of attempts."""
+    stack.storage.before = [TransientConflict()] * (MAX_ATTEMPTS + 5)
+    with pytest.raises(TransientConflict):
+        stack.runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline())
+    assert len(stack.storage.scopes) == MAX_ATTEMPTS
+
+
+def test_no_retry_beyond_the_deadline(stack: Any) -> None:
+    """A pause that would not fit into the deadline is not begun."""
+    stack.storage.before = [TransientConflict()] * 10
+    with pytest.raises(TransientConflict):
+        stack.runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline(0.012))
+    assert stack.clock.slept_s == [0.005]
+
+
+def test_other_errors_are_not_retried(stack: Any) -> None:
+    """What will not go away, or must not be repeated blindly, is raised at once."""
+    stack.storage.before = [StorageUnavailable()]
+    with pytest.raises(StorageUnavailable):
+        stack.runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline())
+    assert len(stack.storage.scopes) == 1
+
+
+def test_a_commit_without_an_answer_is_repeated(stack: Any) -> None:
+    """After an unknown outcome the work runs again, and being safe to repeat it is done once."""
+    stack.storage.after = [OutcomeUnknown()]
+    settled: list[int] = []
+    stack.runner.write(
+        lambda unit: unit.songs.add(SONG), deadline=stack.deadline(), settle=lambda: settled.append(len(settled))
+    )
+    assert stack.runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline()) == SONG
+    assert settled == [0]
+
+
+@pytest.mark.parametrize("later", [StorageUnavailable(), TransientConflict()])
+def test_an_unknown_outcome_stays_unknown(stack: Any, later: Exception) -> None:
+    """When the repetition fails, the caller hears of the unknown outcome, never of «nothing was changed»."""
+    stack.storage.after = [OutcomeUnknown()]
+    stack.storage.before = [None, *[later] * MAX_ATTEMPTS]
+    settled: list[str] = []
+    with pytest.raises(OutcomeUnknown):
+        stack.runner.write(
+            lambda unit: unit.songs.add(SONG), deadline=stack.deadline(), settle=lambda: settled.append("settled")
+        )
+    assert settled == ["settled"]
+
+
+def test_a_refusal_after_an_unknown_outcome_still_settles(stack: Any) -> None:
+    """A first attempt may have been kept: what follows a commit follows it, though the second attempt is refused."""
+    stack.storage.before = [OutcomeUnknown()]
+    settled: list[str] = []
+
+    def refuse(_unit: object) -> None:
+        raise SongNotFound
+
+    with pytest.raises(SongNotFound):
+        stack.runner.write(refuse, deadline=stack.deadline(), settle=lambda: settled.append("settled"))
+    assert settled == ["settled"]
+
+
+def test_nothing_settles_when_nothing_was_written(stack: Any) -> None:
+    """An error that means that nothing was kept has no consequences."""
+    stack.storage.before = [StorageUnavailable()]
+    settled: list[str] = []
+    with pytest.raises(StorageUnavailable):
+        stack.runner.write(
+            lambda unit: unit.songs.add(SONG), deadline=stack.deadline(), settle=lambda: settled.append("settled")
+        )
+    assert settled == []
+
+
+def test_settling_comes_before_the_answer_and_after_the_unit(stack: Any) -> None:
+    """What follows a commit may use the storage: the unit's slot is free by then."""
+
+    def settle() -> None:
+        assert stack.runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline()) == SONG
+
+    stack.runner.write(lambda unit: unit.songs.add(SONG), deadline=stack.deadline(), settle=settle)
+    assert stack.storage.scopes == [Scope.WRITE_ONE, Scope.READ]
+
+
+def test_an_error_while_settling_reaches_the_caller(stack: Any) -> None:
+    """A write that could not be made visible is not acknowledged."""
+
+    def settle() -> None:
+        raise OutcomeUnknown
+
+    with pytest.raises(OutcomeUnknown):
+        stack.runner.write(lambda unit: unit.songs.add(SONG), deadline=stack.deadline(), settle=settle)
+
+
+def test_calls_are_bounded(new_runner: Callable[[int], UnitRunner], stack: Any) -> None:
+    """While all slots are taken, a call waits until its deadline and is refused without being started."""
+    runner = new_runner(1)
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold(_unit: object) -> None:
+        inside.set()
+        assert leave.wait(10)
+
+    holder = threading.Thread(target=lambda: runner.read(hold, deadline=stack.deadline(60)))
+    holder.start()
+    assert inside.wait(10)
+    try:
+        with pytest.raises(Overloaded):
+            runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline(0.01))
+    finally:
+        leave.set()
+        holder.join(10)
+    assert runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline()) is None
