@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from songs.ports.limiter import LimiterCapabilities
 from songs_memory.cache import MemoryCache
 from songs_memory.limiter import MemoryLimiter
 from songs_memory.storage import MemoryStorage
@@ -20,7 +21,7 @@ class MemoryCacheSettings(BaseModel):
     )
 
 
-def _storage(settings: NoSettings, context: AdapterContext) -> MemoryStorage:  # noqa: ARG001 - the factory's signature
+def _storage(settings: NoSettings, context: AdapterContext) -> MemoryStorage:
     return MemoryStorage()
 
 
@@ -28,7 +29,7 @@ def _cache(settings: MemoryCacheSettings, context: AdapterContext) -> MemoryCach
     return MemoryCache(context.clock, max_bytes=settings.cache_max_bytes)
 
 
-def _limiter(settings: NoSettings, context: AdapterContext) -> MemoryLimiter:  # noqa: ARG001 - the factory's signature
+def _limiter(settings: NoSettings, context: AdapterContext) -> MemoryLimiter:
     return MemoryLimiter(context.clock)
 
 
@@ -56,5 +57,6 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             name="memory",
             summary="in this process's memory: every process counts for itself",
             factory=_limiter,
+            capabilities=LimiterCapabilities(shared=False),
         ),
     ]

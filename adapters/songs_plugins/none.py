@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from songs.ports.cache import CacheCapabilities, Hit, Miss
-from songs.ports.limiter import RateLimit, Verdict
+from songs.ports.limiter import LimiterCapabilities, RateLimit, Verdict
 from songs_plugins.hookspecs import hookimpl
 from songs_plugins.spec import AdapterContext, AdapterSpec, NoSettings, Port
 
@@ -66,5 +66,11 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             factory=_cache,
             capabilities=NoCache.capabilities,
         ),
-        AdapterSpec(port=Port.LIMITER, name="none", summary="no limits", factory=_limiter),
+        AdapterSpec(
+            port=Port.LIMITER,
+            name="none",
+            summary="no limits",
+            factory=_limiter,
+            capabilities=LimiterCapabilities(shared=True, limits=False),
+        ),
     ]

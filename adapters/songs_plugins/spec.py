@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from songs.ports.cache import Cache, CacheCapabilities
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
-from songs.ports.limiter import RateLimiter
+from songs.ports.limiter import LimiterCapabilities, RateLimiter
 from songs.ports.passwords import PasswordHasher
 from songs.ports.storage import Storage, StorageCapabilities
 from songs.ports.tokens import TokenIssuer
@@ -91,7 +91,7 @@ class AdapterSpec:
     summary: str
     factory: Callable[[Any, AdapterContext], Any]
     settings: type[BaseModel] = NoSettings
-    capabilities: StorageCapabilities | CacheCapabilities | None = None
+    capabilities: StorageCapabilities | CacheCapabilities | LimiterCapabilities | None = None
     sandbox: Callable[[Path], AbstractContextManager[BaseModel]] | None = None
     api_version: int = API_VERSION
 

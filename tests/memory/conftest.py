@@ -112,9 +112,7 @@ def new_song() -> Callable[..., Song]:
 def new_rating() -> Callable[..., Rating]:
     """Makes a rating of an id and a song."""
 
-    def make(
-        rating_id: str, song_id: str, *, value: int = 3, user_id: str = "user", key: str | None = None
-    ) -> Rating:
+    def make(rating_id: str, song_id: str, *, value: int = 3, user_id: str = "user", key: str | None = None) -> Rating:
         rated_at = datetime(2026, 1, 1, tzinfo=UTC)
         return Rating(id=rating_id, song_id=song_id, user_id=user_id, value=value, rated_at=rated_at, key=key)
 

@@ -5,6 +5,16 @@ from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
+class LimiterCapabilities:
+    """What a limiter declares of itself, in its descriptor."""
+
+    shared: bool
+    """All processes count together."""
+    limits: bool = True
+    """It limits at all."""
+
+
+@dataclass(frozen=True, slots=True)
 class RateLimit:
     """At most `amount` hits in a window of `window_s` seconds."""
 

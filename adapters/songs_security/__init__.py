@@ -1,0 +1,1 @@
+"""Access tokens as JSON Web Tokens, and passwords by bcrypt."""

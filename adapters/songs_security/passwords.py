@@ -1,0 +1,82 @@
+"""Passwords: hashed with bcrypt after a hash that takes any length, a bounded number at a time."""
+
+import base64
+import hashlib
+import hmac
+import re
+import threading
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import bcrypt
+
+from songs.errors import Overloaded
+from songs.ports.passwords import PasswordCheck
+
+KIND: Final = "bcrypt-sha256-1$"
+MOST_ROUNDS: Final = 16
+"""A stored hash that asks for more is taken as damaged: one of 31 rounds would compute for days."""
+
+_STORED: Final = re.compile(r"\$2b\$(\d\d)\$[./0-9A-Za-z]{53}", re.ASCII)
+_NO_PASSWORD: Final = "." * 53
+"""Salt and hash of all zero bits: what no password is known to hash to."""
+
+
+class BcryptPasswords:
+    """Hashes and checks passwords.
+
+    bcrypt itself reads 72 bytes and no more. What it is given here is the base64 of an HMAC-SHA256 of the password, 44
+    characters in which every character of the password counts. The key of that HMAC is no secret: it only keeps
+    such hashes apart from those that others make of the same password.
+
+    Args:
+        rounds: The cost of new hashes: 2 to the power of `rounds` steps.
+        concurrency: How many hashes may be computed at once.
+    """
+
+    def __init__(self, *, rounds: int, concurrency: int) -> None:
+        self._rounds = rounds
+        self._slots = threading.BoundedSemaphore(concurrency)
+        self._dummy = f"$2b${rounds:02d}${_NO_PASSWORD}"
+
+    def hash(self, password: str, *, wait_s: float) -> str:
+        with self._slot(wait_s):
+            return KIND + bcrypt.hashpw(_digest(password), bcrypt.gensalt(self._rounds)).decode("ascii")
+
+    def verify(self, password: str, hashed: str | None, *, wait_s: float) -> PasswordCheck:
+        stored = _stored(hashed)
+        with self._slot(wait_s):
+            ok = bcrypt.checkpw(_digest(password), (stored or self._dummy).encode("ascii"))
+        if stored is None or not ok:
+            return PasswordCheck(ok=False)
+        return PasswordCheck(ok=True, outdated=_rounds(stored) < self._rounds)
+
+    @contextmanager
+    def _slot(self, wait_s: float) -> Iterator[None]:
+        if not self._slots.acquire(timeout=max(0.0, wait_s)):
+            raise Overloaded("Too many passwords are being checked; try again soon.")
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+
+def _digest(password: str) -> bytes:
+    # A lone surrogate cannot be typed, but can be sent: it must fail like any wrong password.
+    text = unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
+    return base64.b64encode(hmac.digest(b"songs password", text, hashlib.sha256))
+
+
+def _stored(hashed: str | None) -> str | None:
+    """Return the bcrypt part of a stored hash, or None where there is none that can be checked."""
+    if hashed is None or not hashed.startswith(KIND):
+        return None
+    stored = hashed.removeprefix(KIND)
+    match = _STORED.fullmatch(stored)
+    return stored if match and 4 <= int(match[1]) <= MOST_ROUNDS else None  # noqa: PLR2004 - bcrypt's least
+
+
+def _rounds(stored: str) -> int:
+    return int(stored[4:6])

@@ -1,0 +1,145 @@
+"""What the suites share: samples, short ways to run one unit of work, and threads that start together."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeVar
+
+from songs.errors import TransientConflict
+from songs.model import Rating, RatingStats, Role, Session, Song, User
+from songs.ports.storage import Scope, Storage, UnitOfWork
+from songs.query import SongFilter
+from songs_contract.subject import Subject
+
+T = TypeVar("T")
+
+NOW = datetime(2026, 2, 28, 23, 59, 59, 999_000, tzinfo=UTC)
+EVERYTHING = SongFilter()
+MORE_THAN_THERE_IS = 1000
+RACE_S = 60.0
+
+
+def song(song_id: str = "song-1", **changes: Any) -> Song:  # noqa: ANN401 - any member
+    """Return a song whose title is its id, with changes."""
+    members: dict[str, Any] = {
+        "artist": "Trad.",
+        "title": f"Title {song_id}",
+        "difficulty_milli": 5_250,
+        "level": 5,
+        "released": date(1850, 6, 15),
+    }
+    return Song(id=song_id, **(members | changes))
+
+
+def rating(rating_id: str = "rating-1", **changes: Any) -> Rating:  # noqa: ANN401 - any member
+    """Return a rating of song-1, with changes."""
+    members: dict[str, Any] = {"song_id": "song-1", "user_id": "user-1", "value": 4, "rated_at": NOW}
+    return Rating(id=rating_id, **(members | changes))
+
+
+def user(user_id: str = "user-1", **changes: Any) -> User:  # noqa: ANN401 - any member
+    """Return a user whose name is its id, with changes."""
+    members: dict[str, Any] = {"name": user_id, "password_hash": "a-hash", "role": Role.USER, "created_at": NOW}
+    return User(id=user_id, **(members | changes))
+
+
+def session(session_id: str = "session-1", **changes: Any) -> Session:  # noqa: ANN401 - any member
+    """Return a session of user-1 whose current hash is "hash-1", with changes."""
+    members: dict[str, Any] = {
+        "user_id": "user-1",
+        "current_hash": "hash-1",
+        "created_at": NOW,
+        "rotated_at": NOW,
+        "expires_at": NOW + timedelta(days=30),
+    }
+    return Session(id=session_id, **(members | changes))
+
+
+def next_version(before: Song, **changes: Any) -> Song:  # noqa: ANN401 - any member
+    """Return the next version of a song, with changes."""
+    return replace(before, version=before.version + 1, **changes)
+
+
+@dataclass(frozen=True)
+class StorageUser:
+    """Runs single units of work on one storage."""
+
+    storage: Storage
+    subject: Subject
+
+    def read(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run `work` in a READ unit of its own."""
+        return self._run(Scope.READ, work)
+
+    def write(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run `work` in a WRITE_ONE unit of its own."""
+        return self._run(Scope.WRITE_ONE, work)
+
+    def many(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run `work` in a WRITE_MANY unit of its own."""
+        return self._run(Scope.WRITE_MANY, work)
+
+    def on(self, storage: Storage) -> "StorageUser":
+        """Return the same for another storage object."""
+        return StorageUser(storage, self.subject)
+
+    def add_songs(self, *songs: Song) -> None:
+        """Store songs, each in a unit of its own."""
+        for each in songs:
+            self.write(lambda unit, each=each: unit.songs.add(each))
+
+    def song(self, song_id: str = "song-1") -> Song | None:
+        """Return a song, as a fresh unit sees it."""
+        return self.read(lambda unit: unit.songs.get(song_id))
+
+    def stats(self, song_id: str = "song-1") -> RatingStats | None:
+        """Return a song's statistics, as a fresh unit sees them."""
+        return self.read(lambda unit: unit.ratings.stats(song_id))
+
+    def events(self, song_id: str = "song-1") -> tuple[Rating, ...]:
+        """Return the events of a song, as a fresh unit sees them."""
+        return self.read(lambda unit: unit.ratings.of_song(song_id, limit=100_000))
+
+    def find(self, song_filter: SongFilter = EVERYTHING) -> list[str]:
+        """Return the ids that meet a filter, as a fresh unit sees them."""
+        return self.read(lambda unit: [s.id for s in unit.songs.find(song_filter, limit=MORE_THAN_THERE_IS)])
+
+    def _run(self, scope: Scope, work: Callable[[UnitOfWork], T]) -> T:
+        with self.storage.unit_of_work(scope, deadline=self.subject.deadline()) as unit:
+            return work(unit)
+
+
+def until_no_conflict(work: Callable[[], T]) -> T:
+    """Run `work`, again after each `TransientConflict`, as the services do."""
+    for _ in range(200):
+        try:
+            return work()
+        except TransientConflict:
+            continue
+    return work()
+
+
+def race(work: Sequence[Callable[[], T]]) -> list[T | Exception]:
+    """Run each function in a thread of its own, all started together; return what each returned or raised.
+
+    Raises:
+        AssertionError: A thread did not end: something waits without a deadline.
+    """
+    barrier = threading.Barrier(len(work))
+    outcomes: list[Any] = [None] * len(work)
+
+    def run(index: int) -> None:
+        barrier.wait(RACE_S)
+        try:
+            outcomes[index] = work[index]()
+        except Exception as error:  # noqa: BLE001 - the test decides which errors were permitted
+            outcomes[index] = error
+
+    threads = [threading.Thread(target=run, args=(index,), daemon=True) for index in range(len(work))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(RACE_S)
+    assert not any(thread.is_alive() for thread in threads), "a call did not return: something waits without a deadline"
+    return outcomes

@@ -1,0 +1,128 @@
+"""What is held to the contract: an adapter, its settings for a private place, and ways to build it."""
+
+import importlib
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+
+from songs.deadline import Deadline
+from songs.ports.storage import Storage
+from songs_contract.clock import MovableClock
+from songs_plugins import AdapterContext, AdapterSpec
+from songs_plugins.registry import PluginError, Registry
+
+CONCURRENCY = 16
+"""How many threads of the kit call one adapter at once, at most."""
+
+
+class UnknownAdapterError(Exception):
+    """There is no such adapter; the message says why and what to do."""
+
+
+class KitIds:
+    """Ids that are short, in order, and different in every process that is given another prefix."""
+
+    def __init__(self, prefix: str = "k") -> None:
+        self._prefix = prefix
+        self._numbers = itertools.count(1)
+
+    def new_id(self) -> str:
+        """Return the next id."""
+        return f"{self._prefix}{next(self._numbers):010d}"
+
+
+@dataclass
+class Subject:
+    """One adapter and a place of its own.
+
+    Attributes:
+        target: What the adapter was named by; a child process finds it under the same name.
+        spec: Its descriptor.
+        settings: The settings of its place: whatever is built from them reaches the same data.
+        clock: The clock that it is built with.
+    """
+
+    target: str
+    spec: AdapterSpec
+    settings: BaseModel
+    clock: MovableClock = field(default_factory=MovableClock)
+    ids: KitIds = field(default_factory=KitIds)
+    _built: list[Any] = field(default_factory=list)
+
+    def build(self) -> Any:  # noqa: ANN401 - the port decides the type
+        """Return a new object of the adapter, not opened; it is closed when the test ends."""
+        adapter = self.spec.build(
+            self.settings, AdapterContext(clock=self.clock, ids=self.ids, concurrency=CONCURRENCY)
+        )
+        self._built.append(adapter)
+        return adapter
+
+    def open(self) -> Any:  # noqa: ANN401 - the port decides the type
+        """Return a new object of the adapter, open."""
+        adapter = self.build()
+        adapter.open()
+        return adapter
+
+    def storage(self) -> Storage:
+        """Return a new object of a storage adapter, open and prepared."""
+        storage: Storage = self.open()
+        storage.prepare()
+        return storage
+
+    def close(self) -> None:
+        """Close everything that was built and can be closed."""
+        for adapter in reversed(self._built):
+            if hasattr(adapter, "close"):
+                adapter.close()
+        self._built.clear()
+
+    def deadline(self, deadline_s: float = 10.0) -> Deadline:
+        """Return a new deadline by the adapter's own clock."""
+        return Deadline.after(self.clock, deadline_s)
+
+    def declares(self, capability: str) -> bool:
+        """Return whether the descriptor declares `capability`; the kit knows adapters by nothing else."""
+        return bool(getattr(self.spec.capabilities, capability, False))
+
+
+def find(target: str) -> tuple[AdapterSpec, ...]:
+    """Return the descriptors that `target` names: an installed adapter's name, or ``module:attribute``.
+
+    Raises:
+        UnknownAdapterError: There are none.
+    """
+    if ":" not in target:
+        try:
+            return Registry().load(target)
+        except PluginError as error:
+            raise UnknownAdapterError(str(error)) from error
+    module, _, name = target.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        msg = f"cannot import {target!r}: {error}"
+        raise UnknownAdapterError(msg) from error
+    return _specs(found, target)
+
+
+def plain(settings: BaseModel) -> dict[str, Any]:
+    """Return settings as JSON-able values with their secrets in clear, for a child process's standard input alone."""
+    values = settings.model_dump(mode="json")
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            values[name] = value.get_secret_value()
+    return values
+
+
+def _specs(found: AdapterSpec | Iterable[AdapterSpec] | Callable[[], Any], target: str) -> tuple[AdapterSpec, ...]:
+    if callable(found):
+        found = found()
+    specs = (found,) if isinstance(found, AdapterSpec) else tuple(found)
+    if not specs or not all(isinstance(spec, AdapterSpec) for spec in specs):
+        msg = f"{target!r} is neither an AdapterSpec, nor several, nor a function that returns them"
+        raise UnknownAdapterError(msg)
+    return specs

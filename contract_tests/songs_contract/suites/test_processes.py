@@ -1,0 +1,142 @@
+"""Processes: several at once, one at a time, and killed."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from songs.errors import StorageInUse
+from songs.model import RatingStats
+from songs.ports.storage import Storage
+from songs_contract.checks import EVERYTHING, StorageUser, rating, song
+from songs_contract.clauses import clause, requires
+from songs_contract.processes import Child
+from songs_contract.subject import Subject
+from songs_plugins import Port
+
+PORT = Port.STORAGE
+
+Starter = Callable[..., Child]
+
+
+@pytest.fixture
+def start(subject: Subject) -> Iterator[Starter]:
+    """Return a function that starts children; none of them outlives the test."""
+    children: list[Child] = []
+
+    def starter(task: str, **order: Any) -> Child:  # noqa: ANN401 - JSON
+        child = Child.start(subject, task, **order)
+        children.append(child)
+        return child
+
+    yield starter
+    for child in children:
+        child.close()
+
+
+def acknowledged(lines: list[str]) -> list[str]:
+    """Return the ids that a child was told are stored."""
+    return [line.removeprefix("acknowledged ") for line in lines if line.startswith("acknowledged ")]
+
+
+@clause("RAT-7", "STO-10")
+@requires("shared")
+def test_ratings_from_processes(use: StorageUser, start: Starter) -> None:
+    """Ratings of one song from several processes are all counted, each once."""
+    use.add_songs(song())
+    children = [start("rate", who=n, times=60) for n in range(3)]
+    for child in children:
+        child.go()
+    told = [each for child in children for each in acknowledged(child.rest())]
+    assert len(told) == 180
+    assert sorted(event.id for event in use.events()) == sorted(told)
+    assert use.stats() == RatingStats.of(event.value for event in use.events())
+
+
+@clause("RAT-4")
+@requires("shared")
+def test_keys_from_processes(use: StorageUser, start: Starter) -> None:
+    """When processes use the same keys at the same time, each key stores one rating, and all are told which."""
+    use.add_songs(song())
+    children = [start("rate", who=n, times=30, key="key") for n in range(3)]
+    for child in children:
+        child.go()
+    told = [acknowledged(child.rest()) for child in children]
+    assert told[0] == told[1] == told[2]
+    assert sorted(event.id for event in use.events()) == sorted(told[0])
+    assert len(told[0]) == 30
+
+
+@clause("SNG-3")
+@requires("shared")
+def test_identities_from_processes(use: StorageUser, start: Starter) -> None:
+    """When processes add the same songs at the same time, each is stored once."""
+    children = [start("add_songs", who=n, times=40) for n in range(3)]
+    for child in children:
+        child.go()
+    told = [each for child in children for each in acknowledged(child.rest())]
+    assert len(told) == 40
+    assert use.find() == sorted(told)
+    assert use.read(lambda unit: unit.songs.count(EVERYTHING)) == 40
+
+
+@clause("STO-11")
+@requires("durable")
+def test_killed_while_writing(
+    storage: Storage, use: StorageUser, subject: Subject, start: Starter, rounds: int
+) -> None:
+    """After kill -9 everything acknowledged is there once, and statistics are those of the events."""
+    use.add_songs(song())
+    told: list[str] = []
+    for r in range(rounds):
+        if not subject.declares("shared"):
+            storage.close()
+        child = start("rate", who=r, times=100_000, key=f"key-{r}")
+        assert child.first_line == "ready"
+        child.go()
+        lines = [child.read_line() for _ in range(7 * (r + 1))]
+        child.kill()
+        told += acknowledged(lines + child.rest())
+        if not subject.declares("shared"):
+            storage.open()
+            storage.prepare()
+        stored = [event.id for event in use.events()]
+        assert set(told) <= set(stored), "an acknowledged rating is lost"
+        assert len(stored) - len(told) <= r + 1, "more was stored than the one that was on its way"
+        assert len(set(stored)) == len(stored)
+        assert use.stats() == RatingStats.of(event.value for event in use.events())
+        # What was on its way is stored or not; sent again under its key it is there once.
+        n = len(acknowledged(lines))
+        again = rating(f"rating-{r}-{n - 1:05d}", value=(n - 1) % 5 + 1, key=f"key-{r}-{n - 1}")
+        assert use.write(lambda unit, again=again: unit.ratings.add(again)).rating_id == again.id
+        assert len(use.events()) == len(stored)
+
+
+@clause("STO-12")
+@requires("durable", "not shared")
+def test_a_second_opener(storage: Storage, use: StorageUser, subject: Subject, start: Starter) -> None:
+    """While one process has the storage open another is refused soon; when the first was killed it is not."""
+    use.add_songs(song())
+    assert start("hold").first_line == "in use"
+    storage.close()
+    holder = start("hold")
+    assert holder.first_line == "ready"
+    began_s = time.monotonic()
+    with pytest.raises(StorageInUse):
+        storage.open()
+    assert time.monotonic() - began_s < 2.0, "the refusal took too long"
+    holder.kill()
+    storage.open()
+    storage.prepare()
+    assert use.song() == song()
+
+
+@clause("STO-12")
+@requires("shared")
+def test_a_second_opener_is_welcome(use: StorageUser, start: Starter) -> None:
+    """A shared storage serves several processes at once."""
+    use.add_songs(song())
+    assert start("hold").first_line == "ready"
+    assert start("hold").first_line == "ready"
+    assert use.song() == song()

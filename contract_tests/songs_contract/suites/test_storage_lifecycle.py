@@ -1,0 +1,97 @@
+"""Opening, preparing, closing."""
+
+import pytest
+
+from songs.errors import StorageClosed
+from songs.model import SongIdentity
+from songs.ports.coherence import CoherenceRepository
+from songs.ports.ratings import RatingRepository
+from songs.ports.sessions import SessionRepository
+from songs.ports.songs import SongRepository
+from songs.ports.storage import Scope, Storage, UnitOfWork
+from songs.ports.users import UserRepository
+from songs_contract.checks import StorageUser, race, rating, song
+from songs_contract.clauses import clause, requires
+from songs_contract.subject import Subject
+from songs_plugins import Port
+
+PORT = Port.STORAGE
+
+
+@clause("STO-1")
+def test_a_storage_begins_closed(subject: Subject) -> None:
+    """Building a storage does not open it."""
+    storage: Storage = subject.build()
+    with pytest.raises(StorageClosed), storage.unit_of_work(Scope.READ, deadline=subject.deadline()):
+        pass
+    storage.close()
+
+
+@clause("STO-1", "STO-2")
+def test_opening_and_preparing_again(use: StorageUser, storage: Storage) -> None:
+    """Opening an open storage, and preparing a prepared one, leave its data alone."""
+    use.add_songs(song())
+    use.write(lambda unit: unit.ratings.add(rating()))
+    storage.open()
+    storage.prepare()
+    storage.prepare()
+    assert use.song() == song()
+    assert len(use.events()) == 1
+
+
+@clause("STO-2")
+@requires("shared")
+def test_two_that_prepare_at_once(subject: Subject) -> None:
+    """Storage objects that prepare one place at the same moment all succeed."""
+    storages: list[Storage] = [subject.open() for _ in range(4)]
+    assert race([storage.prepare for storage in storages]) == [None] * 4
+    StorageUser(storages[0], subject).add_songs(song())
+    assert StorageUser(storages[3], subject).song() == song()
+
+
+@clause("STO-11", "STO-17")
+@requires("durable")
+def test_data_outlive_the_object(use: StorageUser, storage: Storage, subject: Subject) -> None:
+    """What was committed is there after closing and opening, in the same object and in another."""
+    use.add_songs(song())
+    use.write(lambda unit: unit.ratings.add(rating(key="key")))
+    use.write(lambda unit: unit.coherence.advance(expected_epoch=1, cache_on=False))
+    kept = use.song(), use.events(), use.read(lambda unit: unit.coherence.read())
+    storage.close()
+    storage.open()
+    storage.prepare()
+    assert (use.song(), use.events(), use.read(lambda unit: unit.coherence.read())) == kept
+    storage.close()
+    other = use.on(subject.storage())
+    assert (other.song(), other.events(), other.read(lambda unit: unit.coherence.read())) == kept
+
+
+@clause("STO-16")
+def test_ping(use: StorageUser, storage: Storage, subject: Subject) -> None:
+    """An open storage answers, and nothing changes."""
+    storage.ping(deadline=subject.deadline())
+    assert use.find() == []
+
+
+@clause("STO-16")
+def test_ping_of_a_closed_storage(storage: Storage, subject: Subject) -> None:
+    """A storage that is not open does not claim to answer."""
+    storage.close()
+    with pytest.raises(StorageClosed):
+        storage.ping(deadline=subject.deadline())
+
+
+@clause("STO-3")
+def test_the_repositories_are_complete(use: StorageUser) -> None:
+    """Each repository of a unit has every method of its port."""
+
+    def check(unit: UnitOfWork) -> None:
+        assert isinstance(unit, UnitOfWork)
+        assert isinstance(unit.songs, SongRepository)
+        assert isinstance(unit.ratings, RatingRepository)
+        assert isinstance(unit.users, UserRepository)
+        assert isinstance(unit.sessions, SessionRepository)
+        assert isinstance(unit.coherence, CoherenceRepository)
+        assert unit.songs.identify([SongIdentity("a", "b", song().released)]) == {}
+
+    use.read(check)

@@ -1,0 +1,357 @@
+"""Units of work: commit, roll back, scopes, isolation, visibility."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from songs.deadline import Deadline
+from songs.errors import DuplicateSong, ScopeViolation, SongsError, StorageClosed, StorageUnavailable, Unsupported
+from songs.ports.storage import Scope, Storage, UnitOfWork
+from songs_contract.checks import NOW, StorageUser, next_version, race, rating, session, song, user
+from songs_contract.clauses import clause, requires
+from songs_contract.subject import Subject
+from songs_plugins import Port
+
+PORT = Port.STORAGE
+
+WRITES: dict[str, Callable[[UnitOfWork], object]] = {
+    "songs.add": lambda unit: unit.songs.add(song("song-2")),
+    "songs.add_many": lambda unit: unit.songs.add_many([song("song-2"), song("song-3")]),
+    "songs.replace": lambda unit: unit.songs.replace(next_version(song(), level=6), if_version=1),
+    "songs.delete": lambda unit: unit.songs.delete("song-1"),
+    "ratings.add": lambda unit: unit.ratings.add(rating("rating-2", key="key-2")),
+    "users.add": lambda unit: unit.users.add(user("user-2")),
+    "users.replace": lambda unit: unit.users.replace(user(version=2, disabled=True), if_version=1),
+    "users.delete": lambda unit: unit.users.delete("user-1"),
+    "sessions.add": lambda unit: unit.sessions.add(session("session-2")),
+    "sessions.rotate": lambda unit: unit.sessions.rotate(
+        "session-1", presented_hash="hash-1", next_hash="hash-2", at=NOW, grace_s=10
+    ),
+    "sessions.delete": lambda unit: unit.sessions.delete("session-1"),
+    "sessions.delete_of_user": lambda unit: unit.sessions.delete_of_user("user-1"),
+    "sessions.delete_expired": lambda unit: unit.sessions.delete_expired(at=session().expires_at, limit=10),
+    "coherence.advance": lambda unit: unit.coherence.advance(expected_epoch=1, cache_on=False),
+}
+
+
+def everything(unit: UnitOfWork) -> list[object]:
+    """Return all that can be read of what these tests store."""
+    return [
+        [unit.songs.get(f"song-{n}") for n in (1, 2, 3)],
+        unit.songs.difficulty_totals(),
+        unit.ratings.stats("song-1"),
+        unit.ratings.of_song("song-1", limit=10),
+        unit.users.find(limit=10),
+        [unit.sessions.get(f"session-{n}") for n in (1, 2)],
+        unit.coherence.read(),
+    ]
+
+
+@pytest.fixture
+def filled(use: StorageUser) -> StorageUser:
+    """One song, rating, user and session."""
+    use.add_songs(song())
+    use.write(lambda unit: unit.ratings.add(rating(key="key-1")))
+    use.write(lambda unit: unit.users.add(user()))
+    use.write(lambda unit: unit.sessions.add(session()))
+    return use
+
+
+class PlantedError(Exception):
+    """What the body of a unit raises in these tests."""
+
+
+@clause("STO-4", "STO-10")
+@pytest.mark.parametrize("name", WRITES)
+def test_a_clean_exit_commits(filled: StorageUser, subject: Subject, name: str) -> None:
+    """After the block, fresh units see the write, through another storage object too where there may be one."""
+    before = filled.read(everything)
+    filled.write(WRITES[name])
+    after = filled.read(everything)
+    assert after != before
+    if subject.declares("shared"):
+        assert filled.on(subject.storage()).read(everything) == after
+
+
+@clause("STO-4", "STO-7")
+@requires("transactions")
+@pytest.mark.parametrize("name", WRITES)
+def test_an_exception_rolls_back(filled: StorageUser, name: str) -> None:
+    """After an exception nothing of the unit is there, and that very exception leaves the with statement."""
+    before = filled.read(everything)
+    planted = PlantedError()
+
+    def work(unit: UnitOfWork) -> None:
+        WRITES[name](unit)
+        raise planted
+
+    for run in (filled.many, filled.write):
+        with pytest.raises(PlantedError) as caught:
+            run(work)
+        assert caught.value is planted
+        assert filled.read(everything) == before
+
+
+@clause("STO-6")
+@requires("not transactions")
+@pytest.mark.parametrize("name", WRITES)
+def test_an_exception_after_the_one_write(filled: StorageUser, name: str) -> None:
+    """Without transactions the one write is there whole or not at all after an exception."""
+    before = filled.read(everything)
+
+    def work(unit: UnitOfWork) -> None:
+        WRITES[name](unit)
+        raise PlantedError
+
+    with pytest.raises(PlantedError):
+        filled.write(work)
+    left = filled.read(everything)
+    if left == before:
+        filled.write(WRITES[name])
+        assert filled.read(everything) != before
+    else:
+        stats, events = left[2], left[3]
+        assert (stats.count if stats else 0) == len(events)  # type: ignore[attr-defined, arg-type]
+
+
+@clause("STO-4")
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.WRITE_ONE])
+def test_a_failed_unit_frees_what_it_took(
+    filled: StorageUser, storage: Storage, deadline: Callable[[], Deadline], scope: Scope
+) -> None:
+    """A hundred units that end by an exception leave no lock, no connection and no slot behind."""
+    for _ in range(100):
+        with pytest.raises(PlantedError), storage.unit_of_work(scope, deadline=deadline()):
+            raise PlantedError
+    filled.write(WRITES["songs.add"])
+    assert filled.song("song-2") == song("song-2")
+
+
+@clause("STO-4")
+def test_a_domain_error_frees_what_it_took(filled: StorageUser) -> None:
+    """A write that is refused leaves the storage usable, and the error reaches the caller as it is."""
+    for _ in range(50):
+        with pytest.raises(DuplicateSong):
+            filled.write(lambda unit: unit.songs.add(song("song-9", title="Title song-1")))
+    assert filled.find() == ["song-1"]
+
+
+@clause("STO-4")
+def test_repositories_end_with_their_unit(filled: StorageUser, storage: Storage, subject: Subject) -> None:
+    """A repository that was kept beyond its unit can do nothing any more."""
+    with storage.unit_of_work(Scope.WRITE_ONE, deadline=subject.deadline()) as unit:
+        songs, ratings, users, sessions, coherence = (
+            unit.songs,
+            unit.ratings,
+            unit.users,
+            unit.sessions,
+            unit.coherence,
+        )
+    for call in (
+        lambda: songs.get("song-1"),
+        lambda: ratings.stats("song-1"),
+        lambda: users.get("user-1"),
+        lambda: sessions.get("session-1"),
+        coherence.read,
+        lambda: songs.add(song("song-2")),
+    ):
+        with pytest.raises(ScopeViolation):
+            call()
+    assert filled.song("song-2") is None
+
+
+@clause("STO-5")
+@pytest.mark.parametrize("name", WRITES)
+def test_a_read_unit_cannot_write(filled: StorageUser, name: str) -> None:
+    """Every write in a READ unit is refused and changes nothing, though the caller swallows the error."""
+    before = filled.read(everything)
+
+    def work(unit: UnitOfWork) -> None:
+        with pytest.raises(ScopeViolation):
+            WRITES[name](unit)
+
+    filled.read(work)
+    assert filled.read(everything) == before
+
+
+@clause("STO-7")
+@requires("transactions")
+def test_many_writes_commit_together(filled: StorageUser) -> None:
+    """All writes of a transaction are there after it."""
+
+    def work(unit: UnitOfWork) -> None:
+        unit.songs.add(song("song-2"))
+        unit.ratings.add(rating("rating-2", song_id="song-2"))
+        unit.ratings.add(rating("rating-3", song_id="song-2"))
+        unit.users.add(user("user-2"))
+
+    filled.many(work)
+    stats = filled.stats("song-2")
+    assert stats is not None
+    assert stats.count == 2
+    assert filled.read(lambda unit: unit.users.get("user-2")) == user("user-2")
+
+
+@clause("STO-7")
+@requires("transactions")
+def test_many_writes_roll_back_together(filled: StorageUser) -> None:
+    """When the last write of a transaction fails, the first is undone."""
+    before = filled.read(everything)
+
+    def work(unit: UnitOfWork) -> None:
+        unit.songs.add(song("song-2"))
+        unit.ratings.add(rating("rating-2"))
+        unit.songs.add(song("song-9", title="Title song-1"))
+
+    with pytest.raises(DuplicateSong):
+        filled.many(work)
+    assert filled.read(everything) == before
+
+
+@clause("STO-7")
+@requires("not transactions")
+def test_transactions_that_are_not_offered(filled: StorageUser) -> None:
+    """A storage without transactions says so when one is asked for, before any write."""
+    with pytest.raises(Unsupported):
+        filled.many(WRITES["songs.add"])
+    assert filled.song("song-2") is None
+
+
+@clause("STO-8")
+@requires("transactions")
+def test_a_unit_sees_its_own_writes(filled: StorageUser) -> None:
+    """Within a transaction later reads see earlier writes."""
+
+    def work(unit: UnitOfWork) -> None:
+        unit.songs.add(song("song-2", level=7))
+        assert unit.songs.get("song-2") == song("song-2", level=7)
+        assert unit.songs.difficulty_totals(7).count == 1
+        unit.ratings.add(rating("rating-2", song_id="song-2", value=5))
+        stats = unit.ratings.stats("song-2")
+        assert stats is not None
+        assert stats.distribution == (0, 0, 0, 0, 1)
+        unit.songs.delete("song-2")
+        assert unit.songs.get("song-2") is None
+
+    filled.many(work)
+
+
+@clause("STO-8")
+@requires("transactions")
+def test_nobody_sees_an_open_transaction(filled: StorageUser, storage: Storage, subject: Subject) -> None:
+    """While a transaction is open, units of other threads see nothing of it, and do not wait for it for ever."""
+    before = filled.read(everything)
+    seen: list[object] = []
+
+    def look() -> None:
+        try:
+            with storage.unit_of_work(Scope.READ, deadline=subject.deadline(1.0)) as unit:
+                seen.append(everything(unit))
+        except StorageUnavailable as error:  # a storage whose readers wait for writers
+            seen.append(error)
+
+    with storage.unit_of_work(Scope.WRITE_MANY, deadline=subject.deadline()) as unit:
+        unit.songs.add(song("song-2"))
+        unit.ratings.add(rating("rating-2"))
+        other = threading.Thread(target=look)
+        other.start()
+        other.join(30)
+    assert len(seen) == 1
+    assert seen[0] == before or isinstance(seen[0], StorageUnavailable)
+
+
+@clause("STO-9")
+@requires("snapshot_reads")
+def test_a_read_unit_sees_one_state(filled: StorageUser, storage: Storage, subject: Subject) -> None:
+    """What others commit while a READ unit is open does not show in it, and shows right after."""
+    with storage.unit_of_work(Scope.READ, deadline=subject.deadline()) as unit:
+        before = everything(unit)
+        outcome = race([lambda: filled.write(WRITES["ratings.add"]), lambda: filled.write(WRITES["songs.add"])])
+        assert outcome[1] is None
+        assert everything(unit) == before
+    assert filled.read(everything) != before
+
+
+@clause("STO-9", "STO-10")
+@requires("snapshot_reads")
+def test_a_read_unit_contains_what_was_committed(filled: StorageUser, storage: Storage, subject: Subject) -> None:
+    """The state that a READ unit sees is the one of its beginning, not of its first read or of an earlier unit."""
+    for n in range(2, 30):
+        filled.write(lambda unit, n=n: unit.songs.add(song(f"song-{n}")))
+        with storage.unit_of_work(Scope.READ, deadline=subject.deadline()) as unit:
+            assert unit.songs.get(f"song-{n}") is not None
+
+
+@clause("STO-13")
+def test_refusals_are_errors_of_the_domain(filled: StorageUser) -> None:
+    """Whatever a storage objects to, it says with an error that its callers know."""
+    for name, work in WRITES.items():
+        for _ in range(2):
+            try:
+                filled.write(work)
+            except SongsError:
+                continue
+            except Exception as error:  # noqa: BLE001 - that is what must not happen
+                pytest.fail(f"{name} let {type(error).__module__}.{type(error).__qualname__} through: {error}")
+
+
+@clause("STO-14")
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.WRITE_ONE])
+def test_a_deadline_that_has_passed(filled: StorageUser, storage: Storage, subject: Subject, scope: Scope) -> None:
+    """A unit whose time is up raises one of the errors for that, or answers at once; it changes nothing half."""
+    late = subject.deadline(1.0)
+    subject.clock.advance(2.0)
+    before = filled.read(everything)
+    try:
+        with storage.unit_of_work(scope, deadline=late) as unit:
+            if scope is Scope.WRITE_ONE:
+                unit.ratings.add(rating("rating-2"))
+            else:
+                everything(unit)
+    except (StorageUnavailable, SongsError) as error:
+        assert error.code in {"storage_unavailable", "deadline_exceeded", "outcome_unknown"}  # noqa: PT017
+    stats, events = filled.stats(), filled.events()
+    assert stats is not None
+    assert stats.count == len(events)
+    if len(events) == 1:
+        assert filled.read(everything) == before
+
+
+@clause("STO-14")
+@requires("transactions")
+def test_a_writer_that_waits_for_another(filled: StorageUser, storage: Storage, subject: Subject) -> None:
+    """A unit that has to wait for another writer beyond its deadline gives up by itself."""
+    outcome: list[object] = []
+
+    def second() -> None:
+        try:
+            with storage.unit_of_work(Scope.WRITE_ONE, deadline=subject.deadline(0.3)) as unit:
+                unit.songs.replace(next_version(song(), level=9), if_version=1)
+            outcome.append("written")
+        except SongsError as error:
+            outcome.append(error.code)
+
+    with storage.unit_of_work(Scope.WRITE_MANY, deadline=subject.deadline()) as unit:
+        unit.songs.replace(next_version(song(), level=8), if_version=1)
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        waiting.join(10)
+        assert not waiting.is_alive(), "the second writer waits beyond its deadline"
+    assert outcome[0] in {"storage_unavailable", "deadline_exceeded", "transient_conflict", "version_conflict"}
+    stored = filled.song()
+    assert stored is not None
+    assert stored.level == 8
+
+
+@clause("STO-17")
+def test_nothing_works_on_a_closed_storage(storage: Storage, subject: Subject) -> None:
+    """After close a unit is refused; closing again is no error; opening again makes it usable."""
+    storage.close()
+    storage.close()
+    with pytest.raises(StorageClosed), storage.unit_of_work(Scope.READ, deadline=subject.deadline()):
+        pass
+    storage.open()
+    storage.prepare()
+    with storage.unit_of_work(Scope.READ, deadline=subject.deadline()) as unit:
+        assert unit.songs.get("song-1") is None
