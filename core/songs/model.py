@@ -26,6 +26,7 @@ MAX_PAGE_SIZE: Final = 100
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_COUNTED_ITEMS: Final = 100_000
 
+_THOUSANDTH: Final = Decimal("0.001")
 _FORBIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 _USERNAME: Final = re.compile(r"[0-9A-Za-z._@+-]{3,50}", re.ASCII)
@@ -119,10 +120,10 @@ def difficulty_milli(value: Decimal | int) -> int:
     amount = Decimal(value)
     if not amount.is_finite() or not 0 <= amount <= 100:  # noqa: PLR2004 - the limit is the documented one
         raise InvalidInput([FieldError("/difficulty", "must be between 0 and 100")])
-    scaled = amount * 1000
-    if scaled != scaled.to_integral_value():
+    # Comparing is exact, where arithmetic on an amount of many digits would round it first.
+    if amount.quantize(_THOUSANDTH) != amount:
         raise InvalidInput([FieldError("/difficulty", "must have at most 3 decimals")])
-    return int(scaled)
+    return int(amount * 1000)
 
 
 class SongIdentity(NamedTuple):

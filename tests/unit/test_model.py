@@ -130,7 +130,9 @@ def test_difficulty(value: str, milli: int) -> None:
     assert difficulty_milli(Decimal(value)) == milli
 
 
-@pytest.mark.parametrize("value", ["0.0001", "-0.001", "100.001", "NaN", "Infinity", "1e999999", "1e-999999"])
+@pytest.mark.parametrize(
+    "value", ["0.0001", "-0.001", "100.001", "NaN", "Infinity", "1e999999", "1e-999999", f"50.{'0' * 40}1"]
+)
 def test_difficulty_refuses(value: str) -> None:
     """More than 3 decimals, or outside 0..100, or no number."""
     with pytest.raises(InvalidInput) as caught:

@@ -10,7 +10,7 @@ import pytest
 from songs.errors import OutcomeUnknown, Overloaded, SongNotFound, StorageUnavailable, TransientConflict
 from songs.model import Song
 from songs.ports.storage import Scope
-from songs.services.run import MAX_ATTEMPTS, UnitRunner
+from songs.services.run import MAX_ATTEMPTS, STALLED_S, UnitRunner
 
 SONG = Song(id="s1", artist="a", title="t", difficulty_milli=1, level=1, released=date(2000, 1, 1))
 
@@ -140,3 +140,41 @@ def test_calls_are_bounded(new_runner: Callable[[int], UnitRunner], stack: Any) 
         leave.set()
         holder.join(10)
     assert runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline()) is None
+
+
+def test_a_storage_that_hangs_is_not_waited_for(new_runner: Callable[[int], UnitRunner], stack: Any) -> None:
+    """When all slots are taken and none changed hands for a while, a call is refused at once, not at its deadline."""
+    runner = new_runner(1)
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold(_unit: object) -> None:
+        inside.set()
+        assert leave.wait(10)
+
+    holder = threading.Thread(target=lambda: runner.read(hold, deadline=stack.deadline(60)))
+    holder.start()
+    assert inside.wait(10)
+    stack.clock.sleep(STALLED_S)
+    try:
+        with pytest.raises(Overloaded):
+            runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline(3600))
+    finally:
+        leave.set()
+        holder.join(10)
+
+
+def test_waiting_for_a_slot_that_comes_free(new_runner: Callable[[int], UnitRunner], stack: Any) -> None:
+    """Many more calls than slots are all served while the storage works."""
+    runner = new_runner(2)
+    outcomes: list[object] = []
+    threads = [
+        threading.Thread(
+            target=lambda: outcomes.append(runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline()))
+        )
+        for _ in range(40)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert outcomes == [None] * 40

@@ -1,13 +1,15 @@
 """Accounts: registering, signing in, and what admins do with users."""
 
+import threading
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
 from songs.deadline import Deadline
-from songs.errors import BadCredentials, FieldError, InvalidInput, UserExists, UserNotFound, VersionConflict
+from songs.errors import BadCredentials, FieldError, InvalidInput, Overloaded, UserExists, UserNotFound, VersionConflict
 from songs.model import Role, User, check_username, whole_milliseconds
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
@@ -55,9 +57,11 @@ class Accounts:
         clock: The time of day.
         policy: What new passwords must be like.
         access_ttl_s: How long access tokens are good for, in seconds.
+        max_hashing: How many requests may hash a password or wait for their turn to: the others are refused at once,
+            so that sign-ins never take all request threads.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a service takes what it needs, by name
         self,
         runner: UnitRunner,
         access: Access,
@@ -68,6 +72,7 @@ class Accounts:
         *,
         policy: PasswordPolicy,
         access_ttl_s: int,
+        max_hashing: int,
     ) -> None:
         self._runner = runner
         self._access = access
@@ -77,6 +82,7 @@ class Accounts:
         self._clock = clock
         self._policy = policy
         self._access_ttl_s = access_ttl_s
+        self._hashing = threading.BoundedSemaphore(max_hashing)
 
     def register(self, name: str, password: str, *, role: Role = Role.USER, deadline: Deadline) -> User:
         """Store a new user and return it.
@@ -91,10 +97,12 @@ class Accounts:
         # Asked first because hashing is dear; `add` decides.
         if self._runner.read(lambda unit: unit.users.by_name(name), deadline=deadline) is not None:
             raise UserExists
+        with self._turn_to_hash():
+            hashed = self._passwords.hash(password, wait_s=deadline.remaining_s())
         user = User(
             id=self._ids.new_id(),
             name=name,
-            password_hash=self._passwords.hash(password, wait_s=deadline.remaining_s()),
+            password_hash=hashed,
             role=role,
             created_at=whole_milliseconds(self._clock.now()),
         )
@@ -110,11 +118,12 @@ class Accounts:
         """
         user = self._runner.read(lambda unit: unit.users.by_name(name), deadline=deadline)
         hashed = user.password_hash if user is not None else None
-        check = self._passwords.verify(password, hashed, wait_s=deadline.remaining_s())
-        if user is None or not check.ok or user.disabled:
-            raise BadCredentials
-        if check.outdated:
-            user = self._rehash(user, password, deadline)
+        with self._turn_to_hash():
+            check = self._passwords.verify(password, hashed, wait_s=deadline.remaining_s())
+            if user is None or not check.ok or user.disabled:
+                raise BadCredentials
+            if check.outdated:
+                user = self._rehash(user, password, deadline)
         return self.token_for(user)
 
     def token_for(self, user: User) -> SignedIn:
@@ -185,6 +194,15 @@ class Accounts:
         except VersionConflict:
             return user  # someone else changed the user; the next sign-in hashes again
         return after
+
+    @contextmanager
+    def _turn_to_hash(self) -> Iterator[None]:
+        if not self._hashing.acquire(blocking=False):
+            raise Overloaded("Too many passwords are being checked; try again soon.")
+        try:
+            yield
+        finally:
+            self._hashing.release()
 
     def _store(self, user: User, deadline: Deadline) -> None:
         self._runner.write(lambda unit: unit.users.replace(user, if_version=user.version - 1), deadline=deadline)

@@ -17,6 +17,8 @@ Work = Callable[[UnitOfWork], T]
 MAX_ATTEMPTS: Final = 10
 FIRST_PAUSE_S: Final = 0.005
 LONGEST_PAUSE_S: Final = 0.2
+STALLED_S: Final = 0.25
+"""When every slot is taken and none changed hands for so long, the storage hangs: waiting would only tie up threads."""
 
 
 class UnitRunner:
@@ -29,7 +31,8 @@ class UnitRunner:
         storage: Where to run.
         clock: For pauses between attempts.
         max_calls: How many units may be open at once. Fewer than there are request threads, so that requests which
-            need no storage (health) are answered while the storage hangs.
+            need no storage (health) are answered while the storage hangs. Others wait for a slot while slots change
+            hands, and are refused at once while none does.
         jitter: Returns a number in 0..1 by which each pause is multiplied.
     """
 
@@ -39,6 +42,7 @@ class UnitRunner:
         self._storage = storage
         self._clock = clock
         self._slots = threading.BoundedSemaphore(max_calls)
+        self._moved_at_s = clock.monotonic_s()
         self._jitter = jitter
 
     def read(self, work: Work[T], *, deadline: Deadline) -> T:
@@ -87,12 +91,23 @@ class UnitRunner:
 
     @contextmanager
     def _slot(self, deadline: Deadline) -> Iterator[None]:
-        if not self._slots.acquire(timeout=deadline.remaining_s()):
-            raise Overloaded
+        if not self._slots.acquire(blocking=False):
+            self._wait_for_slot(deadline)
+        self._moved_at_s = self._clock.monotonic_s()
         try:
             yield
         finally:
+            self._moved_at_s = self._clock.monotonic_s()
             self._slots.release()
+
+    def _wait_for_slot(self, deadline: Deadline) -> None:
+        while True:
+            patience_s = self._moved_at_s + STALLED_S - self._clock.monotonic_s()
+            remaining_s = deadline.remaining_s()
+            if self._slots.acquire(timeout=max(0.0, min(patience_s, remaining_s))):
+                return
+            if patience_s <= 0 or remaining_s <= patience_s:
+                raise Overloaded
 
     def _attempts(
         self, work: Work[T], scope: Scope, deadline: Deadline, note_unknown: Callable[[], None] = lambda: None

@@ -1,0 +1,80 @@
+"""The command ``songs``. Exit status 0: done; 1: done in part; 2: it could not be done, and one line says why."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated, Final, NoReturn
+
+import typer
+
+from songs_api.cli.config import config
+from songs_api.cli.contract import contract
+from songs_api.cli.demo import demo
+from songs_api.cli.export import export
+from songs_api.cli.importing import import_
+from songs_api.cli.openapi import openapi
+from songs_api.cli.plugins import plugins
+from songs_api.cli.prepare import prepare
+from songs_api.cli.serve import serve
+from songs_api.cli.users import users
+from songs_api.refusals import EXPECTED, REFUSED, report
+
+INTERRUPTED: Final = 130
+DEFECT: Final = 70
+
+app: Final = typer.Typer(
+    name="songs",
+    help="A song catalogue with ratings: serve it, fill it, look after it.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in (demo, serve, prepare, export, plugins, contract, openapi, config):
+    app.command()(_command)
+app.command("import")(import_)
+app.add_typer(users, name="users")
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,  # noqa: FBT002 - typer's way of declaring a flag
+) -> None:
+    if show_version:
+        typer.echo(f"songs-api {version('songs-api')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with its exit status."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return the exit status."""
+    try:
+        status = app(args=list(arguments), prog_name="songs", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        words = [word for word in arguments[:1] if not word.startswith("-")]
+        typer.echo(f"songs: {error.format_message()} See: {' '.join(['songs', *words, '--help'])}", err=True)
+        return REFUSED
+    except EXPECTED as error:
+        report(error)
+        return REFUSED
+    except BrokenPipeError:
+        # Whoever read our output has had enough; the interpreter must not stumble over it again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except Exception:  # noqa: BLE001 - a defect: the trace is what makes it reportable
+        traceback.print_exc()
+        typer.echo(f"songs: this is a defect of songs-api {version('songs-api')}; please report it as above", err=True)
+        return DEFECT
+    return status if isinstance(status, int) else 0

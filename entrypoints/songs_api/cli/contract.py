@@ -1,0 +1,26 @@
+"""`songs contract`."""
+
+import importlib
+from typing import Annotated
+
+import typer
+
+from songs_api.refusals import UserError
+
+
+def contract(
+    name: Annotated[str, typer.Argument(metavar="ADAPTER", help="A registered adapter; `songs plugins` lists them.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,  # noqa: FBT002 - typer's way of declaring a flag
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the report as Markdown.")] = False,  # noqa: FBT002
+    thorough: Annotated[bool, typer.Option("--thorough", help="Run the checks that take minutes too.")] = False,  # noqa: FBT002
+    seed: Annotated[int | None, typer.Option(help="Repeat a run with this seed.")] = None,
+) -> None:
+    """Hold an adapter to the contract of its ports and print a report, clause by clause."""
+    try:
+        # By name: the service and the kit never import each other, and the kit's libraries are an extra.
+        kit = importlib.import_module("songs_contract.run")
+    except ImportError as error:
+        msg = f"the contract kit needs {error.name!r}; install it: pip install 'songs-api[contract]'"
+        raise UserError(msg) from error
+    status = kit.run_contract(name, json=as_json, markdown=markdown, thorough=thorough, seed=seed)
+    raise typer.Exit(int(status))

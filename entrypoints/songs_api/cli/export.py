@@ -1,0 +1,31 @@
+"""`songs export`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from songs_api.cli.session import durable_storage
+from songs_api.files.exporting import export_songs, written_whole
+from songs_api.refusals import UserError
+
+
+def export(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="Where to; .gz compresses, - writes to standard output.")
+    ] = "-",
+) -> None:
+    """Write all songs as JSON Lines, as `songs import` reads them. The file appears whole or not at all."""
+    with durable_storage() as container:
+        catalogue, clock = container.catalogue(), container.clock()
+        if file == "-":
+            export_songs(sys.stdout.buffer, catalogue, clock)
+            return
+        try:
+            with written_whole(Path(file)) as target:
+                count = export_songs(target, catalogue, clock)
+        except OSError as error:
+            msg = f"{file} cannot be written: {error.strerror or error}"
+            raise UserError(msg) from error
+    typer.echo(f"exported {count} songs to {file}")

@@ -1,0 +1,74 @@
+"""`songs import`."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from songs_api.cli.session import durable_storage
+from songs_api.files.importing import ImportReport, import_songs
+from songs_api.refusals import UserError
+
+SOME_REFUSED: Final = 1
+
+
+def import_(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="JSON Lines or a JSON array, maybe gzipped; - reads standard input.")
+    ],
+) -> None:
+    """Add songs, and update those that changed. The same artist, title and release date are the same song.
+
+    Lines that are refused are reported by number, and the others imported. The exit status is 1 if any was refused,
+    2 if nothing could be done.
+    """
+    with _opened(file) as songs, durable_storage() as container, _progress(songs) as (refuse, progress):
+        report = import_songs(songs, container.importer(), container.clock(), refuse=refuse, progress=progress)
+    typer.echo(
+        f"added {report.added}, updated {report.updated}, unchanged {report.unchanged}, refused {report.refused}"
+    )
+    if report.refused:
+        raise typer.Exit(SOME_REFUSED)
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[IO[bytes]]:
+    if name == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(name).open("rb") as file:
+            yield file
+    except OSError as error:
+        if error.filename not in {name, None}:
+            raise
+        msg = f"{name} cannot be read: {error.strerror or error}"
+        raise UserError(msg) from error
+
+
+@contextmanager
+def _progress(file: IO[bytes]) -> Iterator[tuple[Callable[[int, str], None], Callable[[ImportReport], None]]]:
+    """Yield what reports refused lines and what shows how far the import came: a bar in a terminal, else nothing."""
+    console = Console(stderr=True, soft_wrap=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("importing", total=_size(file))
+
+        def refuse(line: int, reason: str) -> None:
+            console.print(f"line {line}: {reason}", markup=False, highlight=False)
+
+        def progress(report: ImportReport) -> None:
+            position = file.tell() if file.seekable() else None
+            bar.update(task, completed=position, description=f"{report.seen} songs")
+
+        yield refuse, progress
+
+
+def _size(file: IO[bytes]) -> int | None:
+    return os.fstat(file.fileno()).st_size if file.seekable() else None

@@ -1,0 +1,115 @@
+"""`songs users`."""
+
+import json
+import sys
+from typing import Annotated, Any, Final
+
+import typer
+
+from songs.deadline import Deadline
+from songs.model import Role, User
+from songs_api.cli.session import durable_storage
+from songs_api.cli.table import print_table
+from songs_api.refusals import UserError
+
+DEADLINE_S: Final = 30.0
+PAGE: Final = 500
+_MAX_PASSWORD_LINE: Final = 4096
+
+users: Final = typer.Typer(help="Look after the users.", no_args_is_help=False)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")]
+
+
+@users.command()
+def add(
+    name: Name,
+    role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.USER,
+    password_stdin: Annotated[  # noqa: FBT002 - typer's way of declaring a flag
+        bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
+    ] = False,
+) -> None:
+    """Add a user. The password is asked for, or read from standard input; it is never an argument."""
+    password = _password(from_stdin=password_stdin)
+    with durable_storage() as container:
+        user = container.accounts().register(
+            name, password, role=role, deadline=Deadline.after(container.clock(), DEADLINE_S)
+        )
+    typer.echo(f"added {user.name} ({user.role})")
+
+
+@users.command("list")
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - typer's way of declaring a flag
+) -> None:
+    """List all users."""
+    with durable_storage() as container:
+        found: list[User] = []
+        while True:
+            page = container.accounts().find(
+                limit=PAGE,
+                after_id=found[-1].id if found else None,
+                deadline=Deadline.after(container.clock(), DEADLINE_S),
+            )
+            found += page
+            if len(page) < PAGE:
+                break
+    if as_json:
+        typer.echo(json.dumps([_as_json(user) for user in found], indent=2))
+        return
+    rows = [(user.name, user.role, _state(user), user.created_at.isoformat(timespec="seconds")) for user in found]
+    print_table(("NAME", "ROLE", "STATE", "CREATED"), rows)
+
+
+@users.command()
+def disable(name: Name) -> None:
+    """Keep a user from signing in, and make its access tokens worthless."""
+    _set_disabled(name, disabled=True)
+
+
+@users.command()
+def enable(name: Name) -> None:
+    """Let a user that was disabled sign in again."""
+    _set_disabled(name, disabled=False)
+
+
+@users.command()
+def role(name: Name, new: Annotated[Role, typer.Argument(metavar="ROLE", help="user, editor or admin.")]) -> None:
+    """Give a user another role; it has to sign in again."""
+    with durable_storage() as container:
+        deadline = Deadline.after(container.clock(), DEADLINE_S)
+        user = container.accounts().set_role(name, new, deadline=deadline)
+    typer.echo(f"{user.name} is {user.role} now")
+
+
+def _set_disabled(name: str, *, disabled: bool) -> None:
+    with durable_storage() as container:
+        deadline = Deadline.after(container.clock(), DEADLINE_S)
+        user = container.accounts().set_disabled(name, disabled=disabled, deadline=deadline)
+    typer.echo(f"{user.name} is {_state(user)} now")
+
+
+def _password(*, from_stdin: bool) -> str:
+    if not from_stdin:
+        if not sys.stdin.isatty():
+            msg = "there is no terminal to ask for the password; give --password-stdin and write it to standard input"
+            raise UserError(msg)
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    line = sys.stdin.readline(_MAX_PASSWORD_LINE).rstrip("\r\n")
+    if not line:
+        msg = "standard input holds no password; write it there, as one line"
+        raise UserError(msg)
+    return line
+
+
+def _state(user: User) -> str:
+    return "disabled" if user.disabled else "active"
+
+
+def _as_json(user: User) -> dict[str, Any]:
+    return {
+        "name": user.name,
+        "role": user.role,
+        "disabled": user.disabled,
+        "created_at": user.created_at.isoformat(timespec="milliseconds"),
+    }

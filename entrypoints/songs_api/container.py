@@ -1,0 +1,133 @@
+"""The composition root: where adapters and services are put together, and nowhere else."""
+
+import hmac
+import os
+from typing import Any, Final, cast
+
+from dependency_injector import containers, providers
+
+from songs.ports.clock import Clock
+from songs.ports.ids import IdGenerator
+from songs.services.access import Access
+from songs.services.accounts import Accounts, PasswordPolicy
+from songs.services.catalogue import Catalogue
+from songs.services.coherence import Coherence
+from songs.services.cursors import Cursors
+from songs.services.importing import Importer
+from songs.services.ratings import Ratings
+from songs.services.reads import CachedReads
+from songs.services.run import UnitRunner
+from songs_api.http.rendering import FORM
+from songs_api.parts import HttpOptions, Parts
+from songs_api.settings import Settings
+from songs_api.settings.serving import secrets_of
+from songs_plugins import AdapterContext, Port
+from songs_plugins.registry import PluginError
+
+_CURSORS_LABEL: Final = b"songs/cursors/1"
+
+
+class _NotThere:
+    """Stands in an adapter's context for what is not built yet: clocks come first, then ids, then the others."""
+
+    def __getattr__(self, name: str) -> object:
+        msg = "a clock has no other clock, and neither clocks nor id generators have other ids to use"
+        raise PluginError(msg)
+
+
+def max_calls(threads: int) -> int:
+    """Return how many of `threads` may be in a storage call at once: some are left for requests that need none."""
+    return max(1, threads * 3 // 4)
+
+
+def _build(settings: Settings, port: Port, clock: Clock | None = None, ids: IdGenerator | None = None) -> Any:  # noqa: ANN401 - the port decides the type
+    choice = settings.adapters[port]
+    context = AdapterContext(
+        clock=clock or cast("Clock", _NotThere()),
+        ids=ids or cast("IdGenerator", _NotThere()),
+        concurrency=max_calls(settings.service.threads),
+    )
+    try:
+        return choice.spec.build(choice.settings, context)
+    except PluginError:
+        raise
+    except Exception as error:  # a third party's factory may raise anything
+        msg = f"the adapter {choice.spec.name!r} for {port.value!r} cannot be made: {type(error).__name__}: {error}"
+        raise PluginError(msg) from error
+
+
+def _cursors(settings: Settings) -> Cursors:
+    secrets = next(iter(secrets_of(settings, Port.TOKENS).values()), b"")
+    # A token adapter without a secret of ours leaves nothing that all processes share: cursors end with the process.
+    return Cursors(hmac.digest(secrets or os.urandom(32), _CURSORS_LABEL, "sha256"))
+
+
+def _runner(settings: Settings, storage: Any, clock: Clock) -> UnitRunner:  # noqa: ANN401 - checked by the spec
+    return UnitRunner(storage, clock, max_calls=max_calls(settings.service.threads))
+
+
+def _coherence(settings: Settings, cache: Any, runner: UnitRunner, clock: Clock) -> Coherence:  # noqa: ANN401 - checked by the spec
+    return Coherence(cache, runner, clock, ttl_s=settings.service.cache_ttl_s)
+
+
+def _accounts(settings: Settings, *arguments: Any) -> Accounts:  # noqa: ANN401 - the container's providers
+    policy = PasswordPolicy(settings.service.password_min_length)
+    return Accounts(
+        *arguments,
+        policy=policy,
+        access_ttl_s=settings.service.access_token_ttl_s,
+        max_hashing=max(1, settings.service.threads // 4),
+    )
+
+
+def _options(settings: Settings) -> HttpOptions:
+    service = settings.service
+    return HttpOptions(
+        deadline_s=service.deadline_s,
+        max_body_bytes=service.max_body_bytes,
+        request_threads=service.threads,
+        default_limit=service.limiter_default,
+        trusted_proxies=service.trusted_proxies,
+        registration_open=service.registration == "open",
+    )
+
+
+class Container(containers.DeclarativeContainer):
+    """Everything that one process shares, each built once and when it is first asked for. Building does no I/O."""
+
+    settings = providers.Dependency(instance_of=Settings)
+
+    clock = providers.ThreadSafeSingleton(_build, settings, Port.CLOCK)
+    ids = providers.ThreadSafeSingleton(_build, settings, Port.IDS, clock)
+    storage = providers.ThreadSafeSingleton(_build, settings, Port.STORAGE, clock, ids)
+    cache = providers.ThreadSafeSingleton(_build, settings, Port.CACHE, clock, ids)
+    limiter = providers.ThreadSafeSingleton(_build, settings, Port.LIMITER, clock, ids)
+    tokens = providers.ThreadSafeSingleton(_build, settings, Port.TOKENS, clock, ids)
+    passwords = providers.ThreadSafeSingleton(_build, settings, Port.PASSWORDS, clock, ids)
+
+    runner = providers.ThreadSafeSingleton(_runner, settings, storage, clock)
+    coherence = providers.ThreadSafeSingleton(_coherence, settings, cache, runner, clock)
+    cursors = providers.ThreadSafeSingleton(_cursors, settings)
+    access = providers.ThreadSafeSingleton(Access, runner, tokens, clock)
+    accounts = providers.ThreadSafeSingleton(_accounts, settings, runner, access, passwords, tokens, ids, clock)
+    catalogue = providers.ThreadSafeSingleton(Catalogue, runner, coherence, ids, cursors)
+    ratings = providers.ThreadSafeSingleton(Ratings, runner, coherence, ids, clock)
+    reads = providers.ThreadSafeSingleton(CachedReads, catalogue, ratings, coherence, form=FORM)
+    importer = providers.ThreadSafeSingleton(Importer, runner, coherence, ids)
+    options = providers.ThreadSafeSingleton(_options, settings)
+
+    parts = providers.ThreadSafeSingleton(
+        Parts,
+        clock=clock,
+        ids=ids,
+        storage=storage,
+        cache=cache,
+        limiter=limiter,
+        coherence=coherence,
+        access=access,
+        accounts=accounts,
+        catalogue=catalogue,
+        ratings=ratings,
+        reads=reads,
+        options=options,
+    )

@@ -1,0 +1,114 @@
+"""Importing a file of songs: batch by batch, refusing what is wrong by line, keeping the rest."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Final
+
+from songs.deadline import Deadline
+from songs.errors import SongsError, Unavailable
+from songs.model import SongDetails
+from songs.ports.clock import Clock
+from songs.services.importing import BATCH, ImportCounts, Importer
+from songs_api.files.records import Record, records
+from songs_api.http.schemas import NewSong
+from songs_api.http.strict_json import parse
+from songs_api.http.validation import validated
+
+BATCH_DEADLINE_S: Final = 60.0
+
+Refuse = Callable[[int, str], None]
+"""Told of each line that is refused, and why."""
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What became of the songs of a file; `batch` songs at a time, counted when they are stored."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    refused: int = 0
+
+    @property
+    def seen(self) -> int:
+        """How many songs were dealt with."""
+        return self.added + self.updated + self.unchanged + self.refused
+
+    def count(self, counts: ImportCounts) -> None:
+        """Add what a batch came to."""
+        self.added += counts.added
+        self.updated += counts.updated
+        self.unchanged += counts.unchanged
+
+
+class ImportInterrupted(SongsError):
+    """The storage gave up in the middle; `report` says what was stored until then. Running it again completes it."""
+
+    code = "import_interrupted"
+
+    def __init__(self, report: ImportReport, cause: Unavailable) -> None:
+        stored = f"{report.added} added, {report.updated} updated and {report.unchanged} unchanged until then"
+        super().__init__(f"the import stopped ({stored}): {cause.detail} Run it again to complete it.")
+        self.report = report
+
+
+def read_details(record: Record) -> SongDetails:
+    """Return the song that a record describes: the same JSON that POST /songs takes.
+
+    Raises:
+        SongsError: It is not one; the message says why, without repeating it.
+    """
+    if record.text is None:
+        raise SongsError(record.problem)
+    return validated(NewSong, parse(record.text)).details
+
+
+def import_songs(
+    file: IO[bytes],
+    importer: Importer,
+    clock: Clock,
+    *,
+    refuse: Refuse,
+    progress: Callable[[ImportReport], None] = lambda _: None,
+) -> ImportReport:
+    """Store the songs of a file and return what became of them.
+
+    Args:
+        file: JSON Lines or a JSON array, maybe compressed.
+        importer: Stores them.
+        clock: For the deadline of each batch.
+        refuse: Told of each line that is refused.
+        progress: Told how far it came, after each batch.
+
+    Raises:
+        ImportInterrupted: The storage does not answer.
+        OSError: The file cannot be read.
+    """
+    report = ImportReport()
+    for batch in _batches(file, report, refuse):
+        try:
+            report.count(importer.apply(batch, deadline=Deadline.after(clock, BATCH_DEADLINE_S)))
+        except Unavailable as error:
+            raise ImportInterrupted(report, error) from error
+        progress(report)
+    return report
+
+
+def _batches(file: IO[bytes], report: ImportReport, refuse: Refuse) -> Iterator[list[SongDetails]]:
+    batch: list[SongDetails] = []
+    for details in _checked(file, report, refuse):
+        batch.append(details)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _checked(file: IO[bytes], report: ImportReport, refuse: Refuse) -> Iterator[SongDetails]:
+    for record in records(file):
+        try:
+            yield read_details(record)
+        except SongsError as error:
+            report.refused += 1
+            refuse(record.line, error.detail.replace("The body", "The line", 1))

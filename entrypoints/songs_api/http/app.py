@@ -1,0 +1,69 @@
+"""The HTTP application, made of ready parts."""
+
+import hashlib
+from functools import partial
+
+import falcon
+
+from songs.errors import SongsError
+from songs_api.http import openapi, problems
+from songs_api.http.docs_page import ASSETS, PAGE, Asset
+from songs_api.http.gate import Gate
+from songs_api.http.readiness import ReadinessProbe
+from songs_api.http.reading import BodyReader
+from songs_api.http.request import ApiRequest
+from songs_api.http.resources import accounts, ratings, service, songs
+from songs_api.http.router import TableRouter
+from songs_api.http.routes import PREFIX, routes_by_path
+from songs_api.parts import Parts
+
+
+def create_app(parts: Parts) -> falcon.App[ApiRequest, falcon.Response]:
+    """Return the WSGI application. Pure: reads no setting, does no I/O, and needs `parts` open only to answer."""
+    options = parts.options
+    reader = BodyReader(max_bytes=options.max_body_bytes, request_threads=options.request_threads)
+    app = falcon.App(
+        request_type=ApiRequest,
+        middleware=[Gate(parts)],
+        router=TableRouter(reader, parts.clock, options.deadline_s),
+    )
+    app.resp_options.xml_error_serialization = False
+    app.add_error_handler(Exception, problems.answer_defect)
+    app.add_error_handler(falcon.HTTPError, problems.answer_http_error)
+    app.add_error_handler(SongsError, problems.answer_songs_error)
+    resources = _resources(parts)
+    for path, routes in routes_by_path().items():
+        app.add_route(path, resources[path.removeprefix(PREFIX)], routes=routes)
+    return app
+
+
+def _resources(parts: Parts) -> dict[str, object]:
+    """Return what serves each path of the table."""
+    probe = ReadinessProbe(parts.storage, parts.cache, parts.clock, deadline_s=parts.options.deadline_s)
+    return {
+        "/auth/register": accounts.Register(parts.accounts, open_to_anyone=parts.options.registration_open),
+        "/auth/login": accounts.SignIn(parts.accounts),
+        "/users": accounts.UserCollection(parts.accounts),
+        "/users/{name}": accounts.UserItem(parts.accounts),
+        "/songs": songs.SongCollection(parts.reads, parts.catalogue),
+        "/songs/search": songs.SongSearch(parts.reads),
+        "/songs/difficulty/average": songs.AverageDifficulty(parts.reads),
+        "/songs/ratings": ratings.RatingCollection(parts.ratings),
+        "/songs/{song_id}": songs.SongItem(parts.reads, parts.catalogue),
+        "/songs/{song_id}/ratings": ratings.SongRatings(parts.reads),
+        "/health": service.Health(),
+        "/health/ready": service.Readiness(probe),
+        "/openapi.json": _openapi(),
+        "/docs": _document(PAGE),
+        **{f"/docs/{file_name}": _document(asset) for file_name, asset in ASSETS.items()},
+    }
+
+
+def _openapi() -> service.Document:
+    body = openapi.document_bytes()
+    etag = f'"{hashlib.sha256(body).hexdigest()}"'
+    return service.Document("application/json", lambda: body, lambda: etag)
+
+
+def _document(asset: Asset) -> service.Document:
+    return service.Document(asset.content_type, partial(getattr, asset, "body"), partial(getattr, asset, "etag"))

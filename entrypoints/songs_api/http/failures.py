@@ -1,0 +1,61 @@
+"""What can be wrong with a request as HTTP: the errors that no service knows."""
+
+from typing import Final
+
+from songs.errors import Overloaded, SongsError
+
+
+class Malformed(SongsError):
+    """The request cannot be read: its query string, a header or its body."""
+
+    code = "malformed"
+    summary = "The request cannot be read."
+
+
+class NoSuchRoute(SongsError):
+    """Nothing is served under this path."""
+
+    code = "no_such_route"
+    summary = "Nothing is served under this path."
+
+
+class MethodNotAllowed(SongsError):
+    """The path does not offer this method; `allowed` are those that it offers."""
+
+    code = "method_not_allowed"
+    summary = "This path does not offer this method."
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"This path offers {', '.join(allowed)}.")
+        self.allowed = allowed
+
+
+class LengthRequired(SongsError):
+    """A body is needed and none is announced."""
+
+    code = "length_required"
+    summary = "Send a body, with a Content-Length header or in chunks."
+
+
+class BodyTooLarge(SongsError):
+    """The body has more bytes than are read."""
+
+    code = "body_too_large"
+    summary = "The body is too large."
+
+
+class UnsupportedMediaType(SongsError):
+    """The body is of a kind that is not read here."""
+
+    code = "unsupported_media_type"
+    summary = "Send the body as application/json, in UTF-8, without Content-Encoding."
+
+
+class TooManyBodies(Overloaded):
+    """As many bodies are being received as may be at once; nothing of this one was read."""
+
+    code = "too_many_bodies"
+    summary = "Too many requests are sending their bodies; try again soon."
+
+
+MALFORMED_QUERY: Final = "The query string cannot be read: {}."

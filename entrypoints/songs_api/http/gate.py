@@ -1,0 +1,73 @@
+"""What every request passes before anything is looked up: its id, who is asking, and the default limit."""
+
+import re
+from typing import Final
+
+import falcon
+
+from songs.deadline import Deadline
+from songs.errors import InvalidToken, Unauthenticated
+from songs_api.http.client_address import Address, address_bucket, client_address
+from songs_api.http.limits import DefaultLimit
+from songs_api.http.request import ApiRequest
+from songs_api.http.routes import public_routes
+from songs_api.parts import Parts
+
+_BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.ASCII | re.IGNORECASE)
+_CLOSED_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+
+
+class Gate:
+    """Middleware. A request is public if the table of routes names its method and exact path; all others need a token.
+
+    The path is compared as the router will see it, decoded once and not normalised in any way, so that nothing can be
+    public here and another route there. Refusals come before routing: a path that does not exist is 401 as well.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._ids = parts.ids
+        self._clock = parts.clock
+        self._access = parts.access
+        self._limit = DefaultLimit(parts.limiter, parts.options.default_limit, parts.clock)
+        self._deadline_s = parts.options.deadline_s
+        self._trusted = parts.options.trusted_proxies
+        self._public = public_routes()
+
+    def process_request(self, req: ApiRequest, _: falcon.Response) -> None:
+        """Let the request in.
+
+        Raises:
+            Unauthenticated: It needs a token and has none, or (`InvalidToken`) none that is valid.
+            Unavailable: Whether the token is still valid cannot be told now.
+            RateLimited: Its user, or without a token its address, made too many.
+        """
+        req.request_id = self._ids.new_id()
+        req.deadline = Deadline.after(self._clock, self._deadline_s)
+        public = self._public.get((req.method, req.path))
+        if public is None:
+            req.principal = self._access.authenticate(_token(req), deadline=req.deadline)
+            self._limit.charge(f"user:{req.principal.user_id}")
+        elif public.limited:
+            self._limit.charge(address_bucket(self._address(req)))
+
+    def process_response(self, req: ApiRequest, resp: falcon.Response, *_: object) -> None:
+        """Add the headers that every answer has."""
+        resp.set_header("X-Request-ID", req.request_id)
+        resp.set_header("X-Content-Type-Options", "nosniff")
+        if resp.get_header("Cache-Control") is None:
+            resp.set_header("Cache-Control", "private, no-store")
+            resp.set_header("Content-Security-Policy", _CLOSED_POLICY)
+
+    def _address(self, req: ApiRequest) -> Address | None:
+        forwarded_for = req.env.get("HTTP_X_FORWARDED_FOR", "")
+        return client_address(req.env.get("REMOTE_ADDR", ""), forwarded_for, self._trusted)
+
+
+def _token(req: ApiRequest) -> str:
+    header = req.env.get("HTTP_AUTHORIZATION")
+    if not header:
+        raise Unauthenticated
+    match = _BEARER.fullmatch(header)
+    if match is None:
+        raise InvalidToken
+    return match[1]

@@ -1,0 +1,40 @@
+"""Link headers (RFC 8288) for parts of lists."""
+
+from urllib.parse import urlencode
+
+from songs.model import MAX_COUNTED_ITEMS
+from songs_api.http.queries import PageQuery
+
+
+def split(rendered: bytes) -> tuple[int | None, str, bytes]:
+    """Return what `rendering.page_bytes` made: the number of pages (None in a walk), the next cursor, the body."""
+    line, _, body = rendered.partition(b"\n")
+    pages, _, cursor = line.decode("ascii").partition(" ")
+    return (int(pages) if pages else None), cursor, body
+
+
+def link_header(query: PageQuery, total_pages: int | None, next_cursor: str) -> str:
+    """Return the Link header of a part of a list; empty where it leads nowhere.
+
+    Its targets are relative references that consist of a query only, so they stay right behind any proxy.
+    """
+    kept = {
+        name: value
+        for name, value in query.model_dump(exclude_unset=True).items()
+        if name not in {"page", "cursor"} and value is not None
+    }
+    links: dict[str, dict[str, object]] = {}
+    if total_pages is None:
+        if next_cursor:
+            links["next"] = {"cursor": next_cursor}
+    else:
+        deepest = MAX_COUNTED_ITEMS // query.page_size
+        links["first"] = {"page": 1}
+        if query.page > 1:
+            links["prev"] = {"page": max(1, min(query.page - 1, total_pages))}
+        if query.page < total_pages:
+            # Beyond the depth to which pages are counted a cursor goes on.
+            links["next"] = {"page": query.page + 1} if query.page < deepest else {"cursor": next_cursor}
+        if 1 <= total_pages <= deepest:
+            links["last"] = {"page": total_pages}
+    return ", ".join(f'<?{urlencode(kept | target)}>; rel="{rel}"' for rel, target in links.items())

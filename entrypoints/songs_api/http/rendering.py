@@ -1,0 +1,98 @@
+"""From domain values to the bytes that are sent. This is the hot path: plain dicts, no models."""
+
+from typing import Any, Final
+
+import orjson
+
+from songs.model import DifficultyTotals, RatingStats, Song, User
+from songs.query import SongPage
+from songs.services.accounts import SignedIn
+
+FORM: Final = "http-1"
+"""Names what the renderings look like: the `form` of the cached reads. Another number with every change."""
+
+encode = orjson.dumps
+
+
+def _number(milli: int | None) -> float | None:
+    # Division is correctly rounded, so the shortest form of the result has the 3 decimals that were meant.
+    return None if milli is None else milli / 1000
+
+
+def _song(song: Song) -> dict[str, Any]:
+    return {
+        "id": song.id,
+        "artist": song.artist,
+        "title": song.title,
+        "difficulty": song.difficulty_milli / 1000,
+        "level": song.level,
+        "released": song.released,
+    }
+
+
+def song_bytes(song: Song) -> bytes:
+    """Return a song."""
+    return encode(_song(song))
+
+
+def page_bytes(page: SongPage) -> bytes:
+    """Return a page, preceded by a line for `paging.split`: its number of pages and its next cursor."""
+    body = {
+        "data": [_song(song) for song in page.songs],
+        "pagination": {
+            "page": page.page,
+            "page_size": page.page_size,
+            "total": page.total,
+            "total_pages": page.total_pages,
+            "next_cursor": page.next_cursor,
+        },
+    }
+    pages = "" if page.total_pages is None else page.total_pages
+    return f"{pages} {page.next_cursor or ''}\n".encode("ascii") + encode(body)
+
+
+def found_bytes(message: str, page: bytes) -> bytes:
+    """Return a page of a search: what was searched for, then the members of `page`."""
+    return b'{"message":' + encode(message) + b"," + page[1:]
+
+
+def stats_bytes(song_id: str, stats: RatingStats) -> bytes:
+    """Return a song's statistics."""
+    one, two, three, four, five = stats.distribution
+    return encode(
+        {
+            "song_id": song_id,
+            "average": _number(stats.average_milli),
+            "lowest": stats.lowest,
+            "highest": stats.highest,
+            "count": stats.count,
+            "distribution": {"1": one, "2": two, "3": three, "4": four, "5": five},
+        }
+    )
+
+
+def difficulty_bytes(level: int | None, totals: DifficultyTotals) -> bytes:
+    """Return an average difficulty."""
+    return encode({"average_difficulty": _number(totals.average_milli), "level": level})
+
+
+def signed_in_bytes(signed_in: SignedIn) -> bytes:
+    """Return an access token."""
+    return encode(
+        {
+            "access_token": signed_in.access_token,
+            "token_type": "bearer",
+            "expires_in": signed_in.expires_in_s,
+        }
+    )
+
+
+def user_fields(user: User) -> dict[str, Any]:
+    """Return what an admin may see of a user."""
+    return {
+        "id": user.id,
+        "username": user.name,
+        "role": user.role.value,
+        "disabled": user.disabled,
+        "created_at": user.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }

@@ -1,0 +1,40 @@
+"""A request and what is known of it once it has passed the gate."""
+
+from typing import Any
+
+import falcon
+
+from songs.deadline import Deadline
+from songs.errors import Unauthenticated
+from songs.services.access import Principal
+
+
+class ApiRequest(falcon.Request):
+    """Falcon's request with our state.
+
+    Attributes:
+        request_id: Made by us; names this request in answers and logs.
+        deadline: When to give up on the storage.
+        principal: Who is asking; None on public routes.
+    """
+
+    request_id: str = ""
+    deadline: Deadline
+    principal: Principal | None = None
+
+    def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
+        super().__init__(env, options)
+        if self.method == "WEBSOCKET":
+            # Falcon's own pseudo method, which it refuses before any middleware; here it is an unknown one.
+            self.method = "websocket"
+
+    @property
+    def user(self) -> Principal:
+        """Who is asking.
+
+        Raises:
+            Unauthenticated: Nobody known.
+        """
+        if self.principal is None:
+            raise Unauthenticated
+        return self.principal

@@ -1,0 +1,1 @@
+"""The resources: one module for each part of the API, thin over the services."""

@@ -1,0 +1,160 @@
+"""What clients send and receive, as models: requests are checked with them, and OpenAPI is made of all of them."""
+
+import re
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from songs.errors import InvalidInput
+from songs.model import MAX_LEVEL, MAX_RATING, MAX_TEXT, MIN_RATING, Role, SongDetails, difficulty_milli
+from songs.services.accounts import MAX_PASSWORD
+from songs_api.http.validation import STRICT
+
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
+
+def _released(text: Any) -> Any:  # noqa: ANN401 - whatever a caller sent
+    if not isinstance(text, str) or not _DATE.fullmatch(text):
+        raise ValueError("must be a date: YYYY-MM-DD")
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("must be a date that exists: YYYY-MM-DD") from error
+
+
+def _milli(number: Any) -> Any:  # noqa: ANN401 - whatever a caller sent
+    if isinstance(number, bool) or not isinstance(number, int | Decimal):
+        raise ValueError("must be a number")  # noqa: TRY004 - pydantic turns only ValueError into a fault
+    try:
+        return difficulty_milli(number)
+    except InvalidInput as error:
+        raise ValueError(error.errors[0].message) from error
+
+
+Title = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+Level = Annotated[int, Field(ge=0, le=MAX_LEVEL)]
+Rating = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING)]
+Released = Annotated[
+    date,
+    BeforeValidator(_released),
+    WithJsonSchema({"type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}),
+]
+DifficultyMilli = Annotated[
+    int,
+    BeforeValidator(_milli),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.001}),
+]
+Secret = Annotated[str, Field(repr=False, json_schema_extra={"format": "password"})]
+Difficulty = Annotated[float, Field(ge=0, le=100, description="With at most 3 decimals.")]
+
+
+class NewSong(BaseModel):
+    """All that is said of a song."""
+
+    model_config = ConfigDict(
+        **STRICT,
+        json_schema_extra={
+            "examples": [
+                {
+                    "artist": "Johann Pachelbel",
+                    "title": "Canon in D",
+                    "difficulty": 7.25,
+                    "level": 6,
+                    "released": "1694-01-01",
+                }
+            ]
+        },
+    )
+
+    artist: Title
+    title: Title
+    difficulty: DifficultyMilli
+    level: Level
+    released: Released
+
+    @property
+    def details(self) -> SongDetails:
+        """These details, checked by the domain.
+
+        Raises:
+            InvalidInput: At least one member is wrong; all of them are named.
+        """
+        return SongDetails(
+            artist=self.artist,
+            title=self.title,
+            difficulty_milli=self.difficulty,
+            level=self.level,
+            released=self.released,
+        )
+
+
+class SongChanges(BaseModel):
+    """What is to be changed of a song (RFC 7396): members that are absent stay as they are, and none can be null."""
+
+    model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [{"difficulty": 8.5, "level": 7}]})
+
+    # The defaults are never used: only members that were sent are merged. A factory keeps them out of the schema.
+    artist: Title = Field(default_factory=str)
+    title: Title = Field(default_factory=str)
+    difficulty: DifficultyMilli = Field(default_factory=int)
+    level: Level = Field(default_factory=int)
+    released: Released = Field(default_factory=lambda: date.min)
+
+    def merged(self, details: SongDetails) -> SongDetails:
+        """Return `details` with what was sent put in its place.
+
+        Raises:
+            InvalidInput: At least one member is wrong; all of them are named.
+        """
+        sent = self.model_fields_set
+        return SongDetails(
+            artist=self.artist if "artist" in sent else details.artist,
+            title=self.title if "title" in sent else details.title,
+            difficulty_milli=self.difficulty if "difficulty" in sent else details.difficulty_milli,
+            level=self.level if "level" in sent else details.level,
+            released=self.released if "released" in sent else details.released,
+        )
+
+
+class NewRating(BaseModel):
+    """One rating of one song."""
+
+    model_config = ConfigDict(
+        **STRICT, json_schema_extra={"examples": [{"song_id": "the id of a song, from GET /songs", "rating": 4}]}
+    )
+
+    song_id: str
+    rating: Rating
+
+
+class Registration(BaseModel):
+    """The account to make."""
+
+    model_config = ConfigDict(
+        **STRICT, json_schema_extra={"examples": [{"username": "ada", "password": "a long pass phrase"}]}
+    )
+
+    username: Annotated[str, Field(description="3 to 50 letters, digits or any of . _ @ + -")]
+    password: Annotated[Secret, Field(description=f"At most {MAX_PASSWORD} characters.")]
+
+
+class Credentials(BaseModel):
+    """Who signs in."""
+
+    model_config = ConfigDict(
+        **STRICT, json_schema_extra={"examples": [{"username": "demo", "password": "as songs demo printed it"}]}
+    )
+
+    username: str
+    password: Secret
+
+
+class UserChanges(BaseModel):
+    """What is to be changed of a user: members that are absent stay as they are."""
+
+    model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [{"role": "editor"}]})
+
+    role: Annotated[Role, Field(strict=False)] = Field(default_factory=lambda: Role.USER)
+    disabled: bool = Field(default_factory=bool)

@@ -1,0 +1,55 @@
+"""What the HTTP application is made of: built by the container, or by a test, and handed to `create_app`."""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+
+from songs.ports.cache import Cache
+from songs.ports.clock import Clock
+from songs.ports.ids import IdGenerator
+from songs.ports.limiter import RateLimit, RateLimiter
+from songs.ports.storage import Storage
+from songs.services.access import Access
+from songs.services.accounts import Accounts
+from songs.services.catalogue import Catalogue
+from songs.services.coherence import Coherence
+from songs.services.ratings import Ratings
+from songs.services.reads import CachedReads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpOptions:
+    """The limits of the HTTP application.
+
+    Attributes:
+        deadline_s: How long a request may wait for the storage.
+        max_body_bytes: The largest body that is read.
+        request_threads: How many requests the server works on at once; at most half of them read bodies.
+        default_limit: The limit of each user, or of each address before it has proved who it is; None: no limit.
+        trusted_proxies: Networks whose X-Forwarded-For is believed.
+        registration_open: Whether anyone may register.
+    """
+
+    deadline_s: float = 3.0
+    max_body_bytes: int = 65_536
+    request_threads: int = 32
+    default_limit: RateLimit | None = None
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
+    registration_open: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Services and ports, ready for use."""
+
+    clock: Clock
+    ids: IdGenerator
+    storage: Storage
+    cache: Cache
+    limiter: RateLimiter
+    coherence: Coherence
+    access: Access
+    accounts: Accounts
+    catalogue: Catalogue
+    ratings: Ratings
+    reads: CachedReads
+    options: HttpOptions

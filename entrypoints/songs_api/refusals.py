@@ -1,0 +1,36 @@
+"""What a user can mend: errors that are told in a line, without a traceback."""
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from songs.errors import InvalidInput, SongsError
+from songs_api.servers.listening import AddressError
+from songs_api.settings import SettingsError
+from songs_plugins.registry import PluginError
+
+REFUSED: Final = 2
+"""The exit status when what was asked cannot be done."""
+
+
+class UserError(Exception):
+    """What was asked cannot be done; the message says why, and what to do."""
+
+
+EXPECTED: Final = (UserError, SettingsError, PluginError, AddressError, SongsError)
+
+
+def report(error: Exception) -> None:
+    """Print what is wrong on standard error: one line for each problem."""
+    problems: Sequence[str] = (str(error),)
+    if isinstance(error, SettingsError):
+        problems = error.problems
+    elif isinstance(error, InvalidInput):
+        problems = [f"{wrong.pointer.removeprefix('/')} {wrong.message}" for wrong in error.errors]
+    for problem in problems:
+        print(f"songs: {' '.join(problem.split())}", file=sys.stderr, flush=True)  # noqa: T201 - this is the command line's voice
+
+
+def warn(line: str) -> None:
+    """Print a warning on standard error."""
+    print(f"songs: warning: {line}", file=sys.stderr, flush=True)  # noqa: T201 - this is the command line's voice

@@ -1,0 +1,77 @@
+"""granian, the default server."""
+
+import functools
+import logging
+import os
+import sys
+from typing import Any, Final
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+
+from songs_api.refusals import EXPECTED, REFUSED, report
+from songs_api.servers.lifetime import end_with_parent
+from songs_api.servers.listening import BACKLOG
+from songs_api.servers.options import (
+    CONNECTION_BUFFER_BYTES,
+    GRACE_S,
+    HEADER_TIMEOUT_S,
+    Application,
+    Load,
+    ServerOptions,
+)
+
+_RESPAWN_PAUSE_S: Final = 0.5
+_HANDLER: Final = {"formatter": "generic", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
+_LOG: Final[dict[str, Any]] = {"handlers": {"console": _HANDLER, "access": _HANDLER}}
+
+
+def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
+    """Serve until SIGTERM or SIGINT; requests that were begun are answered before this returns.
+
+    Args:
+        options: Where and with what.
+        load: Makes the application in each worker.
+        respawn: Replace a worker that died.
+
+    Raises:
+        SystemExit: A worker died and was not, or could not be, replaced.
+    """
+    server = Granian(
+        "songs_api",
+        address=options.host,
+        port=options.port,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,  # `auto` would take HTTP/2 without TLS, to which none of the limits below apply
+        websockets=False,
+        workers=options.workers,
+        blocking_threads=options.threads,
+        backlog=BACKLOG,
+        backpressure=BACKLOG,  # counts connections, idle ones too
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEADER_TIMEOUT_S * 1000,
+            max_buffer_size=CONNECTION_BUFFER_BYTES,
+        ),
+        log_level=LogLevels(options.log_level),
+        log_dictconfig=_LOG,
+        log_access=False,
+        respawn_failed_workers=respawn,
+        respawn_interval=_RESPAWN_PAUSE_S,
+        workers_kill_timeout=GRACE_S,
+    )
+    # 32 threads that mostly wait are what is wanted: requests that wait must not keep others waiting.
+    logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
+    loader = functools.partial(_load, load, os.getpid())
+    server.serve(target_loader=loader, wrap_loader=False)
+    sys.stdout.flush()
+
+
+def _load(load: Load, parent: int) -> Application:
+    end_with_parent(parent)
+    try:
+        return load()
+    except EXPECTED as error:
+        report(error)
+        sys.exit(REFUSED)

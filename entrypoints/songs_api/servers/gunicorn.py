@@ -1,0 +1,42 @@
+"""A configuration module for gunicorn: ``gunicorn -c python:songs_api.servers.gunicorn songs_api.wsgi:app``.
+
+Importing it reads the environment, and ends the process with status 2 where the settings are wrong. What is given on
+gunicorn's own command line comes before what is here.
+"""
+
+import sys
+from typing import Any
+
+from songs_api.refusals import EXPECTED, REFUSED, report, warn
+from songs_api.servers.gunicorn_options import gunicorn_options
+from songs_api.servers.options import ServerOptions
+from songs_api.settings import Settings, Variables, check_serving, resolve
+from songs_plugins.registry import Registry
+
+
+def _settings() -> Settings:
+    try:
+        return resolve(Variables.read(), Registry())
+    except EXPECTED as error:
+        report(error)
+        sys.exit(REFUSED)
+
+
+_found = _settings()
+
+
+def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's hook
+    """Refuse what cannot keep its promises, before any worker starts."""
+    from songs_api.startup import opened  # noqa: PLC0415 - the rest of the program is loaded by the workers
+
+    try:
+        for line in check_serving(_found, workers=server.cfg.workers):
+            warn(line)
+        with opened(_found):
+            pass
+    except EXPECTED as error:
+        report(error)
+        sys.exit(REFUSED)
+
+
+globals().update(gunicorn_options(ServerOptions.of(_found, port=_found.service.port)))

@@ -1,0 +1,50 @@
+"""What gunicorn is told, however it is started."""
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from songs_api.servers.lifetime import end_with_parent
+from songs_api.servers.listening import BACKLOG
+from songs_api.servers.options import (
+    GRACE_S,
+    HEADER_BYTES,
+    HEADERS,
+    KEEP_ALIVE_S,
+    REQUEST_LINE_BYTES,
+    ServerOptions,
+)
+
+_HEARTBEAT_S: Final = 30
+_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - gunicorn makes an unlinked file there
+
+
+def gunicorn_options(options: ServerOptions) -> dict[str, Any]:
+    """Return gunicorn's settings by their names."""
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    return {
+        "bind": f"{host}:{options.port}",
+        "workers": options.workers,
+        "threads": options.threads,
+        "worker_class": "gthread",
+        "backlog": BACKLOG,
+        "worker_connections": BACKLOG,
+        "timeout": _HEARTBEAT_S,  # of the whole worker: requests are bounded by SONGS_DEADLINE_S
+        "graceful_timeout": GRACE_S,
+        "keepalive": KEEP_ALIVE_S,
+        "limit_request_line": REQUEST_LINE_BYTES,
+        "limit_request_fields": HEADERS,
+        "limit_request_field_size": HEADER_BYTES,
+        "loglevel": options.log_level,
+        "accesslog": None,
+        "errorlog": "-",
+        "control_socket_disable": True,
+        "preload_app": False,  # storages are opened after the fork
+        # The heartbeat file blocks a worker where the temporary folder is on a slow disk.
+        "worker_tmp_dir": str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None,
+        "post_fork": _post_fork,
+    }
+
+
+def _post_fork(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001 - gunicorn's hook
+    end_with_parent(worker.ppid)

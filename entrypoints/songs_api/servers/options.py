@@ -1,0 +1,46 @@
+"""What both servers are told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from songs_api.settings import Settings
+
+HEADER_TIMEOUT_S: Final = 5
+KEEP_ALIVE_S: Final = 5
+GRACE_S: Final = 30
+"""How long requests may take to end after SIGTERM."""
+REQUEST_LINE_BYTES: Final = 8190
+HEADER_BYTES: Final = 8190
+HEADERS: Final = 100
+CONNECTION_BUFFER_BYTES: Final = 32_768
+
+Application = Callable[..., Any]
+"""A WSGI application."""
+Load = Callable[[], Application]
+"""Makes the application, in a worker; can be pickled, since some workers are not forked but spawned."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Where to listen, with how many processes and threads, and what to log."""
+
+    host: str
+    port: int
+    workers: int
+    threads: int
+    log_level: str
+
+    @classmethod
+    def of(cls, settings: Settings, *, port: int) -> "ServerOptions":
+        """Return the options that the settings ask for, with a port that was found free."""
+        service = settings.service
+        return cls(service.host, port, service.workers, service.threads, service.log_level)
+
+
+class Serve(Protocol):
+    """Runs a server until SIGTERM or SIGINT, and ends the process with status 1 when a worker cannot live."""
+
+    def __call__(self, options: ServerOptions, load: Load) -> None:
+        """Serve."""
+        ...

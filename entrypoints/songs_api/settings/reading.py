@@ -1,0 +1,138 @@
+"""From variables to one settings model, with all that is wrong at once."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Generic, TypeVar, get_args
+
+from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from songs.ports.limiter import RateLimit
+from songs_api.settings.service import rate_text
+from songs_api.settings.variables import Source, Variables
+
+M = TypeVar("M", bound=BaseModel)
+
+MASK: Final = "********"
+_MAX_SECRET_BYTES: Final = 65_536
+_SHORTEST_HIDDEN: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One setting, for lists: its variable, what it is set to (a secret masked), from where, and what it means."""
+
+    name: str
+    value: str
+    source: Source
+    secret: bool
+    description: str = ""
+
+
+@dataclass(slots=True)
+class Reading(Generic[M]):
+    """What came of reading one model: the model unless there are problems."""
+
+    settings: M | None = None
+    entries: list[Entry] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def is_secret(info: FieldInfo) -> bool:
+    """Return whether a field of a settings model holds a secret."""
+    kinds = {info.annotation, *get_args(info.annotation)}
+    return bool(kinds & {SecretStr, SecretBytes})
+
+
+def variable_names(model: type[BaseModel], prefix: str) -> dict[str, str]:
+    """Return the variables of a model, and the field of each. A secret has two: its own and the one of its file."""
+    names = {}
+    for name, info in model.model_fields.items():
+        names[prefix + name.upper()] = name
+        if is_secret(info):
+            names.setdefault(f"{prefix}{name.upper()}_FILE", name)
+    return names
+
+
+def read(model: type[M], prefix: str, variables: Variables) -> Reading[M]:
+    """Return the model as the variables that begin with `prefix` set it."""
+    reading: Reading[M] = Reading()
+    texts: dict[str, str] = {}
+    sources: dict[str, Source] = {}
+    secrets: set[str] = set()
+    for name, info in model.model_fields.items():
+        variable = prefix + name.upper()
+        if variable in variables:
+            texts[name] = variables[variable].text
+            sources[name] = variables[variable].source
+            secrets |= {texts[name]} if is_secret(info) else set()
+    try:
+        reading.settings = model.model_validate(texts)
+    except ValidationError as error:
+        reading.problems += _problems(error, model, prefix, secrets)
+    for name, info in model.model_fields.items():
+        text = texts[name] if name in texts else _shown(getattr(reading.settings, name, None))
+        shown = MASK if text and is_secret(info) else text
+        source = sources.get(name, Source.DEFAULT)
+        reading.entries.append(Entry(prefix + name.upper(), shown, source, is_secret(info), info.description or ""))
+    return reading
+
+
+def with_secret_files(model: type[BaseModel], prefix: str, variables: Variables, problems: list[str]) -> Variables:
+    """Return the variables with each secret of the model read from its file, where one is named.
+
+    What is wrong is appended to `problems`.
+    """
+    for name, info in model.model_fields.items():
+        if is_secret(info):
+            variables = _from_file(prefix + name.upper(), variables, problems)
+    return variables
+
+
+def _from_file(variable: str, variables: Variables, problems: list[str]) -> Variables:
+    path = variables.get(variable + "_FILE")
+    if path is None:
+        return variables
+    if variable in variables:
+        problems.append(f"{variable} and {variable}_FILE are both set; unset one of them")
+        return variables
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(_MAX_SECRET_BYTES).decode().rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        problems.append(f"{variable}_FILE: {path} cannot be read: {reason}")
+        return variables
+    return variables.replacing({variable: text}, Source.FILE).without({variable + "_FILE"})
+
+
+def _problems(error: ValidationError, model: type[BaseModel], prefix: str, secrets: set[str]) -> list[str]:
+    problems = []
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        name = str(item["loc"][0]) if item["loc"] else ""
+        variable = prefix + name.upper()
+        if item["type"] == "missing":
+            problems.append(f"{variable} is not set{_why(model, name)}")
+            continue
+        message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        for secret in secrets:
+            if len(secret) >= _SHORTEST_HIDDEN:
+                message = message.replace(secret, MASK)
+        problems.append(f"{variable if name else prefix + '*'}: {message[:1].lower()}{message[1:]}")
+    return list(dict.fromkeys(problems))
+
+
+def _why(model: type[BaseModel], name: str) -> str:
+    info = model.model_fields.get(name)
+    return f" ({info.description.rstrip('.')})" if info is not None and info.description else ""
+
+
+def _shown(value: object) -> str:
+    """Return a default as it would be written in a variable."""
+    if value is None:
+        return ""
+    if isinstance(value, RateLimit):
+        return rate_text(value)
+    if isinstance(value, tuple | list | set | frozenset):
+        return ",".join(str(item) for item in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,155 @@
+"""From variables to the settings of the service and of the adapters that it selects, checked as a whole."""
+
+import difflib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import BaseModel
+
+from songs_api.settings.problems import SettingsError
+from songs_api.settings.reading import Entry, is_secret, read, variable_names, with_secret_files
+from songs_api.settings.service import PREFIX, ServiceSettings
+from songs_api.settings.variables import Source, Variables
+from songs_plugins import AdapterSpec, Port
+from songs_plugins.registry import PluginError, Registry
+
+SELECTED: Final = {
+    Port.STORAGE: "storage",
+    Port.CACHE: "cache",
+    Port.LIMITER: "limiter",
+    Port.TOKENS: "tokens",
+    Port.PASSWORDS: "passwords",
+}
+"""The ports whose adapter a setting selects, and that setting."""
+SYSTEM: Final = "system"
+DURABLE_DEFAULT: Final = "sqlite"
+DEFAULT_WITHOUT: Final = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An adapter that was selected, with its settings."""
+
+    spec: AdapterSpec
+    settings: BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that the service is set up with.
+
+    Attributes:
+        service: The service's own settings.
+        adapters: The adapter of every port.
+        entries: All settings, for lists.
+        variables: What all of this was read from; hand it to another process and `resolve` it there.
+    """
+
+    service: ServiceSettings
+    adapters: Mapping[Port, Choice]
+    entries: tuple[Entry, ...]
+    variables: Variables = field(repr=False)
+
+    def source(self, name: str) -> Source:
+        """Return where the setting `name` comes from."""
+        return next((entry.source for entry in self.entries if entry.name == name), Source.DEFAULT)
+
+
+def prefix_of(adapter: str) -> str:
+    """Return what the variables of an adapter begin with."""
+    return f"{PREFIX}{adapter.upper()}_"
+
+
+def resolve(variables: Variables, registry: Registry, *, generate_secrets: bool = False) -> Settings:
+    """Return the settings that the variables make.
+
+    Args:
+        variables: What was set.
+        registry: Knows the adapters; the selected ones are loaded.
+        generate_secrets: Make up the secret of the token adapter where it is missing.
+
+    Raises:
+        SettingsError: At least one setting is wrong or unknown, or an adapter cannot be had; all of them are named.
+    """
+    variables = _with_default_storage(variables, registry)
+    problems: list[str] = []
+    specs = _specs(variables, registry, problems)
+    problems += _unknown(variables, registry, specs)
+    for spec in specs.values():
+        variables = with_secret_files(spec.settings, prefix_of(spec.name), variables, problems)
+    variables = with_secret_files(ServiceSettings, PREFIX, variables, problems)
+    if generate_secrets and Port.TOKENS in specs:
+        variables = _with_secret(variables, specs[Port.TOKENS])
+    service = read(ServiceSettings, PREFIX, variables)
+    entries = list(service.entries)
+    problems += service.problems
+    adapters: dict[Port, Choice] = {}
+    for port, spec in specs.items():
+        reading = read(spec.settings, prefix_of(spec.name), variables)
+        entries += reading.entries
+        problems += reading.problems
+        if reading.settings is not None:
+            adapters[port] = Choice(spec, reading.settings)
+    if problems or service.settings is None:
+        raise SettingsError(list(dict.fromkeys(problems)))
+    unique = tuple({entry.name: entry for entry in entries}.values())
+    return Settings(service.settings, adapters, unique, variables)
+
+
+def default_storage(registry: Registry) -> str:
+    """Return the storage that is used where none is selected: the durable one, if it is installed."""
+    return DURABLE_DEFAULT if DURABLE_DEFAULT in registry.names() else DEFAULT_WITHOUT
+
+
+def _with_default_storage(variables: Variables, registry: Registry) -> Variables:
+    name = PREFIX + "STORAGE"
+    if name in variables:
+        return variables
+    return variables.replacing({name: default_storage(registry)}, Source.DEFAULT)
+
+
+def _specs(variables: Variables, registry: Registry, problems: list[str]) -> dict[Port, AdapterSpec]:
+    specs = {}
+    for port in Port:
+        selector = SELECTED.get(port)
+        variable = PREFIX + selector.upper() if selector else ""
+        default = ServiceSettings.model_fields[selector].get_default() if selector else SYSTEM
+        name = variables.get(variable) or str(default)
+        try:
+            specs[port] = registry.get(port, name)
+        except PluginError as error:
+            problems.append(f"{variable}: {error}" if variable else str(error))
+    return specs
+
+
+def _with_secret(variables: Variables, spec: AdapterSpec) -> Variables:
+    prefix = prefix_of(spec.name)
+    made = {
+        prefix + name.upper(): secrets.token_urlsafe(48)
+        for name, info in spec.settings.model_fields.items()
+        if is_secret(info) and info.is_required()
+    }
+    return variables.replacing(
+        {name: text for name, text in made.items() if name not in variables and f"{name}_FILE" not in variables},
+        Source.GENERATED,
+    )
+
+
+def _unknown(variables: Variables, registry: Registry, specs: Mapping[Port, AdapterSpec]) -> list[str]:
+    known = set(variable_names(ServiceSettings, PREFIX))
+    selected = {spec.name for spec in specs.values()}
+    for name in selected:
+        for spec in registry.load(name):
+            known |= set(variable_names(spec.settings, prefix_of(name)))
+    # Nothing is loaded that is not selected, so the variables of other adapters are taken as they are.
+    elsewhere = tuple(prefix_of(name) for name in registry.names() if name not in selected)
+    problems = []
+    for name in sorted(variables):
+        if name in known or (elsewhere and name.startswith(elsewhere)):
+            continue
+        nearest = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {nearest[0]}?" if nearest else "; `songs config` lists the settings"
+        problems.append(f"{name} is not a setting{hint}")
+    return problems

@@ -1,0 +1,122 @@
+"""The settings of the service itself: each field is the environment variable ``SONGS_<FIELD>``."""
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from songs.ports.limiter import RateLimit
+
+PREFIX: Final = "SONGS_"
+
+_WINDOWS_S: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+_RATE: Final = re.compile(rf"([1-9][0-9]{{0,8}})\s*/\s*({'|'.join(_WINDOWS_S)})")
+
+
+def parse_rate(value: object) -> object:
+    """Return the `RateLimit` that a text such as ``100/minute`` means, None for ``none``; other types unchanged.
+
+    Raises:
+        ValueError: The text is neither.
+    """
+    if not isinstance(value, str):
+        return value
+    if value == "none":
+        return None
+    match = _RATE.fullmatch(value)
+    if match is None:
+        msg = f"must be 'none' or a number per {', '.join(_WINDOWS_S)}, such as '100/minute'"
+        raise ValueError(msg)
+    return RateLimit(int(match[1]), _WINDOWS_S[match[2]])
+
+
+def rate_text(rate: RateLimit) -> str:
+    """Return the text of which `parse_rate` makes this limit."""
+    return f"{rate.amount}/{next(name for name, window_s in _WINDOWS_S.items() if window_s == rate.window_s)}"
+
+
+def parse_networks(value: object) -> object:
+    """Return the networks that a text such as ``10.0.0.0/8, ::1`` lists; other types unchanged.
+
+    Raises:
+        ValueError: One of them is not an address or a network.
+    """
+    if not isinstance(value, str):
+        return value
+    return tuple(_network(part) for part in re.split(r"[\s,]+", value) if part)
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        msg = f"{text!r} is not an address or a network such as 10.0.0.0/8 (without host bits)"
+        raise ValueError(msg) from error
+
+
+Rate = Annotated[RateLimit | None, BeforeValidator(parse_rate)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(parse_networks)]
+
+
+class ServiceSettings(BaseSettings):
+    """What the service is set up with. `description` is the sentence of env.sample."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    environment: Literal["development", "production"] = Field(
+        "development", description="development, or production, which refuses what is only good for trying things out."
+    )
+    server: Literal["granian", "gunicorn"] = Field(
+        "granian", description="The HTTP server that `songs serve` starts: granian or gunicorn."
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
+    port: int = Field(8000, ge=0, le=65_535, description="The port to listen on; 0 picks a free one.")
+    workers: int = Field(1, ge=1, le=256, description="Processes; more than one needs a storage that is shared.")
+    threads: int = Field(32, ge=4, le=1024, description="Requests that one process works on at once.")
+    storage: str = Field(
+        "sqlite",
+        min_length=1,
+        description="The storage: memory, sqlite, mongo, or one of yours. Without sqlite the default is memory.",
+    )
+    cache: str = Field("none", min_length=1, description="The cache: none, memory, redis, or one of yours.")
+    limiter: str = Field("memory", min_length=1, description="The rate limiter: none, memory, redis, or one of yours.")
+    tokens: str = Field("jwt", min_length=1, description="What issues and verifies access tokens.")
+    passwords: str = Field("bcrypt", min_length=1, description="What hashes passwords.")
+    limiter_default: Rate = Field(
+        "100/minute",
+        validate_default=True,
+        description="Requests of one user, or of one address before it has proved who it is: a number per second, "
+        "minute, hour or day; or none.",
+    )
+    registration: Literal["open", "closed"] = Field("open", description="Whether anyone may register: open or closed.")
+    password_min_length: int = Field(8, ge=8, le=128, description="The shortest new password, in characters.")
+    access_token_ttl_s: int = Field(
+        600, ge=1, le=2_592_000, description="How long an access token is good for, in seconds."
+    )
+    cache_ttl_s: float = Field(300.0, gt=0, le=86_400, description="How long the cache may keep an entry, in seconds.")
+    deadline_s: float = Field(3.0, gt=0, le=60, description="How long a request may wait for the storage, in seconds.")
+    max_body_bytes: int = Field(65_536, ge=1024, le=16_777_216, description="The largest request body that is read.")
+    trusted_proxies: Networks = Field(
+        (), description="Networks, separated by commas, whose X-Forwarded-For is believed."
+    )
+    demo_catalogue: Path | None = Field(
+        None, description="What `songs demo` serves instead of the bundled catalogue: JSON Lines, a JSON array, or .gz."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that is logged: debug, info, warning or error."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what the caller gives: `songs_api.settings.variables` reads the sources, and says which one it was."""
+        return (init_settings,)

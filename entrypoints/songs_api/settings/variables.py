@@ -1,0 +1,103 @@
+"""The variables ``SONGS_*`` as they were found, each with where it came from."""
+
+import os
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Self
+
+from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
+
+from songs_api.settings.problems import SettingsError
+from songs_api.settings.service import PREFIX, ServiceSettings
+
+# Variables of the test suites, which say where real servers are.
+_NOT_OURS: Final = PREFIX + "TEST_"
+# What a server that copies the process's environment into each request would take for parts of the request.
+_CGI: Final = frozenset(
+    {"AUTH_TYPE", "CONTENT_LENGTH", "CONTENT_TYPE", "PATH_INFO", "QUERY_STRING", "REMOTE_USER", "SCRIPT_NAME"}
+)
+
+
+class Source(StrEnum):
+    """Where a setting's value comes from."""
+
+    DEFAULT = "default"
+    ENVIRONMENT = "environment"
+    DOTENV = ".env"
+    FILE = "file"
+    OPTION = "option"
+    GENERATED = "made at start"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A value, as text, and its source."""
+
+    text: str = field(repr=False)
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """All variables that were set. Holds secrets; can be handed to another process by pickling."""
+
+    found: Mapping[str, Variable] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, folder: Path | None = None) -> Self:
+        """Return what the environment and the file ``.env`` in `folder` (default: the working directory) set.
+
+        The environment comes before the file. An empty value counts as not set.
+
+        Raises:
+            SettingsError: ``.env`` cannot be read.
+        """
+        path = (folder or Path.cwd()) / ".env"
+        try:
+            in_file = DotEnvSettingsSource(ServiceSettings, env_file=path, case_sensitive=True).env_vars
+        except (OSError, UnicodeDecodeError) as error:
+            msg = f".env cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
+            raise SettingsError([msg]) from error
+        in_environment = EnvSettingsSource(ServiceSettings, case_sensitive=True).env_vars
+        found = {
+            name: Variable(text, source)
+            for source, texts in ((Source.DOTENV, in_file), (Source.ENVIRONMENT, in_environment))
+            for name, text in texts.items()
+            if text and name.startswith(PREFIX) and not name.startswith(_NOT_OURS)
+        }
+        return cls(found)
+
+    def __getitem__(self, name: str) -> Variable:
+        return self.found[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found)
+
+    def get(self, name: str) -> str | None:
+        """Return the text of a variable, or None where it is not set."""
+        return self.found[name].text if name in self.found else None
+
+    def replacing(self, texts: Mapping[str, str | None], source: Source = Source.OPTION) -> Self:
+        """Return these variables with those in `texts` that are not None set anew."""
+        changed = {name: Variable(text, source) for name, text in texts.items() if text is not None}
+        return type(self)({**self.found, **changed})
+
+    def without(self, names: set[str]) -> Self:
+        """Return these variables but for `names`."""
+        return type(self)({name: variable for name, variable in self.found.items() if name not in names})
+
+
+def scrub(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Remove from `environ` all settings, and all that a server could take for a part of a request.
+
+    granian copies the process's environment into every request's: a secret would be in it, and ``HTTP_AUTHORIZATION``
+    would become a header of every request without one.
+    """
+    for name in list(environ):
+        if name.startswith((PREFIX, "HTTP_", "wsgi.")) or name in _CGI:
+            del environ[name]

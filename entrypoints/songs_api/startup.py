@@ -1,0 +1,107 @@
+"""From settings to an application that answers: in each worker of a server, after the fork."""
+
+import atexit
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import util
+from typing import Final
+
+from songs.errors import SongsError, StorageInUse, StorageMismatch, StorageUnavailable
+from songs.ports.clock import Clock
+from songs.ports.storage import Storage
+from songs_api.container import Container
+from songs_api.http.app import create_app
+from songs_api.refusals import UserError
+from songs_api.servers.options import Application
+from songs_api.settings import Settings, Variables, resolve, scrub
+from songs_plugins.registry import Registry
+
+RETRY_S: Final = 1.0
+_log: Final = logging.getLogger(__name__)
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Container]:
+    """Yield a container whose storage is open and prepared, its cache and limiter open; close them at the end.
+
+    Raises:
+        UserError: The storage cannot be opened or prepared.
+        PluginError: An adapter cannot be made.
+    """
+    container = Container(settings=settings)
+    container.parts()
+    try:
+        try:
+            _open(container.storage())
+        except SongsError as error:
+            msg = f"the storage {settings.service.storage!r} cannot be opened: {error.detail}"
+            raise UserError(msg) from error
+        container.cache().open()
+        container.limiter().open()
+        yield container
+    finally:
+        close(container)
+
+
+def close(container: Container) -> None:
+    """Close what was opened, the storage last."""
+    for adapter in (container.limiter(), container.cache(), container.storage()):
+        adapter.close()
+
+
+def application(variables: Variables, prepare: Callable[[Container], None] | None = None) -> Application:
+    """Return the application, ready to answer, in a worker; `prepare` is called before it answers anyone.
+
+    The settings are removed from the environment, so that they are in no request's. A storage that does not answer
+    yet is tried again every `RETRY_S` seconds, until when every request that needs it gets 503.
+
+    Raises:
+        StorageInUse: Another process has the storage.
+        StorageMismatch: What is stored cannot be used.
+        PluginError: An adapter cannot be made.
+    """
+    settings = resolve(variables, Registry())
+    scrub()
+    logging.basicConfig(
+        level=settings.service.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    container = Container(settings=settings)
+    parts = container.parts()
+    _close_at_exit(container)
+    parts.cache.open()
+    parts.limiter.open()
+    try:
+        _open(parts.storage)
+    except (StorageInUse, StorageMismatch):
+        raise
+    except StorageUnavailable as error:
+        _log.warning("The storage is not available yet: %s", error)
+        threading.Thread(target=_keep_opening, args=(parts.storage, parts.clock), daemon=True).start()
+    if prepare is not None:
+        prepare(container)
+    return create_app(parts)
+
+
+def _open(storage: Storage) -> None:
+    storage.open()
+    storage.prepare()
+
+
+def _keep_opening(storage: Storage, clock: Clock) -> None:
+    while True:
+        clock.sleep(RETRY_S)
+        try:
+            _open(storage)
+        except StorageUnavailable as error:
+            _log.debug("The storage is still not available: %s", error)
+        else:
+            _log.warning("The storage is available.")
+            return
+
+
+def _close_at_exit(container: Container) -> None:
+    # Processes that multiprocessing forked (granian's workers) do not run atexit's functions on Python 3.11.
+    util.Finalize(None, close, args=(container,), exitpriority=10)
+    atexit.register(close, container)

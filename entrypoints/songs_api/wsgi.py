@@ -1,0 +1,9 @@
+"""The WSGI application, for any server: ``songs_api.wsgi:app``. Importing this module reads the environment."""
+
+from typing import Final
+
+from songs_api.servers.options import Application
+from songs_api.settings import Variables
+from songs_api.startup import application
+
+app: Final[Application] = application(Variables.read())

@@ -1,0 +1,200 @@
+"""The application over real adapters in memory, and people to use it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+
+import pytest
+from falcon import testing
+
+from songs.deadline import Deadline
+from songs.model import Role, SongDetails, User
+from songs.ports.tokens import AccessClaims, TokenIssuer
+from songs.services.access import Access
+from songs.services.accounts import Accounts, PasswordPolicy
+from songs.services.catalogue import Catalogue
+from songs.services.coherence import Coherence
+from songs.services.cursors import Cursors
+from songs.services.ratings import Ratings
+from songs.services.reads import CachedReads
+from songs.services.run import UnitRunner
+from songs_api.http.app import create_app
+from songs_api.http.rendering import FORM
+from songs_api.parts import HttpOptions, Parts
+from songs_memory import plugin as memory
+from songs_plugins import AdapterContext, Port
+from songs_security import bcrypt_plugin, jwt_plugin
+from songs_system import plugin as system
+
+PASSWORD = "correct horse battery staple"
+SECRET = "a secret of the tests, of more than 32 bytes"
+API = "/api/v1"
+DETAILS = SongDetails(
+    artist="Johann Pachelbel",
+    title="Canon in D",
+    difficulty_milli=7250,
+    level=6,
+    released=datetime(1694, 1, 1, tzinfo=UTC).date(),
+)
+
+
+class SteppedClock:
+    """A clock that stands still until a test moves it. Sleeping moves it."""
+
+    def __init__(self) -> None:
+        self._at_s = 1_000.0
+
+    def now(self) -> datetime:
+        """Return the time of day: 2026 and as many seconds as passed."""
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=round(self._at_s, 3))
+
+    def monotonic_s(self) -> float:
+        """Return the seconds passed."""
+        return self._at_s
+
+    def sleep(self, duration_s: float) -> None:
+        """Let `duration_s` seconds pass."""
+        self._at_s += max(0.0, duration_s)
+
+
+def adapter(plugin: ModuleType, port: Port, context: AdapterContext, **settings: Any) -> Any:
+    """Return an adapter as the registry would make it."""
+    spec = next(spec for spec in plugin.songs_adapters() if spec.port is port)
+    return spec.build(spec.settings(**settings), context)
+
+
+def build_parts(
+    options: HttpOptions | None = None, *, cached: bool = False, replaced: Mapping[str, object] | None = None
+) -> tuple[Parts, TokenIssuer]:
+    """Return open parts over an empty storage in memory.
+
+    Args:
+        options: Of the application.
+        cached: Whether reads go through a cache.
+        replaced: Ports to use instead: `storage`, `cache`, `limiter`.
+    """
+    from songs_plugins import none  # noqa: PLC0415 - beside its only use
+
+    clock = SteppedClock()
+    bare: Any = None
+    ids = adapter(system, Port.IDS, AdapterContext(clock=clock, ids=bare))
+    context = AdapterContext(clock=clock, ids=ids)
+    ports: dict[str, Any] = {
+        "storage": adapter(memory, Port.STORAGE, context),
+        "cache": adapter(memory if cached else none, Port.CACHE, context),
+        "limiter": adapter(memory, Port.LIMITER, context),
+        **(replaced or {}),
+    }
+    for port in ports.values():
+        port.open()
+    tokens: TokenIssuer = adapter(jwt_plugin, Port.TOKENS, context, secret=SECRET)
+    passwords = adapter(bcrypt_plugin, Port.PASSWORDS, context, rounds=4)
+    runner = UnitRunner(ports["storage"], clock, max_calls=8)
+    coherence = Coherence(ports["cache"], runner, clock)
+    access = Access(runner, tokens, clock)
+    catalogue = Catalogue(runner, coherence, ids, Cursors(b"cursors"))
+    ratings = Ratings(runner, coherence, ids, clock)
+    parts = Parts(
+        clock=clock,
+        ids=ids,
+        storage=ports["storage"],
+        cache=ports["cache"],
+        limiter=ports["limiter"],
+        coherence=coherence,
+        access=access,
+        accounts=Accounts(
+            runner, access, passwords, tokens, ids, clock, policy=PasswordPolicy(), access_ttl_s=600, max_hashing=8
+        ),
+        catalogue=catalogue,
+        ratings=ratings,
+        reads=CachedReads(catalogue, ratings, coherence, form=FORM),
+        options=options or HttpOptions(),
+    )
+    return parts, tokens
+
+
+@dataclass(frozen=True)
+class Service:
+    """An application with its parts, and a way to call it as somebody."""
+
+    parts: Parts
+    tokens: TokenIssuer
+    client: testing.TestClient
+
+    def deadline(self) -> Deadline:
+        """Return a deadline for calls past HTTP."""
+        return Deadline.after(self.parts.clock, 3.0)
+
+    def join(self, name: str, role: Role = Role.USER) -> dict[str, str]:
+        """Register a user and return the headers of its requests."""
+        user = self.parts.accounts.register(name, PASSWORD, role=role, deadline=self.deadline())
+        return self.bearer(self.parts.accounts.token_for(user).access_token)
+
+    @staticmethod
+    def bearer(token: str) -> dict[str, str]:
+        """Return the headers of a request with this token."""
+        return {"Authorization": f"Bearer {token}"}
+
+    def claims(self, user: User, **changed: Any) -> AccessClaims:
+        """Return a user's claims as of now, changed."""
+        now = self.parts.clock.now().replace(microsecond=0)
+        claims = AccessClaims(
+            token_id="t1",
+            user_id=user.id,
+            name=user.name,
+            role=user.role,
+            token_version=user.token_version,
+            issued_at=now,
+            expires_at=now + timedelta(seconds=600),
+        )
+        return replace(claims, **changed)
+
+    def add_song(self, **changed: Any) -> str:
+        """Store a song and return its id."""
+        return self.parts.catalogue.add(replace(DETAILS, **changed), deadline=self.deadline()).id
+
+
+Build = Callable[..., Service]
+
+
+@pytest.fixture
+def build() -> Iterator[Build]:
+    """Builds services, and closes their parts at the end."""
+    built: list[Parts] = []
+
+    def make(options: HttpOptions | None = None, **how: Any) -> Service:
+        parts, tokens = build_parts(options, **how)
+        built.append(parts)
+        return Service(parts, tokens, testing.TestClient(create_app(parts)))
+
+    yield make
+    for parts in built:
+        parts.storage.close()
+        parts.cache.close()
+        parts.limiter.close()
+
+
+@pytest.fixture
+def service(build: Build) -> Service:
+    """A service with the default options and an empty storage."""
+    return build()
+
+
+@pytest.fixture
+def user(service: Service) -> dict[str, str]:
+    """The headers of a user."""
+    return service.join("ursula")
+
+
+@pytest.fixture
+def editor(service: Service) -> dict[str, str]:
+    """The headers of an editor."""
+    return service.join("edward", Role.EDITOR)
+
+
+@pytest.fixture
+def admin(service: Service) -> dict[str, str]:
+    """The headers of an admin."""
+    return service.join("adele", Role.ADMIN)

@@ -1,0 +1,174 @@
+"""Every path and method that is not public is 401 without a valid token, whether it exists or not."""
+
+import itertools
+from datetime import timedelta
+
+import pytest
+
+from songs.model import Role
+from songs_api.http.routes import PREFIX, ROUTES, Route
+
+from .conftest import PASSWORD, Build, Service
+
+PROTECTED = [route for route in ROUTES if route.needs is not None]
+METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "WEBSOCKET", "BREW", "get"]
+NOT_PUBLIC_PATHS = [
+    "/",
+    "/api",
+    f"{PREFIX}",
+    f"{PREFIX}/nothing",
+    f"{PREFIX}/songs/../health",
+    f"{PREFIX}/songs/..%2fhealth",
+    f"{PREFIX}/health/",
+    f"{PREFIX}/health%2f",
+    f"{PREFIX}/health%00",
+    f"{PREFIX}/health%0a",
+    f"{PREFIX}/./health",
+    f"{PREFIX}//health",
+    f"/{PREFIX}/health",
+    f"{PREFIX}/HEALTH",
+    f"{PREFIX}/health/live",
+    f"{PREFIX}/health;x=1",
+    f"{PREFIX}/auth/login/",
+    f"{PREFIX}/auth/%6cogin/x",
+    "/docs/",
+    "/docs/index.html",
+    "/docs/../openapi.json",
+    "/docs/%2e%2e/app.py",
+    "/docs/__init__.py",
+    "/health",
+    "/openapi.yaml",
+    "/favicon.ico",
+    "/%ff",
+    "/君",
+]
+pytestmark = pytest.mark.filterwarnings("ignore::wsgiref.validate.WSGIWarning")
+
+
+def _url(route: Route, song_id: str = "s1") -> str:
+    return (PREFIX + route.path).replace("{song_id}", song_id).replace("{name}", "ursula")
+
+
+def _tokens(service: Service) -> dict[str, str | None]:
+    """Return headers that prove nothing, by what is wrong with them."""
+    deadline = service.deadline()
+    user = service.parts.accounts.register("paula", PASSWORD, role=Role.ADMIN, deadline=deadline)
+    gone = service.parts.accounts.register("doris", PASSWORD, role=Role.ADMIN, deadline=deadline)
+    good = service.tokens.issue(service.claims(user))
+    now = service.parts.clock.now().replace(microsecond=0)
+    old = service.claims(user, issued_at=now - timedelta(hours=2), expires_at=now - timedelta(hours=1))
+    of_gone = service.tokens.issue(service.claims(gone))
+    service.parts.accounts.set_disabled("doris", disabled=True, deadline=deadline)
+    return {
+        "nothing": None,
+        "empty": "",
+        "no token": "Bearer",
+        "only spaces": "Bearer   ",
+        "garbage": "Bearer garbage",
+        "not ASCII": "Bearer \xe9",
+        "huge": "Bearer " + "a" * 5000,
+        "two tokens": f"Bearer {good} {good}",
+        "two headers": f"Bearer {good},Bearer {good}",
+        "another scheme": f"Basic {good}",
+        "no scheme": good,
+        "a changed signature": f"Bearer {good[:-2]}{'A' if good[-2] != 'A' else 'B'}{good[-1]}",
+        "expired": f"Bearer {service.tokens.issue(old)}",
+        "an older version": f"Bearer {service.tokens.issue(service.claims(user, token_version=99))}",
+        "nobody's": f"Bearer {service.tokens.issue(service.claims(user, user_id='nobody'))}",
+        "of a disabled user": f"Bearer {of_gone}",
+    }
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_no_route_answers_without_a_valid_token(build: Build, *, cached: bool) -> None:
+    """Each protected route is 401 for every bad token, before and after the same URL was read with a good one."""
+    service = build(cached=cached)
+    good = service.join("george", Role.ADMIN)
+    song_id = service.add_song()
+    bad = _tokens(service)
+    for _, route in itertools.product(("cold", "warm"), PROTECTED):
+        url = _url(route, song_id) + ("?message=canon" if route.path.endswith("search") else "")
+        for flaw, header in bad.items():
+            headers = {} if header is None else {"Authorization": header}
+            result = service.client.simulate_request(route.method, url, headers=headers)
+
+            assert result.status_code == 401, (route, flaw)
+            assert result.headers["WWW-Authenticate"].startswith('Bearer realm="songs"')
+        assert service.parts.catalogue.get(song_id, deadline=service.deadline()).version == 1
+        if route.method == "GET":
+            assert service.client.simulate_get(url, headers=good).status_code == 200
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("path", NOT_PUBLIC_PATHS)
+def test_what_does_not_exist_is_closed_too(service: Service, path: str, method: str) -> None:
+    """Unknown paths and other spellings of public ones are 401, whatever the method."""
+    result = service.client.simulate_request(method, path)
+
+    assert result.status_code == 401
+    assert result.headers["WWW-Authenticate"] == 'Bearer realm="songs"'
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS", "TRACE", "WEBSOCKET", "head"])
+@pytest.mark.parametrize("path", [f"{PREFIX}/health", f"{PREFIX}/docs", "/openapi.json"])
+def test_other_methods_of_a_public_path_are_closed(service: Service, path: str, method: str) -> None:
+    """What is public is a method of a path, not a path."""
+    assert service.client.simulate_request(method, path).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("header", "challenge"),
+    [
+        (None, 'Bearer realm="songs"'),
+        ("Bearer garbage", 'Bearer realm="songs", error="invalid_token"'),
+        ("Basic YTpi", 'Bearer realm="songs", error="invalid_token"'),
+    ],
+)
+def test_the_challenge_says_whether_a_token_was_refused(service: Service, header: str | None, challenge: str) -> None:
+    """RFC 6750: no error code for a request that tried nothing, invalid_token for one that failed."""
+    headers = {} if header is None else {"Authorization": header}
+
+    result = service.client.simulate_get(f"{PREFIX}/songs", headers=headers)
+
+    assert result.headers["WWW-Authenticate"].startswith(challenge)
+    assert ("error=" in result.headers["WWW-Authenticate"]) == (header is not None)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
+def test_the_scheme_has_no_case(service: Service, user: dict[str, str], scheme: str) -> None:
+    """RFC 9110: authentication schemes are compared without regard to case."""
+    token = user["Authorization"].partition(" ")[2]
+
+    result = service.client.simulate_get(f"{PREFIX}/songs", headers={"Authorization": f"{scheme} {token}"})
+
+    assert result.status_code == 200
+
+
+@pytest.mark.parametrize("route", PROTECTED, ids=lambda route: route.operation_id)
+@pytest.mark.parametrize("role", list(Role))
+def test_a_route_needs_its_role(service: Service, route: Route, role: Role) -> None:
+    """Too low a role is 403 before query and body are looked at; a role that suffices never is."""
+    headers = service.join("robin", role)
+
+    result = service.client.simulate_request(route.method, _url(route), headers=headers, query_string="%ff")
+
+    assert route.needs is not None
+    if role.includes(route.needs):
+        assert result.status_code != 403
+    else:
+        assert (result.status_code, result.json["code"]) == (403, "forbidden")
+
+
+def test_a_change_of_role_ends_older_tokens(service: Service, user: dict[str, str], admin: dict[str, str]) -> None:
+    """After an admin changed the role, the user's token is refused at once; a new one has the new role."""
+    changed = service.client.simulate_patch(f"{PREFIX}/users/ursula", headers=admin, json={"role": "editor"})
+
+    assert (changed.status_code, changed.json["role"]) == (200, "editor")
+    assert service.client.simulate_get(f"{PREFIX}/songs", headers=user).status_code == 401
+
+
+def test_a_bad_token_does_no_harm_on_a_public_route(service: Service) -> None:
+    """A client with an expired token can sign in again without first forgetting it."""
+    result = service.client.simulate_get(f"{PREFIX}/health", headers={"Authorization": "Bearer garbage"})
+
+    assert result.status_code == 200

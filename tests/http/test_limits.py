@@ -1,0 +1,195 @@
+"""The default limit: per user, or per address where nobody is known; and while its limiter is out."""
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from songs.errors import LimiterUnavailable
+from songs.ports.limiter import RateLimit, Verdict
+from songs_api.http.client_address import address_bucket, client_address
+from songs_api.http.limits import MAX_BUCKETS, DefaultLimit
+from songs_api.http.routes import PREFIX
+from songs_api.parts import HttpOptions
+
+from .conftest import Build, Service, SteppedClock
+
+LIMIT = RateLimit(amount=3, window_s=60)
+OPTIONS = HttpOptions(default_limit=LIMIT)
+PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+def _statuses(service: Service, headers: dict[str, str], times: int) -> list[int]:
+    return [service.client.simulate_get(f"{PREFIX}/songs", headers=headers).status_code for _ in range(times)]
+
+
+def test_each_user_has_a_limit(build: Build) -> None:
+    """The one request too many is 429 and says when to come back; other users go on; then the window is over."""
+    service = build(OPTIONS)
+    ada, bob = service.join("ada"), service.join("bob")
+
+    assert _statuses(service, ada, 4) == [200, 200, 200, 429]
+    assert _statuses(service, bob, 1) == [200]
+    refused = service.client.simulate_get(f"{PREFIX}/nothing", headers=ada)
+    assert (refused.status_code, refused.json["code"]) == (429, "rate_limited")
+    assert refused.headers["Retry-After"] == "60"
+    service.parts.clock.sleep(60)
+    assert _statuses(service, ada, 1) == [200]
+
+
+def test_signing_in_is_limited_by_address(build: Build) -> None:
+    """Before anybody is known the address is counted, over all public routes that do work."""
+    service = build(OPTIONS)
+
+    def attempt(path: str, address: str) -> int:
+        body = {"username": "nobody", "password": "wrong"}
+        return service.client.simulate_post(f"{PREFIX}/auth/{path}", json=body, remote_addr=address).status_code
+
+    assert [attempt("login", "192.0.2.1") for _ in range(2)] == [401, 401]
+    assert attempt("register", "192.0.2.1") == 422
+    assert attempt("register", "192.0.2.1") == 429
+    assert attempt("login", "192.0.2.1") == 429
+    assert attempt("login", "192.0.2.2") == 401
+
+
+def test_a_forged_address_is_nobody_elses(build: Build) -> None:
+    """Without trusted proxies X-Forwarded-For is ignored."""
+    service = build(OPTIONS)
+    statuses = [
+        service.client.simulate_post(
+            f"{PREFIX}/auth/login", json={}, headers={"X-Forwarded-For": f"192.0.2.{n}"}
+        ).status_code
+        for n in range(4)
+    ]
+
+    assert statuses == [422, 422, 422, 429]
+
+
+def test_health_and_documentation_are_not_limited(build: Build) -> None:
+    """Probes and the page with its files never run out."""
+    service = build(OPTIONS)
+
+    for path in ("/health", "/health/ready", "/docs", "/openapi.json"):
+        statuses = {service.client.simulate_get(PREFIX + path).status_code for _ in range(5)}
+
+        assert statuses == {200}
+
+
+def test_a_request_without_a_token_is_401_and_counts_nowhere(build: Build) -> None:
+    """Being refused uses up nobody's limit, and is never 429: what is closed is closed."""
+    service = build(OPTIONS)
+
+    assert _statuses(service, {}, 5) == [401] * 5
+    assert service.client.simulate_post(f"{PREFIX}/auth/login", json={}).status_code == 422
+
+
+class _FailingLimiter:
+    """A limiter that answers until it is switched off."""
+
+    def __init__(self) -> None:
+        self.on = True
+        self.remaining = 2
+
+    def open(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def hit(self, bucket: str, limit: RateLimit) -> Verdict:
+        """Answer as a shared limiter would to which others send hits as well."""
+        if not self.on:
+            raise LimiterUnavailable
+        return Verdict(allowed=True, remaining=self.remaining, reset_s=30.0)
+
+
+def _charges(limit: DefaultLimit, bucket: str, times: int) -> list[bool]:
+    allowed = []
+    for _ in range(times):
+        try:
+            limit.charge(bucket)
+            allowed.append(True)
+        except Exception:  # noqa: BLE001 - told apart by the tests above
+            allowed.append(False)
+    return allowed
+
+
+def test_an_outage_gives_nobody_a_fresh_start() -> None:
+    """What the limiter last said was left is what is left; a bucket never seen has the whole limit."""
+    limiter, clock = _FailingLimiter(), SteppedClock()
+    limit = DefaultLimit(limiter, LIMIT, clock)
+    limit.charge("seen")
+    limiter.on = False
+
+    assert _charges(limit, "seen", 3) == [True, True, False]
+    assert _charges(limit, "new", 4) == [True, True, True, False]
+
+
+def test_windows_end_during_an_outage_too() -> None:
+    """The remembered window ends when the limiter said, and the next is counted here."""
+    limiter, clock = _FailingLimiter(), SteppedClock()
+    limiter.remaining = 0
+    limit = DefaultLimit(limiter, LIMIT, clock)
+    limit.charge("a")
+    limiter.on = False
+    clock.sleep(29)
+
+    assert _charges(limit, "a", 1) == [False]
+    clock.sleep(1)
+    assert _charges(limit, "a", 4) == [True, True, True, False]
+
+
+def test_an_outage_is_not_an_error_to_anyone(build: Build) -> None:
+    """With its limiter out, the service answers, and limits."""
+    limiter = _FailingLimiter()
+    service = build(OPTIONS, replaced={"limiter": limiter})
+    limiter.on = False
+
+    assert _statuses(service, service.join("ada"), 4) == [200, 200, 200, 429]
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """Any number of addresses takes the memory of `MAX_BUCKETS`."""
+    limit = DefaultLimit(_FailingLimiter(), LIMIT, SteppedClock())
+    for n in range(MAX_BUCKETS + 100):
+        limit.charge(str(n))
+
+    assert len(limit._left) == MAX_BUCKETS
+
+
+@pytest.mark.parametrize(
+    ("remote", "forwarded_for", "expected"),
+    [
+        ("192.0.2.1", "", "192.0.2.1"),
+        ("192.0.2.1", "198.51.100.7", "192.0.2.1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ("10.0.0.1", "203.0.113.9, 198.51.100.7", "198.51.100.7"),
+        ("10.0.0.1", "203.0.113.9, 198.51.100.7, 10.0.0.2", "198.51.100.7"),
+        ("10.0.0.1", "10.0.0.3,10.0.0.2", "10.0.0.3"),
+        ("10.0.0.1", "198.51.100.7, garbage", "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.7, garbage, 10.0.0.2", "10.0.0.2"),
+        ("10.0.0.1", "198.51.100.7, ", "10.0.0.1"),
+        ("::ffff:10.0.0.1", "::ffff:198.51.100.7", "198.51.100.7"),
+        ("fd00::1", "2001:db8::1", "2001:db8::1"),
+        ("", "198.51.100.7", None),
+        ("unix:", "198.51.100.7", None),
+    ],
+)
+def test_only_named_proxies_are_believed(remote: str, forwarded_for: str, expected: str | None) -> None:
+    """The header is walked from the right for as long as the address so far is a trusted proxy's."""
+    address = client_address(remote, forwarded_for, PROXIES)
+
+    assert address == (None if expected is None else ip_address(expected))
+
+
+@pytest.mark.parametrize(
+    ("address", "bucket"),
+    [
+        ("192.0.2.1", "addr:192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "addr:2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "addr:2001:db8:1:2::/64"),
+    ],
+)
+def test_an_ipv6_site_is_one_client(address: str, bucket: str) -> None:
+    """Whoever has one IPv6 address has 2**64 of them."""
+    assert address_bucket(ip_address(address)) == bucket

@@ -1,0 +1,132 @@
+"""The OpenAPI document: valid, complete, and true of what is sent."""
+
+import re
+from typing import Any
+
+import pytest
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import validate
+
+from songs_api.http import openapi
+from songs_api.http.routes import PREFIX, ROUTES, Route
+
+from .conftest import PASSWORD, Service
+
+DOCUMENT = openapi.document()
+DOCUMENTED = [route for route in ROUTES if route.documented]
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = DOCUMENT["paths"][route.path][route.method.lower()]
+    return operation
+
+
+def _check(schema: dict[str, Any], value: object) -> None:
+    """Raise unless `value` is what `schema` says, whose references lead into the document."""
+    OAS31Validator({**schema, "components": DOCUMENT["components"]}).validate(value)
+
+
+def test_the_document_is_openapi() -> None:
+    """A validator of others accepts it."""
+    validate(DOCUMENT)
+
+
+def test_the_document_has_every_route_and_no_other() -> None:
+    """Each documented route is there once, the rest is not."""
+    described = {(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item}
+
+    assert described == {(route.method, route.path) for route in DOCUMENTED}
+
+
+def test_the_document_is_served(service: Service) -> None:
+    """The same bytes at both addresses, to anyone."""
+    served = [service.client.simulate_get(path) for path in ("/openapi.json", f"{PREFIX}/openapi.json")]
+
+    assert [answer.json for answer in served] == [DOCUMENT, DOCUMENT]
+    assert served[0].headers["Content-Type"] == "application/json"
+
+
+def test_calls_from_the_page_reach_the_api() -> None:
+    """The server's address is absolute, so that it is right from /docs and from /api/v1/docs."""
+    assert DOCUMENT["servers"] == [{"url": PREFIX}]
+
+
+@pytest.mark.parametrize("route", DOCUMENTED, ids=lambda route: route.operation_id)
+def test_an_operation_says_what_its_route_does(route: Route) -> None:
+    """Security, parameters, body, answers and problems follow from the table."""
+    operation = _operation(route)
+    responses = operation["responses"]
+    parameters = {(parameter["in"], parameter["name"]) for parameter in operation.get("parameters", [])}
+
+    assert operation["security"] == ([{"bearer": []}] if route.needs else [])
+    assert {str(status) for status in route.answers} <= set(responses)
+    assert ("401" in responses) == (route.needs is not None or route.operation_id == "sign_in")
+    assert ("requestBody" in operation) == (route.request is not None)
+    assert ({"411", "413", "415"} <= set(responses)) == (route.request is not None)
+    assert ("429" in responses) == route.limited
+    assert {name for kind, name in parameters if kind == "path"} == set(re.findall(r"{(\w+)}", route.path))
+    assert {name for kind, name in parameters if kind == "query"} == set(route.query.model_fields)
+    assert (("header", "Idempotency-Key") in parameters) == route.idempotent_by_key
+    for status, response in responses.items():
+        assert ("application/problem+json" in response.get("content", {})) == (int(status) >= 400)
+
+
+def _keywords(schema: Any) -> set[str]:
+    """Return every keyword that a schema uses, at any depth."""
+    if isinstance(schema, list):
+        return set().union(*map(_keywords, schema))
+    if not isinstance(schema, dict):
+        return set()
+    nested = [part for name, part in schema.items() if name not in {"properties", "examples", "default", "enum"}]
+    return (set(schema) - {"properties"}) | _keywords(nested + list(schema.get("properties", {}).values()))
+
+
+def test_schemas_use_words_that_validators_know() -> None:
+    """A keyword that JSON Schema does not have would be ignored by everyone, and the limit with it."""
+    parameters = [p["schema"] for route in DOCUMENTED for p in _operation(route).get("parameters", [])]
+    used = _keywords([*parameters, *DOCUMENT["components"]["schemas"].values()])
+
+    known = """
+        $ref additionalProperties anyOf const default description enum examples format items maxLength maximum
+        minLength minimum multipleOf pattern propertyNames required title type
+    """
+    assert used - set(known.split()) == set()
+
+
+@pytest.mark.parametrize("route", [r for r in DOCUMENTED if r.request], ids=lambda route: route.operation_id)
+def test_examples_are_valid(route: Route) -> None:
+    """An example is what its own schema asks for, and what our reader accepts."""
+    assert route.request is not None
+    for content in _operation(route)["requestBody"]["content"].values():
+        _check(content["schema"], content["example"])
+
+
+def test_answers_are_what_the_document_says(service: Service, admin: dict[str, str]) -> None:
+    """One good answer of every operation, and its problems, against the schemas."""
+    song_id = service.add_song()
+    service.join("ursula")
+    song = {"artist": "Anon.", "title": "Greensleeves", "difficulty": 3.5, "level": 2, "released": "1580-09-03"}
+    bodies: dict[str, Any] = {
+        "register": {"username": "ada", "password": PASSWORD},
+        "sign_in": {"username": "ursula", "password": PASSWORD},
+        "add_song": song,
+        "replace_song": song | {"title": "Other"},
+        "change_song": {"level": 3},
+        "rate_song": {"song_id": song_id, "rating": 3},
+        "change_user": {"role": "editor"},
+    }
+    for route in sorted(DOCUMENTED, key=lambda route: route.method == "DELETE"):
+        url = (PREFIX + route.path).replace("{song_id}", song_id).replace("{name}", "ursula")
+        query = "message=a" if route.operation_id == "search_songs" else ""
+        good = service.client.simulate_request(
+            route.method, url, headers=admin, query_string=query, json=bodies.get(route.operation_id)
+        )
+        bad = service.client.simulate_request(route.method, url, headers=admin, query_string="no=1")
+
+        assert good.status_code in route.answers, (route.operation_id, good.text)
+        assert bad.status_code == 422
+        for result in (good, bad):
+            response = _operation(route)["responses"][str(result.status_code)]
+            if "content" in response:
+                media_type = result.headers["Content-Type"]
+                _check(response["content"][media_type]["schema"], result.json)

@@ -1,0 +1,135 @@
+"""The table of routes, and what follows from it."""
+
+from collections.abc import Callable
+
+import pytest
+from falcon import inspect
+
+from songs.model import Role
+from songs_api.http.app import create_app
+from songs_api.http.docs_page import ASSETS
+from songs_api.http.router import TableRouter
+from songs_api.http.routes import PREFIX, ROUTES, public_routes, routes_by_path
+
+from .conftest import Service
+
+inspect.register_router(TableRouter)(inspect.inspect_compiled_router)
+
+PUBLIC = {
+    "POST /api/v1/auth/register",
+    "POST /api/v1/auth/login",
+    "GET /api/v1/health",
+    "GET /api/v1/health/ready",
+    *(
+        f"GET {prefix}{path}"
+        for prefix in ("", PREFIX)
+        for path in ("/openapi.json", "/docs", *(f"/docs/{name}" for name in ASSETS))
+    ),
+}
+NEEDS = {
+    "GET /api/v1/songs": Role.USER,
+    "POST /api/v1/songs": Role.EDITOR,
+    "GET /api/v1/songs/search": Role.USER,
+    "GET /api/v1/songs/difficulty/average": Role.USER,
+    "GET /api/v1/songs/{song_id}": Role.USER,
+    "PUT /api/v1/songs/{song_id}": Role.EDITOR,
+    "PATCH /api/v1/songs/{song_id}": Role.EDITOR,
+    "DELETE /api/v1/songs/{song_id}": Role.EDITOR,
+    "POST /api/v1/songs/ratings": Role.USER,
+    "GET /api/v1/songs/{song_id}/ratings": Role.USER,
+    "GET /api/v1/users": Role.ADMIN,
+    "PATCH /api/v1/users/{name}": Role.ADMIN,
+}
+
+
+def _table() -> dict[str, Role | None]:
+    return {f"{route.method} {path}": route.needs for route in ROUTES for path in route.paths}
+
+
+def test_these_routes_are_public_and_no_others() -> None:
+    """What answers without a token is a decision; this prints the table and holds it to the list above."""
+    for name, needs in sorted(_table().items(), key=lambda row: row[0].split(" ")[::-1]):
+        print(f"{needs or 'PUBLIC':8} {name}")  # noqa: T201 - shown with -s and when this fails
+
+    assert {name for name, needs in _table().items() if needs is None} == PUBLIC
+
+
+def test_every_other_route_needs_this_role() -> None:
+    """Reading takes a user, editing an editor, users an admin."""
+    assert {name: needs for name, needs in _table().items() if needs is not None} == NEEDS
+
+
+def test_public_paths_have_no_fields() -> None:
+    """A field in a public path would let paths be public that nobody listed."""
+    assert [path for _, path in public_routes() if "{" in path] == []
+
+
+def test_the_application_serves_the_table_and_nothing_else(service: Service) -> None:
+    """Falcon's own list of routes names exactly the paths of the table."""
+    served = {route.path for route in inspect.inspect_routes(create_app(service.parts))}
+
+    assert served == set(routes_by_path())
+
+
+def test_a_method_occurs_once_in_a_path() -> None:
+    """A second route of the same method and path would silently win."""
+    rows = [(route.method, path) for route in ROUTES for path in route.paths]
+
+    assert len(rows) == len(set(rows))
+
+
+@pytest.mark.parametrize("path", sorted(routes_by_path()))
+def test_options_names_the_methods(service: Service, user: dict[str, str], path: str) -> None:
+    """OPTIONS answers 204 with the methods that the table has for the path, and those that follow from them."""
+    offered = {route.method for route in routes_by_path()[path]}
+    expected = offered | {"OPTIONS"} | ({"HEAD"} if "GET" in offered else set())
+
+    result = service.client.simulate_options(path, headers=user)
+
+    assert result.status_code == 204
+    assert set(result.headers["Allow"].split(", ")) == expected
+
+
+@pytest.mark.filterwarnings("ignore::wsgiref.validate.WSGIWarning")
+@pytest.mark.parametrize("method", ["GET", "PUT", "TRACE", "CONNECT", "WEBSOCKET", "PROPFIND", "BREW", "get"])
+def test_other_methods_are_not_allowed(service: Service, user: dict[str, str], method: str) -> None:
+    """405 names the methods that are offered, also to methods that nobody has heard of."""
+    result = service.client.simulate_request(method, f"{PREFIX}/songs/ratings", headers=user)
+
+    assert result.status_code == 405
+    assert result.headers["Allow"] == "OPTIONS, POST"
+    assert result.json["code"] == "method_not_allowed"
+
+
+def _paths_that_can_be_read() -> list[str]:
+    return [path for path, routes in routes_by_path().items() if any(route.method == "GET" for route in routes)]
+
+
+@pytest.mark.parametrize("path", _paths_that_can_be_read())
+def test_head_answers_as_get_does_without_the_body(service: Service, admin: dict[str, str], path: str) -> None:
+    """HEAD has the status and headers of GET, the length included."""
+    song_id = service.add_song()
+    url = path.replace("{song_id}", song_id) + ("?message=canon" if path.endswith("search") else "")
+    head, get = (call(url, headers=admin) for call in (service.client.simulate_head, service.client.simulate_get))
+
+    assert (get.status_code, head.status_code) == (200, 200)
+    assert head.content == b""
+    assert {**head.headers, "x-request-id": ""} == {**get.headers, "x-request-id": ""}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path + "/",
+        lambda path: "/" + path,
+        lambda path: path.replace("/songs", "/songs/."),
+        lambda path: path.upper(),
+        lambda path: path.removeprefix(PREFIX),
+        lambda path: path.replace("/v1", "/v2"),
+    ],
+)
+def test_a_path_has_one_spelling(service: Service, user: dict[str, str], change: Callable[[str], str]) -> None:
+    """Slashes too many, dots, and another case are other paths, under which nothing is served."""
+    result = service.client.simulate_get(change(f"{PREFIX}/songs"), headers=user)
+
+    assert result.status_code == 404

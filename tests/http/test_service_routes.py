@@ -1,0 +1,131 @@
+"""Health, readiness and the documentation."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from songs.deadline import Deadline
+from songs.errors import CacheUnavailable, StorageUnavailable
+from songs_api.http.docs_page import ASSETS, CONTENT_SECURITY_POLICY, PAGE
+from songs_api.http.readiness import Found, ReadinessProbe
+from songs_api.http.routes import PREFIX
+from songs_memory.storage import MemoryStorage
+from songs_plugins.none import NoCache
+
+from .conftest import Build, Service, SteppedClock
+
+
+class _Storage(MemoryStorage):
+    """A storage whose ping can be made to fail, or to hang."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = False
+        self.pings = 0
+        self.asked = threading.Event()
+        self.hanging = threading.Event()
+        self.hanging.set()
+
+    def ping(self, *, deadline: Deadline) -> None:
+        self.pings += 1
+        self.asked.set()
+        assert self.hanging.wait(10)
+        if self.down:
+            raise StorageUnavailable
+        super().ping(deadline=deadline)
+
+
+class _DownCache(NoCache):
+    """A cache that does not answer."""
+
+    def ping(self) -> None:
+        raise CacheUnavailable
+
+
+def test_health_needs_nothing(build: Build) -> None:
+    """200 also with the storage closed."""
+    service = build()
+    service.parts.storage.close()
+
+    result = service.client.simulate_get(f"{PREFIX}/health")
+
+    assert (result.status_code, result.json) == (200, {"status": "healthy"})
+
+
+def test_readiness_is_the_storages(build: Build) -> None:
+    """503 while the storage does not answer, 200 again when it does."""
+    storage = _Storage()
+    service = build(replaced={"storage": storage})
+    answers = []
+    for storage.down in (False, True, False):
+        answers.append(service.client.simulate_get(f"{PREFIX}/health/ready"))
+
+    assert [answer.status_code for answer in answers] == [200, 503, 200]
+    assert answers[0].json == {"status": "ready", "checks": {"storage": "up", "cache": "up"}}
+    assert answers[1].json == {"status": "unavailable", "checks": {"storage": "down", "cache": "up"}}
+    assert answers[1].headers["Retry-After"] == "1"
+
+
+def test_a_cache_that_is_down_is_reported_and_does_no_harm(build: Build) -> None:
+    """200: requests are served without it."""
+    service = build(replaced={"cache": _DownCache()})
+
+    result = service.client.simulate_get(f"{PREFIX}/health/ready")
+
+    assert (result.status_code, result.json["checks"]) == (200, {"storage": "up", "cache": "down"})
+
+
+def test_a_storage_that_hangs_holds_one_thread() -> None:
+    """While one thread asks, others are told what was found last; and once it takes too long, that it is down."""
+    storage, clock = _Storage(), SteppedClock()
+    storage.open()
+    probe = ReadinessProbe(storage, NoCache(), clock, deadline_s=3.0)
+    assert probe.ask() == Found(storage=True, cache=True)
+    storage.hanging.clear()
+    storage.asked.clear()
+    results: list[Found] = []
+    thread = threading.Thread(target=lambda: results.append(probe.ask()))
+    thread.start()
+    assert storage.asked.wait(10)
+
+    meanwhile = probe.ask()
+    clock.sleep(3.1)
+    overdue = probe.ask()
+
+    assert (meanwhile.storage, overdue.storage, storage.pings) == (True, False, 2)
+    storage.hanging.set()
+    thread.join(10)
+    assert results == [Found(storage=True, cache=True)]
+    assert probe.ask() == Found(storage=True, cache=True)
+
+
+def _document(service: Service, path: str, **headers: str) -> Any:
+    return service.client.simulate_get(path, headers=headers)
+
+
+@pytest.mark.parametrize("prefix", ["", PREFIX])
+@pytest.mark.parametrize("asset", [PAGE, *ASSETS.values()], ids=lambda asset: asset.file_name)
+def test_the_page_and_its_files_are_served(service: Service, prefix: str, asset: Any) -> None:
+    """Byte for byte, typed, under the page's own policy, to anyone, at both addresses."""
+    path = f"{prefix}/docs" if asset is PAGE else f"{prefix}/docs/{asset.file_name}"
+
+    result = _document(service, path)
+
+    assert (result.status_code, result.content) == (200, asset.body)
+    assert result.headers["Content-Type"] == asset.content_type
+    assert result.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+    assert result.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/init.js", "/openapi.json", f"{PREFIX}/openapi.json"])
+def test_who_has_a_document_is_told_so(service: Service, path: str) -> None:
+    """304 without a body for its entity tag, in a list too, weak too; 200 for another one."""
+    etag = _document(service, path).headers["ETag"]
+
+    for known in (etag, f'"x", {etag}', f"W/{etag}", "*"):
+        result = _document(service, path, **{"If-None-Match": known})
+
+        assert (result.status_code, result.content, result.headers["ETag"]) == (304, b"", etag)
+        assert result.headers["Cache-Control"] == "public, no-cache"
+    assert _document(service, path, **{"If-None-Match": '"x"'}).status_code == 200
