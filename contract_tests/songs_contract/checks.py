@@ -1,20 +1,26 @@
 """What the suites share: samples, short ways to run one unit of work, and threads that start together."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from songs.errors import TransientConflict
 from songs.model import Rating, RatingStats, Role, Session, Song, User
+from songs.ports.ratings import RatingReceipt
+from songs.ports.sessions import Rotation
 from songs.ports.storage import Scope, Storage, UnitOfWork
 from songs.query import SongFilter
 from songs_contract.subject import Subject
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 NOW = datetime(2026, 2, 28, 23, 59, 59, 999_000, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=5)
 EVERYTHING = SongFilter()
 MORE_THAN_THERE_IS = 1000
 RACE_S = 60.0
@@ -87,7 +93,52 @@ class StorageUser:
     def add_songs(self, *songs: Song) -> None:
         """Store songs, each in a unit of its own."""
         for each in songs:
-            self.write(lambda unit, each=each: unit.songs.add(each))
+            with self._unit(Scope.WRITE_ONE) as unit:
+                unit.songs.add(each)
+
+    def add_many(self, songs: Sequence[Song]) -> frozenset[str]:
+        """Store songs in one batch and return the ids of those that were refused."""
+        return self.write(lambda unit: unit.songs.add_many(songs))
+
+    def replace_song(self, changed: Song) -> None:
+        """Store the next version of a song if the one before it is stored."""
+        self.write(lambda unit: unit.songs.replace(changed, if_version=changed.version - 1))
+
+    def delete_song(self, song_id: str = "song-1", *, if_version: int | None = None) -> bool:
+        """Remove a song and return whether it was there."""
+        return self.write(lambda unit: unit.songs.delete(song_id, if_version=if_version))
+
+    def rate(self, event: Rating) -> RatingReceipt:
+        """Store a rating and return its receipt."""
+        return self.write(lambda unit: unit.ratings.add(event))
+
+    def add_users(self, *users: User) -> None:
+        """Store users, each in a unit of its own."""
+        for each in users:
+            with self._unit(Scope.WRITE_ONE) as unit:
+                unit.users.add(each)
+
+    def replace_user(self, changed: User) -> None:
+        """Store the next version of a user if the one before it is stored."""
+        self.write(lambda unit: unit.users.replace(changed, if_version=changed.version - 1))
+
+    def delete_user(self, user_id: str = "user-1") -> bool:
+        """Remove a user and return whether it was there."""
+        return self.write(lambda unit: unit.users.delete(user_id))
+
+    def add_sessions(self, *sessions: Session) -> None:
+        """Store sessions, each in a unit of its own."""
+        for each in sessions:
+            with self._unit(Scope.WRITE_ONE) as unit:
+                unit.sessions.add(each)
+
+    def rotate(self, presented: str, following: str, at: datetime = LATER, session_id: str = "session-1") -> Rotation:
+        """Rotate a session's token with ten seconds of grace."""
+        return self.write(
+            lambda unit: unit.sessions.rotate(
+                session_id, presented_hash=presented, next_hash=following, at=at, grace_s=10.0
+            )
+        )
 
     def song(self, song_id: str = "song-1") -> Song | None:
         """Return a song, as a fresh unit sees it."""
@@ -101,13 +152,42 @@ class StorageUser:
         """Return the events of a song, as a fresh unit sees them."""
         return self.read(lambda unit: unit.ratings.of_song(song_id, limit=100_000))
 
+    def page(
+        self, song_filter: SongFilter = EVERYTHING, *, limit: int, after_id: str | None = None, offset: int = 0
+    ) -> tuple[Song, ...]:
+        """Return some of the songs that meet a filter, as a fresh unit sees them."""
+        return self.read(lambda unit: unit.songs.find(song_filter, limit=limit, after_id=after_id, offset=offset))
+
     def find(self, song_filter: SongFilter = EVERYTHING) -> list[str]:
         """Return the ids that meet a filter, as a fresh unit sees them."""
-        return self.read(lambda unit: [s.id for s in unit.songs.find(song_filter, limit=MORE_THAN_THERE_IS)])
+        return [each.id for each in self.page(song_filter, limit=MORE_THAN_THERE_IS)]
+
+    def count(self, song_filter: SongFilter = EVERYTHING) -> int:
+        """Return how many songs meet a filter, as a fresh unit counts them."""
+        return self.read(lambda unit: unit.songs.count(song_filter))
+
+    def user(self, user_id: str = "user-1") -> User | None:
+        """Return a user, as a fresh unit sees it."""
+        return self.read(lambda unit: unit.users.get(user_id))
+
+    def user_named(self, name: str) -> User | None:
+        """Return the user of that name, as a fresh unit sees it."""
+        return self.read(lambda unit: unit.users.by_name(name))
+
+    def users(self) -> tuple[User, ...]:
+        """Return the users, as a fresh unit sees them."""
+        return self.read(lambda unit: unit.users.find(limit=MORE_THAN_THERE_IS))
+
+    def session(self, session_id: str = "session-1") -> Session | None:
+        """Return a session, as a fresh unit sees it."""
+        return self.read(lambda unit: unit.sessions.get(session_id))
 
     def _run(self, scope: Scope, work: Callable[[UnitOfWork], T]) -> T:
-        with self.storage.unit_of_work(scope, deadline=self.subject.deadline()) as unit:
+        with self._unit(scope) as unit:
             return work(unit)
+
+    def _unit(self, scope: Scope) -> AbstractContextManager[UnitOfWork]:
+        return self.storage.unit_of_work(scope, deadline=self.subject.deadline())
 
 
 def until_no_conflict(work: Callable[[], T]) -> T:
@@ -118,6 +198,11 @@ def until_no_conflict(work: Callable[[], T]) -> T:
         except TransientConflict:
             continue
     return work()
+
+
+def each_of(work: Callable[[A], T], arguments: Iterable[A]) -> list[Callable[[], T]]:
+    """Return what `race` runs: for each argument a function that calls `work` with it, again after each conflict."""
+    return [partial(until_no_conflict, partial(work, each)) for each in arguments]
 
 
 def race(work: Sequence[Callable[[], T]]) -> list[T | Exception]:
@@ -143,3 +228,17 @@ def race(work: Sequence[Callable[[], T]]) -> list[T | Exception]:
         thread.join(RACE_S)
     assert not any(thread.is_alive() for thread in threads), "a call did not return: something waits without a deadline"
     return outcomes
+
+
+def returned(outcomes: Iterable[T | Exception]) -> list[T]:
+    """Return what every thread of a race returned.
+
+    Raises:
+        Exception: The error that a thread ended with; the first one, if there were several.
+    """
+    results: list[T] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+        results.append(outcome)
+    return results

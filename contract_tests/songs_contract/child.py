@@ -1,19 +1,20 @@
 """A process of its own that works on a storage: started by the process suite, driven by JSON on its standard input.
 
 It is told what to do in one line: the adapter, its settings (with their secrets, which is why they are not arguments),
-and a task. It prints one line when it is ready, begins when it reads a line, and prints one line for each thing that the
-storage acknowledged, so that whoever kills it knows what must be there.
+and a task. It prints one line when it is ready, begins when it reads a line, and prints one line for each thing that
+the storage acknowledged, so that whoever kills it knows what must be there.
 """
 
 import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from songs.errors import SongsError, StorageInUse
-from songs.ports.storage import Scope, Storage
-from songs_contract.checks import rating, song, until_no_conflict
+from songs.ports.storage import Storage
+from songs_contract.checks import StorageUser, rating, song, until_no_conflict
 from songs_contract.subject import Subject, find
 from songs_plugins import Port
 
@@ -46,24 +47,19 @@ def _say(line: str) -> None:
 
 def _rate(subject: Subject, storage: Storage, order: dict[str, Any]) -> None:
     """Rate song-1 many times, each time under a key of its own where asked for."""
-    who = order["who"]
+    use, who = StorageUser(storage, subject), order["who"]
     for n in range(order["times"]):
         key = f"{order['key']}-{n}" if order.get("key") else None
         each = rating(f"rating-{who}-{n:05d}", value=n % 5 + 1, key=key)
-
-        def write(each: Any = each) -> str:  # noqa: ANN401 - bound early
-            with storage.unit_of_work(Scope.WRITE_ONE, deadline=subject.deadline()) as unit:
-                return unit.ratings.add(each).rating_id
-
-        _say(f"acknowledged {until_no_conflict(write)}")
+        _say(f"acknowledged {until_no_conflict(partial(use.rate, each)).rating_id}")
 
 
 def _add_songs(subject: Subject, storage: Storage, order: dict[str, Any]) -> None:
     """Add songs, some of whose identities other processes use too."""
+    use = StorageUser(storage, subject)
     for n in range(order["times"]):
         each = song(f"song-{order['who']}-{n:04d}", title=f"shared {n}")
-        with storage.unit_of_work(Scope.WRITE_ONE, deadline=subject.deadline()) as unit:
-            refused = unit.songs.add_many([each])
+        refused = use.add_many([each])
         _say("refused" if refused else f"acknowledged {each.id}")
 
 

@@ -20,7 +20,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--songs-report-markdown", metavar="PATH", help="write the report as Markdown")
     group.addoption("--songs-thorough", action="store_true", help="more examples, more threads, more rounds")
     group.addoption(
-        "--songs-seed", metavar="N", type=int, default=0, help="what random choices start from (default: 0)"
+        "--songs-seed",
+        metavar="N",
+        type=int,
+        help="what random choices start from; without it they are always the same",
     )
 
 

@@ -1,4 +1,4 @@
-"""Running the kit as a command does: from any folder, on whatever is installed, undisturbed by the user's pytest settings."""
+"""Running the kit as a command does: from any folder, on what is installed, whatever pytest settings the user has."""
 
 import contextlib
 import io
@@ -7,22 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from songs_contract.report import Report
 from songs_contract.subject import UnknownAdapterError, find
 
 SETTINGS = Path(__file__).with_name("pytest.ini")
 
 
 def run_contract(
-    target: str, *, as_json: bool = False, markdown: Path | None = None, thorough: bool = False, seed: int = 0
+    target: str, *, json: bool = False, markdown: bool = False, thorough: bool = False, seed: int | None = None
 ) -> int:
     """Hold an adapter to its contract and print the report on standard output.
 
     Args:
         target: An installed adapter's name, or ``module:attribute``.
-        as_json: Print the report as JSON, and nothing else.
-        markdown: Where to write the report as Markdown as well.
+        json: Print the report as JSON, and nothing else.
+        markdown: Print the report as Markdown, and nothing else.
         thorough: Take minutes rather than seconds.
-        seed: What random choices start from; 0 makes the same choices every time.
+        seed: What random choices start from; None makes the same choices every time.
 
     Returns:
         0 when no clause failed, 1 when one did, 2 when the kit could not be run.
@@ -32,27 +33,27 @@ def run_contract(
     except UnknownAdapterError as error:
         sys.stderr.write(f"songs contract: {error}\n")
         return 2
-    plugin = _ReportKeeper()
-    arguments = ["-c", str(SETTINGS), "--rootdir", str(SETTINGS.parent), "-p", "no:cacheprovider", "-p", "no:randomly"]
+    keeper = _ReportKeeper()
+    arguments = ["-c", str(SETTINGS), "--rootdir", str(SETTINGS.parent), "-p", "no:cacheprovider"]
+    arguments += ["--disable-plugin-autoload", "-p", "_hypothesis_pytestplugin"]
     arguments += ["-p", "songs_contract.plugin", "--pyargs", "songs_contract.suites", "--songs-adapter", target]
-    arguments += ["--songs-seed", str(seed), *(["--songs-thorough"] if thorough else [])]
-    arguments += ["--songs-report-markdown", str(markdown)] if markdown else []
-    arguments += [f"--hypothesis-seed={seed}"] if seed else []
-    quiet = contextlib.redirect_stdout(io.StringIO()) if as_json else contextlib.nullcontext()
+    arguments += ["--songs-thorough"] if thorough else []
+    arguments += [f"--songs-seed={seed}", f"--hypothesis-seed={seed}"] if seed is not None else []
+    quiet = contextlib.redirect_stdout(io.StringIO()) if json or markdown else contextlib.nullcontext()
     with quiet:
-        status = pytest.main(arguments, plugins=[plugin])
-    if as_json:
-        sys.stdout.write(plugin.json + "\n")
+        status = pytest.main(arguments, plugins=[keeper])
+    if keeper.report is not None and (json or markdown):
+        sys.stdout.write((keeper.report.as_json() if json else keeper.report.as_markdown()) + "\n")
     return {pytest.ExitCode.OK: 0, pytest.ExitCode.TESTS_FAILED: 1}.get(pytest.ExitCode(status), 2)
 
 
 class _ReportKeeper:
-    """Keeps the finished report of a run."""
+    """Keeps the report of a run."""
 
-    json = "{}"
+    report: Report | None = None
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Take the report when all tests have run."""
         contract = session.config.pluginmanager.get_plugin("songs_contract_session")
         if contract is not None:
-            self.json = contract.report.as_json()
+            self.report = contract.report

@@ -38,11 +38,12 @@ class ContractSession:
             raise pytest.UsageError(msg)
         self._json = config.getoption("--songs-report-json")
         self._markdown = config.getoption("--songs-report-markdown")
-        _load_profile(thorough=self.thorough, seeded=config.getoption("--songs-seed") != 0)
+        _load_profile(thorough=self.thorough, seeded=config.getoption("--songs-seed") is not None)
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Leave out the suites of other ports, and tests of other clauses when some were asked for."""
-        kept, left = [], []
+        kept: list[pytest.Item] = []
+        left: list[pytest.Item] = []
         for item in items:
             port = getattr(getattr(item, "module", None), "PORT", None)
             apply = port is None or port in self.specs

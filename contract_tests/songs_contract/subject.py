@@ -119,9 +119,8 @@ def plain(settings: BaseModel) -> dict[str, Any]:
 
 
 def _specs(found: AdapterSpec | Iterable[AdapterSpec] | Callable[[], Any], target: str) -> tuple[AdapterSpec, ...]:
-    if callable(found):
-        found = found()
-    specs = (found,) if isinstance(found, AdapterSpec) else tuple(found)
+    offered = found() if callable(found) else found
+    specs = (offered,) if isinstance(offered, AdapterSpec) else tuple(offered)
     if not specs or not all(isinstance(spec, AdapterSpec) for spec in specs):
         msg = f"{target!r} is neither an AdapterSpec, nor several, nor a function that returns them"
         raise UnknownAdapterError(msg)

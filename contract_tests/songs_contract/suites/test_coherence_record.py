@@ -1,7 +1,9 @@
 """The coherence record."""
 
+from functools import partial
+
 from songs.ports.coherence import CoherenceRecord
-from songs_contract.checks import StorageUser, race, until_no_conflict
+from songs_contract.checks import StorageUser, each_of, race
 from songs_contract.clauses import clause
 from songs_plugins import Port
 
@@ -38,8 +40,6 @@ def test_advancing_at_once(use: StorageUser, rounds: int) -> None:
     """Of many that advance from one epoch, one moves it, and all learn the same record."""
     for epoch in range(1, 4 * rounds):
         on = epoch % 2 == 0
-        outcomes = race(
-            [lambda: until_no_conflict(lambda: advance(use, epoch, cache_on=on)) for _ in range(8)]  # noqa: B023
-        )
+        outcomes = race(each_of(partial(advance, use, cache_on=on), [epoch] * 8))
         assert outcomes == [CoherenceRecord(epoch + 1, cache_on=on)] * 8
         assert read(use) == CoherenceRecord(epoch + 1, cache_on=on)

@@ -1,8 +1,9 @@
 """Threads that do the same thing at the same moment."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 
 from songs.errors import DuplicateSong, KeyReused, SongNotFound, SongsError, UserExists, VersionConflict
 from songs.model import RatingStats
@@ -10,9 +11,11 @@ from songs.ports.sessions import Rotation
 from songs_contract.checks import (
     NOW,
     StorageUser,
+    each_of,
     next_version,
     race,
     rating,
+    returned,
     session,
     song,
     until_no_conflict,
@@ -27,14 +30,9 @@ PORT = Port.STORAGE
 THREADS = 8
 
 
-def kinds(outcomes: list[object]) -> Counter[str]:
+def kinds(outcomes: Sequence[object]) -> Counter[str]:
     """Count outcomes by what they are: an error's class, or "ok"."""
     return Counter(type(each).__name__ if isinstance(each, Exception) else "ok" for each in outcomes)
-
-
-def each_of(count: int, work: Callable[[int], object]) -> list[Callable[[], object]]:
-    """Return functions that call `work` with 0, 1, ..., again after each conflict."""
-    return [lambda n=n: until_no_conflict(lambda: work(n)) for n in range(count)]  # type: ignore[misc]
 
 
 @clause("STO-3", "RAT-7")
@@ -46,7 +44,7 @@ def test_ratings_of_one_song(use: StorageUser) -> None:
     def write(thread: int) -> None:
         for n in range(per_thread):
             each = rating(f"rating-{thread}-{n:03d}", value=(thread + n) % 5 + 1)
-            until_no_conflict(lambda each=each: use.write(lambda unit: unit.ratings.add(each)))
+            until_no_conflict(partial(use.rate, each))
 
     def watch() -> int:
         last = 0
@@ -57,7 +55,8 @@ def test_ratings_of_one_song(use: StorageUser) -> None:
             last = stats.count
         return last
 
-    outcomes = race([*[lambda n=n: write(n) for n in range(THREADS)], watch, watch])  # type: ignore[misc]
+    writers: list[Callable[[], object]] = [partial(write, thread) for thread in range(THREADS)]
+    outcomes = race([*writers, watch, watch])
     assert [each for each in outcomes if isinstance(each, BaseException)] == []
     expected = RatingStats.of((t + n) % 5 + 1 for t in range(THREADS) for n in range(per_thread))
     assert use.stats() == expected
@@ -73,7 +72,7 @@ def test_readers_see_whole_ratings(use: StorageUser) -> None:
     def write() -> None:
         for n in range(60):
             each = rating(f"rating-{n:03d}", value=n % 5 + 1)
-            until_no_conflict(lambda each=each: use.write(lambda unit: unit.ratings.add(each)))
+            until_no_conflict(partial(use.rate, each))
 
     def watch() -> None:
         for _ in range(40):
@@ -90,14 +89,10 @@ def test_one_key_from_many_threads(use: StorageUser, rounds: int) -> None:
     """One thread stores its rating, the others are told which; it is counted once."""
     use.add_songs(song())
     for r in range(rounds):
-        outcomes = race(
-            each_of(
-                THREADS,
-                lambda n, r=r: use.write(lambda unit: unit.ratings.add(rating(f"rating-{r}-{n}", key=f"key-{r}"))),
-            )
-        )
+        ratings = [rating(f"rating-{r}-{n}", key=f"key-{r}") for n in range(THREADS)]
+        outcomes = race(each_of(use.rate, ratings))
         assert kinds(outcomes) == {"ok": THREADS}, outcomes
-        assert len({receipt.rating_id for receipt in outcomes}) == 1  # type: ignore[union-attr, attr-defined]
+        assert len({receipt.rating_id for receipt in returned(outcomes)}) == 1
         assert len(use.events()) == r + 1
         stats = use.stats()
         assert stats is not None
@@ -109,16 +104,8 @@ def test_one_key_for_two_songs(use: StorageUser, rounds: int) -> None:
     """When one key is used for two songs at once, one song gets its rating and the others are refused."""
     use.add_songs(song("song-1"), song("song-2"))
     for r in range(rounds):
-        outcomes = race(
-            each_of(
-                THREADS,
-                lambda n, r=r: use.write(
-                    lambda unit: unit.ratings.add(
-                        rating(f"rating-{r}-{n}", song_id=f"song-{n % 2 + 1}", key=f"key-{r}")
-                    )
-                ),
-            )
-        )
+        ratings = [rating(f"rating-{r}-{n}", song_id=f"song-{n % 2 + 1}", key=f"key-{r}") for n in range(THREADS)]
+        outcomes = race(each_of(use.rate, ratings))
         assert kinds(outcomes) == {"ok": THREADS // 2, KeyReused.__name__: THREADS // 2}, outcomes
         assert len(use.events("song-1")) + len(use.events("song-2")) == r + 1
 
@@ -128,24 +115,16 @@ def test_rating_a_song_while_it_is_deleted(use: StorageUser, rounds: int) -> Non
     """However the two race, no rating and no key outlives its song."""
     for r in range(2 * rounds):
         use.add_songs(song())
-
-        def rate(n: int, r: int = r) -> object:
-            return use.write(lambda unit: unit.ratings.add(rating(f"rating-{r}-{n}", key=f"key-{n}")))
-
-        outcomes = race(
-            [
-                *each_of(4, rate),
-                lambda: until_no_conflict(lambda: use.write(lambda unit: unit.songs.delete("song-1"))),
-            ]
-        )
+        ratings = [rating(f"rating-{r}-{n}", key=f"key-{n}") for n in range(4)]
+        outcomes = race([*each_of(use.rate, ratings), *each_of(use.delete_song, ["song-1"])])
         assert set(kinds(outcomes)) <= {"ok", SongNotFound.__name__}, outcomes
         assert (use.song(), use.stats(), use.events()) == (None, None, ())
         use.add_songs(song())
         assert (use.stats(), use.events()) == (RatingStats(), ())
         for n in range(4):
             each = rating(f"rating-{r}-again-{n}", key=f"key-{n}")
-            assert use.write(lambda unit, each=each: unit.ratings.add(each)).rating_id == each.id
-        use.write(lambda unit: unit.songs.delete("song-1"))
+            assert use.rate(each).rating_id == each.id
+        use.delete_song()
 
 
 @clause("SNG-3", "SNG-5")
@@ -153,15 +132,14 @@ def test_one_identity_from_many_threads(use: StorageUser, rounds: int) -> None:
     """One of many songs with one identity is stored, whether it comes alone or in a batch."""
     for r in range(rounds):
 
-        def add(n: int, r: int = r) -> object:
+        def add(n: int, r: int = r) -> None:
             each = song(f"song-{r}-{n}", title=f"T{r}")
             if n % 2:
-                return use.write(lambda unit: unit.songs.add(each))
-            if use.write(lambda unit: unit.songs.add_many([each])):
+                use.add_songs(each)
+            elif use.add_many([each]):
                 raise DuplicateSong
-            return None
 
-        outcomes = race(each_of(THREADS, add))
+        outcomes = race(each_of(add, range(THREADS)))
         assert kinds(outcomes) == {"ok": 1, DuplicateSong.__name__: THREADS - 1}, outcomes
         assert len(use.find()) == r + 1
 
@@ -172,14 +150,7 @@ def test_one_version_from_many_threads(use: StorageUser, rounds: int) -> None:
     use.add_songs(song())
     before = song()
     for r in range(rounds):
-        outcomes = race(
-            each_of(
-                THREADS,
-                lambda n, before=before: use.write(
-                    lambda unit: unit.songs.replace(next_version(before, level=n), if_version=before.version)
-                ),
-            )
-        )
+        outcomes = race(each_of(use.replace_song, [next_version(before, level=n) for n in range(THREADS)]))
         assert kinds(outcomes) == {"ok": 1, VersionConflict.__name__: THREADS - 1}, outcomes
         stored = use.song()
         assert stored == next_version(before, level=outcomes.index(None))
@@ -192,39 +163,25 @@ def test_one_version_from_many_threads(use: StorageUser, rounds: int) -> None:
 def test_one_name_from_many_threads(use: StorageUser, rounds: int) -> None:
     """Of many users with one name, in any case, one is stored."""
     for r in range(rounds):
-        outcomes = race(
-            each_of(
-                THREADS,
-                lambda n, r=r: use.write(
-                    lambda unit: unit.users.add(user(f"user-{r}-{n}", name=f"{'Ada' if n % 2 else 'ADA'}{r}"))
-                ),
-            )
-        )
+        users = [user(f"user-{r}-{n}", name=f"{'Ada' if n % 2 else 'ADA'}{r}") for n in range(THREADS)]
+        outcomes = race(each_of(use.add_users, users))
         assert kinds(outcomes) == {"ok": 1, UserExists.__name__: THREADS - 1}, outcomes
-        assert len(use.read(lambda unit: unit.users.find(limit=100))) == r + 1
+        assert len(use.users()) == r + 1
 
 
 @clause("SES-2")
 def test_one_token_from_many_threads(use: StorageUser, rounds: int) -> None:
     """A refresh token is good once: of many rotations of it one succeeds, and the session lives on."""
-    use.write(lambda unit: unit.sessions.add(session()))
+    use.add_sessions(session())
     current = "hash-1"
     for r in range(rounds):
         at = NOW + timedelta(minutes=r + 1)
-        outcomes = race(
-            each_of(
-                THREADS,
-                lambda n, r=r, at=at, current=current: use.write(
-                    lambda unit: unit.sessions.rotate(
-                        "session-1", presented_hash=current, next_hash=f"hash-{r}-{n}", at=at, grace_s=10.0
-                    )
-                ),
-            )
-        )
+        following = [f"hash-{r}-{n}" for n in range(THREADS)]
+        outcomes = race(each_of(partial(use.rotate, current, at=at), following))
         assert Counter(outcomes) == {Rotation.ROTATED: 1, Rotation.RETRIED: THREADS - 1}, outcomes
-        found = use.read(lambda unit: unit.sessions.get("session-1"))
+        found = use.session()
         assert found is not None
-        current = f"hash-{r}-{outcomes.index(Rotation.ROTATED)}"
+        current = following[outcomes.index(Rotation.ROTATED)]
         assert found.current_hash == current
 
 
@@ -233,13 +190,13 @@ def test_conflicts_are_worth_a_retry(use: StorageUser, subject: Subject) -> None
     """Whatever a storage raises when writers meet is a conflict that goes away, or an error that a client may see."""
     use.add_songs(song())
 
-    def toggle(n: int) -> object:
+    def toggle(n: int) -> None:
         level = n % 3
         before = use.song()
         assert before is not None
-        return use.write(lambda unit: unit.songs.replace(next_version(before, level=level), if_version=before.version))
+        use.replace_song(next_version(before, level=level))
 
-    outcomes = race(each_of(THREADS, toggle))
+    outcomes = race(each_of(toggle, range(THREADS)))
     permitted = (VersionConflict,)
     wrong = [e for e in outcomes if isinstance(e, Exception) and not isinstance(e, permitted)]
     assert wrong == []

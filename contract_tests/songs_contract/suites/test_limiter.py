@@ -1,12 +1,13 @@
 """Rate limiters."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, RateLimiter
-from songs_contract.checks import race
+from songs_contract.checks import race, returned
 from songs_contract.clauses import clause, requires
 from songs_contract.subject import Subject
 from songs_contract.waiting import eventually
@@ -45,8 +46,8 @@ def test_many_at_once(limiter: RateLimiter, rounds: int) -> None:
     """Exactly so many, however many threads hit at once."""
     limit = RateLimit(50, A_MINUTE)
     for r in range(rounds):
-        outcomes = race([lambda r=r: allowed(limiter, f"bucket-{r}", limit, 20) for _ in range(8)])  # type: ignore[misc]
-        assert sum(outcomes) == 50, outcomes  # type: ignore[arg-type]
+        outcomes = race([partial(allowed, limiter, f"bucket-{r}", limit, 20)] * 8)
+        assert sum(returned(outcomes)) == 50, outcomes
 
 
 @clause("LIM-2")

@@ -25,7 +25,7 @@ def rated(use: StorageUser) -> StorageUser:
 @clause("RAT-1")
 def test_a_rating_is_counted(rated: StorageUser) -> None:
     """The receipt holds the statistics with the rating in them, and so does every later read."""
-    receipt = rated.write(lambda unit: unit.ratings.add(rating(value=5)))
+    receipt = rated.rate(rating(value=5))
     assert (receipt.stats, receipt.rating_id) == (RatingStats((0, 0, 0, 0, 1)), "rating-1")
     assert rated.stats() == receipt.stats
     assert rated.events() == (rating(value=5),)
@@ -37,7 +37,7 @@ def test_the_histogram(rated: StorageUser) -> None:
     """Each value has a counter of its own, however many ratings there are and whoever gave them."""
     values = [1, 5, 2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5, 1, 2, 3, 4, 5] * 2
     for n, value in enumerate(values):
-        receipt = rated.write(lambda unit, n=n, value=value: unit.ratings.add(rating(f"rating-{n:03d}", value=value)))
+        receipt = rated.rate(rating(f"rating-{n:03d}", value=value))
         assert receipt.stats == RatingStats.of(values[: n + 1])
     assert rated.stats() == RatingStats.of(values)
     assert RatingStats.of(event.value for event in rated.events()) == rated.stats()
@@ -48,7 +48,7 @@ def test_a_song_that_is_not_there(rated: StorageUser) -> None:
     """A rating never creates a song, nor anything else."""
     for song_id in ("nobody", "song-3"):
         with pytest.raises(SongNotFound):
-            rated.write(lambda unit, song_id=song_id: unit.ratings.add(rating(song_id=song_id)))
+            rated.rate(rating(song_id=song_id))
         assert (rated.song(song_id), rated.stats(song_id), rated.events(song_id)) == (None, None, ())
     assert rated.find() == ["song-1", "song-2"]
 
@@ -56,9 +56,9 @@ def test_a_song_that_is_not_there(rated: StorageUser) -> None:
 @clause("RAT-2")
 def test_a_song_that_was_deleted(rated: StorageUser) -> None:
     """A rating does not bring a deleted song back, and is not there when the song is added again."""
-    rated.write(lambda unit: unit.songs.delete("song-1"))
+    rated.delete_song()
     with pytest.raises(SongNotFound):
-        rated.write(lambda unit: unit.ratings.add(rating(key="key")))
+        rated.rate(rating(key="key"))
     assert rated.song() is None
     rated.add_songs(song("song-1"))
     assert (rated.stats(), rated.events()) == (RatingStats(), ())
@@ -68,10 +68,10 @@ def test_a_song_that_was_deleted(rated: StorageUser) -> None:
 @pytest.mark.parametrize("key", [None, "key"])
 def test_adding_again(rated: StorageUser, key: str | None) -> None:
     """The same event a second time is counted once, also after others came; the receipt shows the statistics of now."""
-    rated.write(lambda unit: unit.ratings.add(rating(key=key)))
+    rated.rate(rating(key=key))
     for n in range(20):
-        rated.write(lambda unit, n=n: unit.ratings.add(rating(f"rating-x{n:02d}", value=1)))
-    receipt = rated.write(lambda unit: unit.ratings.add(rating(key=key)))
+        rated.rate(rating(f"rating-x{n:02d}", value=1))
+    receipt = rated.rate(rating(key=key))
     assert (receipt.stats, receipt.rating_id) == (RatingStats((20, 0, 0, 1, 0)), "rating-1")
     assert rated.stats() == receipt.stats
     assert len(rated.events()) == 21
@@ -80,10 +80,10 @@ def test_adding_again(rated: StorageUser, key: str | None) -> None:
 @clause("RAT-4")
 def test_a_key_is_used_once(rated: StorageUser) -> None:
     """Another event under the same key is not stored; the receipt names the one that is."""
-    rated.write(lambda unit: unit.ratings.add(rating("rating-1", key="key")))
+    rated.rate(rating("rating-1", key="key"))
     for n in range(20):
-        rated.write(lambda unit, n=n: unit.ratings.add(rating(f"rating-x{n:02d}", user_id="other", value=1)))
-    receipt = rated.write(lambda unit: unit.ratings.add(rating("rating-2", key="key")))
+        rated.rate(rating(f"rating-x{n:02d}", user_id="other", value=1))
+    receipt = rated.rate(rating("rating-2", key="key"))
     assert (receipt.stats, receipt.rating_id) == (RatingStats((20, 0, 0, 1, 0)), "rating-1")
     assert len(rated.events()) == 21
 
@@ -92,12 +92,12 @@ def test_a_key_is_used_once(rated: StorageUser) -> None:
 @pytest.mark.parametrize("changes", [{"song_id": "song-2"}, {"value": 3}])
 def test_a_key_of_another_rating(rated: StorageUser, changes: dict[str, object]) -> None:
     """Another song or another value under one key is refused and changes nothing; the key stays what it was."""
-    rated.write(lambda unit: unit.ratings.add(rating("rating-1", key="key")))
+    rated.rate(rating("rating-1", key="key"))
     with pytest.raises(KeyReused):
-        rated.write(lambda unit: unit.ratings.add(rating("rating-2", key="key", **changes)))
+        rated.rate(rating("rating-2", key="key", **changes))
     assert rated.events() == (rating("rating-1", key="key"),)
     assert rated.stats("song-2") == RatingStats()
-    assert rated.write(lambda unit: unit.ratings.add(rating("rating-3", key="key"))).rating_id == "rating-1"
+    assert rated.rate(rating("rating-3", key="key")).rating_id == "rating-1"
 
 
 @clause("RAT-5")
@@ -115,7 +115,7 @@ def test_keys_belong_to_users(rated: StorageUser) -> None:
     stored = set()
     for n, (user_id, key) in enumerate(given_by):
         each = rating(f"rating-{n}", user_id=user_id, key=key)
-        stored.add(rated.write(lambda unit, each=each: unit.ratings.add(each)).rating_id)
+        stored.add(rated.rate(each).rating_id)
     assert stored == {f"rating-{n}" for n in (0, 1, 2, 4, 5, 6)}
     stats = rated.stats()
     assert stats is not None
@@ -128,30 +128,30 @@ def test_every_permitted_key(rated: StorageUser) -> None:
     keys = [chr(point) for point in range(0x21, 0x7F)] + ["k" * 254, "k" * 255, "$k", "a.b", "a..b", "..", "null"]
     for n, key in enumerate(keys):
         each = rating(f"rating-{n:03d}", key=key)
-        assert rated.write(lambda unit, each=each: unit.ratings.add(each)).rating_id == f"rating-{n:03d}"
+        assert rated.rate(each).rating_id == f"rating-{n:03d}"
     for n, key in enumerate(keys):
         each = rating(f"rating-z{n:03d}", key=key)
-        assert rated.write(lambda unit, each=each: unit.ratings.add(each)).rating_id == f"rating-{n:03d}"
+        assert rated.rate(each).rating_id == f"rating-{n:03d}"
 
 
 @clause("RAT-5")
 def test_a_key_of_a_deleted_song(rated: StorageUser) -> None:
     """When a song goes, its keys are free: for another song, and for the same one added again."""
-    rated.write(lambda unit: unit.ratings.add(rating("rating-1", key="key")))
-    rated.write(lambda unit: unit.songs.delete("song-1"))
+    rated.rate(rating("rating-1", key="key"))
+    rated.delete_song()
     other = rating("rating-2", song_id="song-2", value=1, key="key")
-    assert rated.write(lambda unit: unit.ratings.add(other)).rating_id == "rating-2"
-    rated.write(lambda unit: unit.songs.delete("song-2"))
+    assert rated.rate(other).rating_id == "rating-2"
+    rated.delete_song("song-2")
     rated.add_songs(song("song-1"))
-    assert rated.write(lambda unit: unit.ratings.add(rating("rating-3", key="key"))).rating_id == "rating-3"
+    assert rated.rate(rating("rating-3", key="key")).rating_id == "rating-3"
 
 
 @clause("RAT-6")
 def test_a_key_that_failed(rated: StorageUser) -> None:
     """A rating that was refused leaves its key free."""
     with pytest.raises(SongNotFound):
-        rated.write(lambda unit: unit.ratings.add(rating("rating-1", song_id="song-9", key="key")))
-    receipt = rated.write(lambda unit: unit.ratings.add(rating("rating-2", value=2, key="key")))
+        rated.rate(rating("rating-1", song_id="song-9", key="key"))
+    receipt = rated.rate(rating("rating-2", value=2, key="key"))
     assert receipt.rating_id == "rating-2"
 
 
@@ -165,8 +165,8 @@ def test_statistics_of_no_song(rated: StorageUser) -> None:
 @clause("RAT-8", "RAT-9")
 def test_ratings_stay_with_a_changed_song(rated: StorageUser) -> None:
     """Changing a song leaves its ratings alone."""
-    rated.write(lambda unit: unit.ratings.add(rating()))
-    rated.write(lambda unit: unit.songs.replace(next_version(song("song-1"), title="New"), if_version=1))
+    rated.rate(rating())
+    rated.replace_song(next_version(song("song-1"), title="New"))
     assert rated.stats() == RatingStats.of([4])
     assert rated.events() == (rating(),)
 
@@ -188,7 +188,7 @@ def test_ratings_stay_with_a_changed_song(rated: StorageUser) -> None:
 )
 def test_events_round_trip(rated: StorageUser, stored: Rating) -> None:
     """An event comes back equal, its time to the millisecond and in UTC."""
-    rated.write(lambda unit: unit.ratings.add(stored))
+    rated.rate(stored)
     assert rated.events() == (stored,)
 
 
@@ -203,7 +203,7 @@ def test_events_in_pages(use: StorageUser, limit: int, after: str | None) -> Non
         use.add_songs(song())
         for n in sorted(range(40), key=lambda n: n * 17 % 40):
             each = rating(f"rating-{n:02d}", rated_at=NOW - timedelta(days=n), value=n % 5 + 1)
-            use.write(lambda unit, each=each: unit.ratings.add(each))
+            use.rate(each)
     ids = [f"rating-{n:02d}" for n in range(40)]
     found = use.read(lambda unit: unit.ratings.of_song("song-1", limit=limit, after_id=after))
     assert [event.id for event in found] == [each for each in ids if after is None or each > after][:limit]

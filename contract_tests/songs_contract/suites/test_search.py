@@ -88,7 +88,7 @@ MESSAGES = (
 def catalogue(use: StorageUser) -> StorageUser:
     """The songs above."""
     songs = [song(f"song-{n:02d}", artist=t.artist, title=t.title, level=n % 3) for n, t in enumerate(CATALOGUE)]
-    use.write(lambda unit: unit.songs.add_many(songs))
+    use.add_many(songs)
     return use
 
 
@@ -135,8 +135,8 @@ def test_search_in_anything(use: StorageUser, title: str, message: str) -> None:
     use.add_songs(song(title=title, artist="x"))
     text = fold(message)
     if text:
-        assert use.find(SongFilter(text=text)) == (["song-1"] if text in fold(title) or text in "x" else [])
-    use.write(lambda unit: unit.songs.delete("song-1"))
+        assert use.find(SongFilter(text=text)) == (["song-1"] if text in fold(title) or text == "x" else [])
+    use.delete_song()
 
 
 @clause("SNG-11")
@@ -169,8 +169,8 @@ def test_no_match_reaches_across(use: StorageUser) -> None:
 def test_search_in_pages(use: StorageUser) -> None:
     """Limit, offset and after_id select from what a search finds."""
     songs = [song(f"song-{n:03d}", title=f"common {'rare' if n % 7 == 0 else ''} {n}") for n in range(100)]
-    use.write(lambda unit: unit.songs.add_many(songs))
+    use.add_many(songs)
     found = use.find(SongFilter(text="rare"))
     assert found == [f"song-{n:03d}" for n in range(0, 100, 7)]
-    page = use.read(lambda unit: unit.songs.find(SongFilter(text="rare"), limit=3, after_id="song-007", offset=2))
+    page = use.page(SongFilter(text="rare"), limit=3, after_id="song-007", offset=2)
     assert [each.id for each in page] == ["song-028", "song-035", "song-042"]

@@ -40,7 +40,7 @@ def test_round_trip(use: StorageUser, stored: Song) -> None:
     """What was stored comes back equal, by every way of reading it."""
     use.add_songs(stored)
     assert use.song(stored.id) == stored
-    assert use.read(lambda unit: unit.songs.find(EVERYTHING, limit=10)) == (stored,)
+    assert use.page(EVERYTHING, limit=10) == (stored,)
     assert use.read(lambda unit: unit.songs.identify([stored.identity])) == {stored.identity: stored}
 
 
@@ -53,7 +53,7 @@ def test_round_trip_of_anything(
     stored = song(artist=artist, title=title, difficulty_milli=milli, level=level, released=released)
     use.add_songs(stored)
     assert use.song() == stored
-    assert use.write(lambda unit: unit.songs.delete("song-1"))
+    assert use.delete_song()
 
 
 @clause("SNG-1")
@@ -72,7 +72,7 @@ def test_ids_that_no_song_has(use: StorageUser, song_id: str) -> None:
     assert use.song(song_id) is None
     assert use.stats(song_id) is None
     assert use.events(song_id) == ()
-    assert use.write(lambda unit: unit.songs.delete(song_id)) is False
+    assert use.delete_song(song_id) is False
     assert use.find() == ["song-1"]
 
 
@@ -96,9 +96,9 @@ def test_one_song_for_each_identity(use: StorageUser) -> None:
 @clause("SNG-3")
 def test_identity_is_compared_exactly(use: StorageUser) -> None:
     """Case, accents, width, spaces and the date make another song."""
-    same = {"artist": "Beyonce", "title": "Halo"}
+    same: dict[str, object] = {"artist": "Beyonce", "title": "Halo"}
     use.add_songs(song("song-01", **same))
-    others = [
+    others: list[dict[str, object]] = [
         {"artist": "beyonce"},
         {"artist": "Beyoncé"},
         {"title": "Halo "},
@@ -115,11 +115,11 @@ def test_identity_is_compared_exactly(use: StorageUser) -> None:
 def test_adding_again(use: StorageUser) -> None:
     """Repeating an addition changes nothing, also after the song was changed or rated."""
     use.add_songs(song())
-    use.write(lambda unit: unit.ratings.add(rating()))
+    use.rate(rating())
     use.add_songs(song())
     assert len(use.events()) == 1
     changed = next_version(song(), level=9)
-    use.write(lambda unit: unit.songs.replace(changed, if_version=1))
+    use.replace_song(changed)
     use.add_songs(song())
     assert use.song() == changed
     assert use.find() == ["song-1"]
@@ -145,9 +145,9 @@ def test_adding_many(use: StorageUser) -> None:
         song("song-4", title="T3"),
         song("song-5", title="T5"),
     ]
-    assert use.write(lambda unit: unit.songs.add_many(batch)) == {"song-2", "song-4"}
+    assert use.add_many(batch) == {"song-2", "song-4"}
     assert use.find() == ["song-1", "song-3", "song-5"]
-    assert use.write(lambda unit: unit.songs.add_many(batch)) == {"song-2", "song-4"}
+    assert use.add_many(batch) == {"song-2", "song-4"}
     assert use.find() == ["song-1", "song-3", "song-5"]
 
 
@@ -155,21 +155,21 @@ def test_adding_many(use: StorageUser) -> None:
 def test_adding_a_thousand(use: StorageUser) -> None:
     """A batch of the largest permitted size goes in whole, in any order; an empty one does nothing."""
     batch = [song(f"song-{n:04d}") for n in range(1000)]
-    assert use.write(lambda unit: unit.songs.add_many(batch[::-1])) == frozenset()
-    assert use.write(lambda unit: unit.songs.add_many([])) == frozenset()
+    assert use.add_many(batch[::-1]) == frozenset()
+    assert use.add_many([]) == frozenset()
     assert use.find() == [each.id for each in batch]
-    assert use.read(lambda unit: unit.songs.count(EVERYTHING)) == 1000
+    assert use.count() == 1000
 
 
 @clause("SNG-6")
 def test_replacing(use: StorageUser) -> None:
     """A change of every member is there afterwards, found by its new texts and not by its old ones; ratings stay."""
     use.add_songs(song(artist="Old", title="Older"))
-    use.write(lambda unit: unit.ratings.add(rating()))
+    use.rate(rating())
     changed = Song(
         id="song-1", artist="New", title="Newer", difficulty_milli=1, level=2, released=date(2001, 2, 3), version=2
     )
-    use.write(lambda unit: unit.songs.replace(changed, if_version=1))
+    use.replace_song(changed)
     assert use.song() == changed
     assert len(use.events()) == 1
     assert (use.find(SongFilter(text="new")), use.find(SongFilter(text="old"))) == (["song-1"], [])
@@ -184,11 +184,11 @@ def test_replacing_another_version(use: StorageUser) -> None:
     """A version that is not stored, older or newer, is refused and changes nothing."""
     use.add_songs(song())
     second = next_version(song(), level=6)
-    use.write(lambda unit: unit.songs.replace(second, if_version=1))
+    use.replace_song(second)
     with pytest.raises(VersionConflict):
-        use.write(lambda unit: unit.songs.replace(next_version(song(), level=7), if_version=1))
+        use.replace_song(next_version(song(), level=7))
     with pytest.raises(VersionConflict):
-        use.write(lambda unit: unit.songs.replace(song(level=7, version=4), if_version=3))
+        use.replace_song(song(level=7, version=4))
     assert use.song() == second
 
 
@@ -197,7 +197,7 @@ def test_replacing_into_a_taken_identity(use: StorageUser) -> None:
     """A song cannot become another one, and stays what it was."""
     use.add_songs(song("song-1"), song("song-2"))
     with pytest.raises(DuplicateSong):
-        use.write(lambda unit: unit.songs.replace(next_version(song("song-2"), title="Title song-1"), if_version=1))
+        use.replace_song(next_version(song("song-2"), title="Title song-1"))
     assert use.song("song-2") == song("song-2")
     assert use.find(SongFilter(text="song-2")) == ["song-2"]
 
@@ -206,7 +206,7 @@ def test_replacing_into_a_taken_identity(use: StorageUser) -> None:
 def test_replacing_what_is_not_there(use: StorageUser) -> None:
     """A change never creates a song."""
     with pytest.raises(SongNotFound):
-        use.write(lambda unit: unit.songs.replace(next_version(song()), if_version=1))
+        use.replace_song(next_version(song()))
     assert use.find() == []
 
 
@@ -216,17 +216,17 @@ def test_replacing_again(use: StorageUser) -> None:
     use.add_songs(song())
     changed = next_version(song(), title="New")
     for _ in range(2):
-        use.write(lambda unit: unit.songs.replace(changed, if_version=1))
+        use.replace_song(changed)
     assert use.song() == changed
 
 
 @clause("SNG-8")
 def test_deleting(use: StorageUser) -> None:
-    """A deleted song is gone from every way of reading, with its ratings; deleting it again says that it was not there."""
+    """A deleted song is gone from every way of reading, with its ratings; deleting it again says so."""
     use.add_songs(song("song-1"), song("song-2"))
-    use.write(lambda unit: unit.ratings.add(rating(key="key")))
-    assert use.write(lambda unit: unit.songs.delete("song-1")) is True
-    assert use.write(lambda unit: unit.songs.delete("song-1")) is False
+    use.rate(rating(key="key"))
+    assert use.delete_song() is True
+    assert use.delete_song() is False
     assert (use.song(), use.stats(), use.events()) == (None, None, ())
     assert (use.find(), use.find(SongFilter(text="song-1")), use.find(SongFilter(level=5))) == (
         ["song-2"],
@@ -240,10 +240,10 @@ def test_deleting(use: StorageUser) -> None:
 def test_deleting_frees_the_identity(use: StorageUser) -> None:
     """A new song may take the identity, and the id, of a deleted one; it starts without ratings."""
     use.add_songs(song("song-1", title="T"))
-    use.write(lambda unit: unit.ratings.add(rating()))
-    use.write(lambda unit: unit.songs.delete("song-1"))
+    use.rate(rating())
+    use.delete_song()
     use.add_songs(song("song-2", title="T"))
-    use.write(lambda unit: unit.songs.delete("song-2"))
+    use.delete_song("song-2")
     use.add_songs(song("song-1", title="T"))
     stats = use.stats()
     assert stats is not None
@@ -256,9 +256,9 @@ def test_deleting_another_version(use: StorageUser) -> None:
     use.add_songs(song())
     for version in (2, 3):
         with pytest.raises(VersionConflict):
-            use.write(lambda unit, version=version: unit.songs.delete("song-1", if_version=version))
+            use.delete_song("song-1", if_version=version)
     assert use.song() == song()
-    assert use.write(lambda unit: unit.songs.delete("song-1", if_version=1)) is True
+    assert use.delete_song("song-1", if_version=1) is True
 
 
 @clause("SNG-12")
@@ -271,8 +271,8 @@ def test_totals(use: StorageUser) -> None:
     )
     assert use.read(lambda unit: unit.songs.difficulty_totals(3)) == DifficultyTotals(2, 100_001)
     changed = next_version(song("song-2", difficulty_milli=100_000, level=3), difficulty_milli=20, level=0)
-    use.write(lambda unit: unit.songs.replace(changed, if_version=1))
-    use.write(lambda unit: unit.songs.delete("song-1"))
+    use.replace_song(changed)
+    use.delete_song()
     totals = use.read(lambda unit: [unit.songs.difficulty_totals(level) for level in (None, 0, 3, 99)])
     assert totals == [
         DifficultyTotals(2, 27),
@@ -296,7 +296,7 @@ def test_counts(use: StorageUser) -> None:
         title = f"{'even' if n % 2 == 0 else 'odd'} {n}"
         use.add_songs(song(f"song-{n:02d}", title=title, artist="X" if n % 3 else "Y", level=n % 4))
         for each in filters:
-            assert use.read(lambda unit, each=each: unit.songs.count(each)) == len(use.find(each))
+            assert use.count(each) == len(use.find(each))
     assert use.read(lambda unit: [unit.songs.count(each) for each in filters]) == [12, 3, 8, 6, 0]
 
 
@@ -316,6 +316,6 @@ def test_identify(use: StorageUser) -> None:
 def test_identify_many(use: StorageUser) -> None:
     """As many as are permitted at a time."""
     stored = [song(f"song-{n:04d}") for n in range(1000)]
-    use.write(lambda unit: unit.songs.add_many(stored))
+    use.add_many(stored)
     found = use.read(lambda unit: unit.songs.identify([each.identity for each in stored]))
     assert sorted(each.id for each in found.values()) == [each.id for each in stored]

@@ -31,7 +31,7 @@ def test_a_storage_begins_closed(subject: Subject) -> None:
 def test_opening_and_preparing_again(use: StorageUser, storage: Storage) -> None:
     """Opening an open storage, and preparing a prepared one, leave its data alone."""
     use.add_songs(song())
-    use.write(lambda unit: unit.ratings.add(rating()))
+    use.rate(rating())
     storage.open()
     storage.prepare()
     storage.prepare()
@@ -54,7 +54,7 @@ def test_two_that_prepare_at_once(subject: Subject) -> None:
 def test_data_outlive_the_object(use: StorageUser, storage: Storage, subject: Subject) -> None:
     """What was committed is there after closing and opening, in the same object and in another."""
     use.add_songs(song())
-    use.write(lambda unit: unit.ratings.add(rating(key="key")))
+    use.rate(rating(key="key"))
     use.write(lambda unit: unit.coherence.advance(expected_epoch=1, cache_on=False))
     kept = use.song(), use.events(), use.read(lambda unit: unit.coherence.read())
     storage.close()

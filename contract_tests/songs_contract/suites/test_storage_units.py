@@ -52,9 +52,9 @@ def everything(unit: UnitOfWork) -> list[object]:
 def filled(use: StorageUser) -> StorageUser:
     """One song, rating, user and session."""
     use.add_songs(song())
-    use.write(lambda unit: unit.ratings.add(rating(key="key-1")))
-    use.write(lambda unit: unit.users.add(user()))
-    use.write(lambda unit: unit.sessions.add(session()))
+    use.rate(rating(key="key-1"))
+    use.add_users(user())
+    use.add_sessions(session())
     return use
 
 
@@ -133,7 +133,7 @@ def test_a_domain_error_frees_what_it_took(filled: StorageUser) -> None:
     """A write that is refused leaves the storage usable, and the error reaches the caller as it is."""
     for _ in range(50):
         with pytest.raises(DuplicateSong):
-            filled.write(lambda unit: unit.songs.add(song("song-9", title="Title song-1")))
+            filled.add_songs(song("song-9", title="Title song-1"))
     assert filled.find() == ["song-1"]
 
 
@@ -190,7 +190,7 @@ def test_many_writes_commit_together(filled: StorageUser) -> None:
     stats = filled.stats("song-2")
     assert stats is not None
     assert stats.count == 2
-    assert filled.read(lambda unit: unit.users.get("user-2")) == user("user-2")
+    assert filled.user("user-2") == user("user-2")
 
 
 @clause("STO-7")
@@ -278,7 +278,7 @@ def test_a_read_unit_sees_one_state(filled: StorageUser, storage: Storage, subje
 def test_a_read_unit_contains_what_was_committed(filled: StorageUser, storage: Storage, subject: Subject) -> None:
     """The state that a READ unit sees is the one of its beginning, not of its first read or of an earlier unit."""
     for n in range(2, 30):
-        filled.write(lambda unit, n=n: unit.songs.add(song(f"song-{n}")))
+        filled.add_songs(song(f"song-{n}"))
         with storage.unit_of_work(Scope.READ, deadline=subject.deadline()) as unit:
             assert unit.songs.get(f"song-{n}") is not None
 

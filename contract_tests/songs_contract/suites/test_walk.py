@@ -1,6 +1,8 @@
 """Order, pages and walks."""
 
 import random
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -20,7 +22,7 @@ IDS = ["0", "00", "01", "1", "10", "2", "A", "Z", "_", "a", "a-", "a0", "aa", "b
 def twenty(use: StorageUser) -> StorageUser:
     """Twenty songs whose ids sort differently by locale, by case and by number; stored in no order."""
     shuffled = random.Random(1).sample(IDS, len(IDS))
-    use.write(lambda unit: unit.songs.add_many([song(each, level=ord(each[0]) % 2) for each in shuffled]))
+    use.add_many([song(each, level=ord(each[0]) % 2) for each in shuffled])
     return use
 
 
@@ -40,17 +42,15 @@ def test_order(twenty: StorageUser) -> None:
 def test_pages(twenty: StorageUser, limit: int, offset: int, after: str | None, level: int | None) -> None:
     """Limit, offset and after_id mean the same as on a sorted list; after_id need not be there any more."""
     selected = [each for each in sorted(IDS) if level in (None, ord(each[0]) % 2) and (after is None or each > after)]
-    found = twenty.read(
-        lambda unit: unit.songs.find(SongFilter(level=level), limit=limit, after_id=after, offset=offset)
-    )
+    found = twenty.page(SongFilter(level=level), limit=limit, after_id=after, offset=offset)
     assert [each.id for each in found] == selected[offset : offset + limit]
 
 
 @clause("SNG-9")
 def test_beyond_the_end(twenty: StorageUser) -> None:
     """There is nothing, and it is no error."""
-    assert twenty.read(lambda unit: unit.songs.find(EVERYTHING, limit=5, offset=99_999)) == ()
-    assert twenty.read(lambda unit: unit.songs.find(EVERYTHING, limit=5, after_id="~")) == ()
+    assert twenty.page(EVERYTHING, limit=5, offset=99_999) == ()
+    assert twenty.page(EVERYTHING, limit=5, after_id="~") == ()
 
 
 @clause("SNG-10")
@@ -59,26 +59,22 @@ def test_walk_among_writers(use: StorageUser, song_filter: SongFilter) -> None:
     """A walk sees what is there all the time exactly once, while songs around it come, change and go."""
     keep = [song(f"{n:03d}-keep", title=f"keep {n}") for n in range(60)]
     come_and_go = [song(f"{n:03d}-{'a' if n % 2 else 'z'}", title=f"keep not {n}") for n in range(60)]
-    use.write(lambda unit: unit.songs.add_many(keep + come_and_go[::2]))
+    use.add_many(keep + come_and_go[::2])
     walked: list[str] = []
     after: str | None = None
     randomly = random.Random(7)
     while True:
-        page = use.read(lambda unit, after=after: unit.songs.find(song_filter, limit=7, after_id=after))
+        page = use.page(song_filter, limit=7, after_id=after)
         if not page:
             break
         walked += [each.id for each in page]
         after = page[-1].id
         for each in randomly.sample(come_and_go, 6):
-            if not use.write(lambda unit, each=each: unit.songs.delete(each.id)):
-                use.write(lambda unit, each=each: unit.songs.add(each))
+            if not use.delete_song(each.id):
+                use.add_songs(each)
         changed = use.song(randomly.choice(keep).id)
         assert changed is not None
-        use.write(
-            lambda unit, changed=changed: unit.songs.replace(
-                next_version(changed, difficulty_milli=changed.difficulty_milli + 1), if_version=changed.version
-            )
-        )
+        use.replace_song(next_version(changed, difficulty_milli=changed.difficulty_milli + 1))
     assert [each for each in walked if each.endswith("-keep")] == [each.id for each in keep]
     assert len(set(walked)) == len(walked)
     assert walked == sorted(walked)
@@ -88,25 +84,24 @@ def test_walk_among_writers(use: StorageUser, song_filter: SongFilter) -> None:
 def test_walk_beside_writing_threads(use: StorageUser) -> None:
     """The same while other threads write at the same time."""
     keep = [song(f"{n:03d}-keep") for n in range(100)]
-    use.write(lambda unit: unit.songs.add_many(keep))
+    use.add_many(keep)
 
     def walk() -> list[str]:
         walked: list[str] = []
-        while page := use.read(
-            lambda unit: unit.songs.find(EVERYTHING, limit=9, after_id=walked[-1] if walked else None)
-        ):
+        while page := use.page(EVERYTHING, limit=9, after_id=walked[-1] if walked else None):
             walked += [each.id for each in page]
         return walked
 
     def write(who: str) -> list[str]:
         for n in range(40):
             each = song(f"{n * 2:03d}-{who}")
-            until_no_conflict(lambda each=each: use.write(lambda unit: unit.songs.add(each)))
+            until_no_conflict(partial(use.add_songs, each))
             if n % 2:
-                until_no_conflict(lambda each=each: use.write(lambda unit: unit.songs.delete(each.id)))
+                until_no_conflict(partial(use.delete_song, each.id))
         return []
 
-    outcomes = race([walk, walk, lambda: write("a"), lambda: write("z")])
+    walkers_and_writers: list[Callable[[], list[str]]] = [walk, walk, partial(write, "a"), partial(write, "z")]
+    outcomes = race(walkers_and_writers)
     for outcome in outcomes[:2]:
         assert isinstance(outcome, list), outcome
         assert [each for each in outcome if each.endswith("-keep")] == [each.id for each in keep]
