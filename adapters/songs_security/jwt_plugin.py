@@ -4,14 +4,11 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl
-from songs_security.tokens import JwtTokens
-
-MIN_SECRET_BYTES: Final = 32
+from songs_security.tokens import JwtTokens, checked_secret
 
 
 class JwtSettings(BaseModel):
@@ -28,18 +25,26 @@ class JwtSettings(BaseModel):
 
     @field_validator("secret", "secret_previous")
     @classmethod
-    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value().encode("utf-8", "surrogatepass")) < MIN_SECRET_BYTES:
-            msg = f"must have at least {MIN_SECRET_BYTES} bytes"
-            raise ValueError(msg)
+    def _can_sign(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _bytes_of(value)
         return value
+
+
+def _bytes_of(secret: SecretStr) -> bytes:
+    text = secret.get_secret_value()
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        # That is how Python reads bytes of an environment variable that are not UTF-8.
+        msg = "must be UTF-8 text"
+        raise ValueError(msg)
+    return checked_secret(text.encode())
 
 
 def _tokens(settings: JwtSettings, context: AdapterContext) -> JwtTokens:
     previous = settings.secret_previous
     return JwtTokens(
-        secret=settings.secret.get_secret_value().encode(),
-        previous_secret=None if previous is None else previous.get_secret_value().encode(),
+        secret=_bytes_of(settings.secret),
+        previous_secret=None if previous is None else _bytes_of(previous),
         issuer=settings.issuer,
         audience=settings.audience,
         clock=context.clock,

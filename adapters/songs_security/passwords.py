@@ -8,6 +8,7 @@ import threading
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Final
 
 import bcrypt
@@ -19,7 +20,9 @@ KIND: Final = "bcrypt-sha256-1$"
 MOST_ROUNDS: Final = 16
 """A stored hash that asks for more is taken as damaged: one of 31 rounds would compute for days."""
 
-_STORED: Final = re.compile(r"\$2b\$(\d\d)\$[./0-9A-Za-z]{53}", re.ASCII)
+# The 22nd character of a salt has four unused bits; bcrypt raises unless they are zero.
+_STORED: Final = re.compile(r"\$2b\$(\d\d)\$[./0-9A-Za-z]{21}[.Oeu][./0-9A-Za-z]{31}", re.ASCII)
+_PIECE: Final = 256
 _NO_PASSWORD: Final = "." * 53
 """Salt and hash of all zero bits: what no password is known to hash to."""
 
@@ -48,6 +51,7 @@ class BcryptPasswords:
     def verify(self, password: str, hashed: str | None, *, wait_s: float) -> PasswordCheck:
         stored = _stored(hashed)
         with self._slot(wait_s):
+            # Where there is nothing to check against, the dummy takes as long and never matches.
             ok = bcrypt.checkpw(_digest(password), (stored or self._dummy).encode("ascii"))
         if stored is None or not ok:
             return PasswordCheck(ok=False)
@@ -55,7 +59,7 @@ class BcryptPasswords:
 
     @contextmanager
     def _slot(self, wait_s: float) -> Iterator[None]:
-        if not self._slots.acquire(timeout=max(0.0, wait_s)):
+        if not self._slots.acquire(timeout=min(wait_s, threading.TIMEOUT_MAX)):
             raise Overloaded("Too many passwords are being checked; try again soon.")
         try:
             yield
@@ -65,8 +69,21 @@ class BcryptPasswords:
 
 def _digest(password: str) -> bytes:
     # A lone surrogate cannot be typed, but can be sent: it must fail like any wrong password.
-    text = unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
+    text = _nfkc(password).encode("utf-8", "surrogatepass")
     return base64.b64encode(hmac.digest(b"songs password", text, hashlib.sha256))
+
+
+def _nfkc(text: str) -> str:
+    """Return `text` in NFKC, in time that grows with its length.
+
+    `unicodedata` sorts a run of combining marks in quadratic time and holds the interpreter meanwhile: for a second
+    at 32,000 of them, which anyone may send. So long texts are decomposed piece by piece and their runs sorted first.
+    """
+    if len(text) > _PIECE:
+        pieces = (unicodedata.normalize("NFKD", text[i : i + _PIECE]) for i in range(0, len(text), _PIECE))
+        runs = groupby("".join(pieces), key=lambda character: unicodedata.combining(character) != 0)
+        text = "".join("".join(sorted(run, key=unicodedata.combining)) for _, run in runs)
+    return unicodedata.normalize("NFKC", text)
 
 
 def _stored(hashed: str | None) -> str | None:

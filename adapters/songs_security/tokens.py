@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import jwt
+from jwt.types import Options
 
 from songs.errors import InvalidToken
 from songs.model import Role, is_id
@@ -13,7 +14,8 @@ from songs.ports.clock import Clock
 from songs.ports.tokens import AccessClaims
 
 MAX_TOKEN_BYTES: Final = 4096
-ISSUED_AHEAD_S: Final = 60
+ISSUED_AHEAD: Final = timedelta(seconds=60)
+MIN_SECRET_BYTES: Final = 32
 TYPE: Final = "at+jwt"
 ALGORITHM: Final = "HS256"
 
@@ -26,28 +28,41 @@ _REQUIRED: Final = ("iss", "aud", "sub", "jti", "iat", "exp", "name", "role", "v
 class JwtTokens:
     """Issues and verifies tokens.
 
+    A token's first part must be, byte by byte, one of those that this program writes: one for each secret, which name
+    algorithm, type and secret. So the secret is found without trying, and no header of anyone else's is ever read.
+
     Args:
         secret: Signs, and verifies; at least 32 bytes.
         previous_secret: Verifies only: what `secret` was before it was changed.
         issuer: The ``iss`` of all tokens.
         audience: The ``aud`` of all tokens.
         clock: What tokens expire by.
+
+    Raises:
+        ValueError: A secret is too short, or is a key of another kind. The message does not hold it.
     """
 
     def __init__(
         self, *, secret: bytes, previous_secret: bytes | None, issuer: str, audience: str, clock: Clock
     ) -> None:
-        self._secret = secret
         self._issuer = issuer
         self._audience = audience
         self._clock = clock
-        self._headers = {"typ": TYPE, "kid": _key_id(secret)}
-        secrets = (secret,) if previous_secret is None else (secret, previous_secret)
-        self._secrets = {_key_id(each): each for each in secrets}
+        self._secret = checked_secret(secret)
+        self._headers = _headers(secret)
         # Times are compared with our clock, not with the library's.
-        own_times = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
-        options = {"require": list(_REQUIRED), "enforce_minimum_key_length": True, **own_times}
-        self._jwt = jwt.PyJWT(options)  # type: ignore[arg-type]
+        options: Options = {
+            "require": list(_REQUIRED),
+            "strict_aud": True,
+            "enforce_minimum_key_length": True,
+            "verify_exp": False,
+            "verify_iat": False,
+            "verify_nbf": False,
+        }
+        self._jwt = jwt.PyJWT(options)
+        self._secrets = {self._first_part(secret): secret}
+        if previous_secret is not None:
+            self._secrets.setdefault(self._first_part(checked_secret(previous_secret)), previous_secret)
 
     def issue(self, claims: AccessClaims) -> str:
         payload = {
@@ -64,34 +79,59 @@ class JwtTokens:
         return self._jwt.encode(payload, self._secret, algorithm=ALGORITHM, headers=self._headers)
 
     def verify(self, token: str) -> AccessClaims:
-        if len(token) > MAX_TOKEN_BYTES or not _is_canonical(token):
-            raise InvalidToken
-        try:
-            claims = _claims(self._payload(token))
-        except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
-            # Not chained: the library's messages may quote the token.
-            raise InvalidToken from None
+        claims = self._read(token)
         now = self._clock.now()
-        if now >= claims.expires_at or claims.issued_at > now + timedelta(seconds=ISSUED_AHEAD_S):
+        if claims is None or now >= claims.expires_at or claims.issued_at - now > ISSUED_AHEAD:
+            # Raised here, out of reach of the library's errors: some quote the token, one keeps all of its text.
             raise InvalidToken
         return claims
 
-    def _payload(self, token: str) -> dict[str, Any]:
-        header = jwt.get_unverified_header(token)
-        if header.get("typ") != TYPE:
-            raise InvalidToken
-        return self._jwt.decode(
-            token,
-            self._secrets[header["kid"]],
-            algorithms=[ALGORITHM],
-            issuer=self._issuer,
-            audience=self._audience,
-        )
+    def _read(self, token: str) -> AccessClaims | None:
+        """Return what a token of ours says, at whatever time; None if it is not one."""
+        if len(token) > MAX_TOKEN_BYTES or not _is_canonical(token):
+            return None
+        secret = self._secrets.get(token.partition(".")[0])
+        if secret is None:
+            return None
+        try:
+            payload = self._jwt.decode(
+                token, secret, algorithms=[ALGORITHM], audience=self._audience, issuer=self._issuer
+            )
+            return _claims(payload)
+        except (jwt.PyJWTError, TypeError, ValueError, OverflowError, OSError):
+            return None
+
+    def _first_part(self, secret: bytes) -> str:
+        return self._jwt.encode({}, secret, algorithm=ALGORITHM, headers=_headers(secret)).partition(".")[0]
 
 
-def _key_id(secret: bytes) -> str:
-    """Return a name for a secret from which it cannot be learned: it says which one to verify with, no more."""
-    return hashlib.sha256(b"songs key id\0" + secret).hexdigest()[:8]
+def checked_secret(secret: bytes) -> bytes:
+    """Return `secret` if tokens can be signed with it.
+
+    Raises:
+        ValueError: It is too short, or is a key of another kind. The message does not hold it.
+    """
+    if len(secret) < MIN_SECRET_BYTES:
+        msg = f"must have at least {MIN_SECRET_BYTES} bytes"
+        raise ValueError(msg)
+    if _is_another_kind_of_key(secret):
+        msg = "must be random text; this is a PEM, DER, SSH or JWK key, or a certificate"
+        raise ValueError(msg)
+    return secret
+
+
+def _is_another_kind_of_key(secret: bytes) -> bool:
+    # The library would refuse it too, but at the first sign-in only.
+    try:
+        jwt.get_algorithm_by_name(ALGORITHM).prepare_key(secret)
+    except jwt.InvalidKeyError:
+        return True
+    return False
+
+
+def _headers(secret: bytes) -> dict[str, str]:
+    # The id of a secret says which one to verify with; the secret cannot be learned from it.
+    return {"typ": TYPE, "kid": hashlib.sha256(b"songs key id\0" + secret).hexdigest()[:16]}
 
 
 def _is_canonical(token: str) -> bool:
@@ -105,15 +145,15 @@ def _is_canonical(token: str) -> bool:
     return True
 
 
-def _claims(payload: dict[str, Any]) -> AccessClaims:
+def _claims(payload: dict[str, Any]) -> AccessClaims | None:
     texts = tuple(payload[name] for name in ("sub", "jti", "name", "role"))
     numbers = tuple(payload[name] for name in ("iat", "exp", "ver"))
     if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
-        raise InvalidToken
+        return None
     user_id, token_id, name, role = texts
     issued_at, expires_at, version = numbers
     if not is_id(user_id) or not is_id(token_id):
-        raise InvalidToken
+        return None
     return AccessClaims(
         token_id=token_id,
         user_id=user_id,

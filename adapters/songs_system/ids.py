@@ -2,17 +2,16 @@
 
 import os
 import threading
-import time
-from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from songs.ports.clock import Clock
 
 _RANDOM_BITS: Final = 80
 _RANDOM_BYTES: Final = _RANDOM_BITS // 8
 _STEP_BYTES: Final = 4
-
-
-def _wall_clock_ms() -> int:
-    return time.time_ns() // 1_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class TimeOrderedIds:
@@ -23,19 +22,20 @@ class TimeOrderedIds:
     RFC 9562, section 6.2; the layout is its version 7 without the version and variant bits, as ids are opaque.
 
     Args:
-        now_ms: Returns the time of day in milliseconds since 1970.
+        clock: The time of day.
     """
 
-    def __init__(self, now_ms: Callable[[], int] = _wall_clock_ms) -> None:
-        self._now_ms = now_ms
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
-        self._last = 0
+        # Random from the start: a clock may say 1970 in two processes at once.
+        self._last = int.from_bytes(os.urandom(_RANDOM_BYTES))
         # A child that was forked off has the parent's last id, and may have its lock held by a thread that is gone.
         os.register_at_fork(after_in_child=self._begin_anew)
 
     def new_id(self) -> str:
         with self._lock:
-            now_ms = self._now_ms()
+            now_ms = (self._clock.now() - _EPOCH) // _MILLISECOND
             if now_ms > self._last >> _RANDOM_BITS:
                 self._last = now_ms << _RANDOM_BITS | int.from_bytes(os.urandom(_RANDOM_BYTES))
             else:

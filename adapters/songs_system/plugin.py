@@ -12,7 +12,7 @@ def _clock(settings: NoSettings, context: AdapterContext) -> SystemClock:
 
 
 def _ids(settings: NoSettings, context: AdapterContext) -> TimeOrderedIds:
-    return TimeOrderedIds()
+    return TimeOrderedIds(context.clock)
 
 
 @hookimpl

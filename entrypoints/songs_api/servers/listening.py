@@ -34,7 +34,7 @@ def free_port(host: str, port: int) -> int:
         with socket.socket(family, kind, protocol) as probe:
             # Without it, connections of an earlier server that are being wound up would count as "in use".
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((address[0],0))
+            probe.bind(address)
             return int(probe.getsockname()[1])
     except socket.gaierror as error:
         msg = f"SONGS_HOST: {host!r} is not an address of this machine ({error.strerror})"

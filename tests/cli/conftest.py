@@ -1,0 +1,95 @@
+"""The command line in this process, over a storage that lasts as long as the test."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from songs_api.cli import run
+
+# A stranger's storage in a distribution of its own. What is in memory outlives each command, as if it were on a disk.
+KEEPER = """
+from songs.ports.storage import StorageCapabilities
+from songs_memory.storage import MemoryStorage
+from songs_plugins import AdapterSpec, Port, hookimpl
+
+CAPABILITIES = StorageCapabilities(durable=True, shared=True, transactions=True, snapshot_reads=True)
+
+
+class Keeper(MemoryStorage):
+    capabilities = CAPABILITIES
+
+    def close(self):
+        pass
+
+
+KEPT = Keeper()
+
+
+@hookimpl
+def songs_adapters():
+    return [
+        AdapterSpec(
+            port=Port.STORAGE,
+            name="keeper",
+            summary="keeps",
+            factory=lambda settings, context: KEPT,
+            capabilities=CAPABILITIES,
+        )
+    ]
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command came to."""
+
+    status: int
+    out: str
+    err: str
+
+
+Songs = Callable[..., Ran]
+
+
+def install(folder: Path, name: str, source: str, *, version: str = "1.0") -> None:
+    """Put a distribution `name`-songs into `folder`: a module and the metadata that pip would have written."""
+    (folder / f"{name}_songs.py").write_text(source)
+    metadata = folder / f"{name}_songs-{version}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-songs\nVersion: {version}\n")
+    (metadata / "entry_points.txt").write_text(f"[songs.adapters]\n{name} = {name}_songs\n")
+
+
+@pytest.fixture
+def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of installed distributions with the keeper in it."""
+    folder = tmp_path_factory.mktemp("site")
+    install(folder, "keeper", KEEPER)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "keeper_songs", raising=False)
+    return folder
+
+
+@pytest.fixture
+def distribution(site: Path) -> Callable[[str, str], None]:
+    """Install another distribution: its adapter's name, and its module's source."""
+    return lambda name, source: install(site, name, source)
+
+
+@pytest.fixture
+def songs(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Songs:
+    """Run a command in an empty folder, with the keeper as storage."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SONGS_STORAGE", "keeper")
+    monkeypatch.setenv("SONGS_BCRYPT_ROUNDS", "4")
+
+    def call(*arguments: str) -> Ran:
+        capfd.readouterr()
+        status = run(arguments)
+        out, err = capfd.readouterr()
+        return Ran(status, out, err)
+
+    return call

@@ -1,0 +1,155 @@
+"""The command line as a whole: what it lists, how it refuses, and what a defect looks like."""
+
+import json
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+from songs_api.http.openapi import document
+
+Songs = Callable[..., Any]
+
+BROKEN = "import a_driver_that_is_not_installed\n"
+
+
+def test_plugins_lists_the_broken_with_the_others(songs: Songs, distribution: Callable[[str, str], None]) -> None:
+    """A third party's broken distribution has its reason in the list, and everything else works."""
+    distribution("acme", BROKEN)
+
+    ran = songs("plugins")
+    rows = {line.split()[0]: line for line in ran.out.splitlines()}
+
+    assert ran.status == 0
+    assert "broken" in rows["acme"]
+    assert "a_driver_that_is_not_installed" in rows["acme"]
+    assert "acme-songs" in rows["acme"]
+    assert " ok " in rows["memory"]
+    assert songs("prepare").status == 0
+
+
+def test_plugins_prints_json(songs: Songs, distribution: Callable[[str, str], None]) -> None:
+    """One object an adapter, with its capabilities, or with its problem."""
+    distribution("acme", BROKEN)
+
+    found = {(item["name"], item["port"]): item for item in json.loads(songs("plugins", "--json").out)}
+
+    assert found["keeper", "storage"]["capabilities"]["durable"] is True
+    assert found["keeper", "storage"]["version"] == "1.0"
+    assert found["acme", None]["state"] == "broken"
+
+
+def test_a_broken_adapter_that_is_selected_is_one_line(
+    songs: Songs, distribution: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line names the setting, the distribution and what to install."""
+    distribution("acme", BROKEN)
+    monkeypatch.setenv("SONGS_STORAGE", "acme")
+
+    ran = songs("prepare")
+
+    assert ran.status == 2
+    assert ran.err.startswith("songs: SONGS_STORAGE: the adapter 'acme' of acme-songs")
+    assert "pip install" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_config_lists_values_and_sources_without_secrets(songs: Songs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets are masked, in the table and in JSON."""
+    secret = "abcdefghijklmnopqrstuvwxyz0123456789"
+    monkeypatch.setenv("SONGS_JWT_SECRET", secret)
+
+    as_json = songs("config", "--json")
+    found = {item["name"]: (item["value"], item["source"]) for item in json.loads(as_json.out)}
+
+    assert found["SONGS_STORAGE"] == ("keeper", "environment")
+    assert found["SONGS_PORT"] == ("8000", "default")
+    assert found["SONGS_JWT_SECRET"] == ("********", "environment")
+    assert secret not in as_json.out + songs("config").out
+
+
+def test_wrong_settings_are_told_line_by_line(songs: Songs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them, each on a line with its variable; status 2."""
+    monkeypatch.setenv("SONGS_PORT", "many")
+    monkeypatch.setenv("SONGS_DEADLINE_S", "-1")
+    monkeypatch.setenv("SONGS_WORKRES", "2")
+
+    ran = songs("config")
+
+    assert ran.status == 2
+    assert [line.split()[1].rstrip(":") for line in ran.err.splitlines()] == [
+        "SONGS_WORKRES",
+        "SONGS_PORT",
+        "SONGS_DEADLINE_S",
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("dance",), ("--nosuch",), ("serve", "--port", "many"), ("serve", "--port", "70000"), ("import",), ("users", "x")],
+)
+def test_a_wrong_call_is_one_line(songs: Songs, arguments: tuple[str, ...]) -> None:
+    """Exit status 2, no traceback, and where to look."""
+    ran = songs(*arguments)
+
+    assert ran.status == 2
+    assert ran.err.startswith("songs: ")
+    assert ran.err.count("\n") == 1
+    assert "--help" in ran.err
+
+
+def test_the_demo_catalogue_must_be_readable(songs: Songs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line with the variable, before any server starts."""
+    monkeypatch.setenv("SONGS_DEMO_CATALOGUE", "nosuch.jsonl")
+
+    ran = songs("demo", "--port", "0")
+
+    assert (ran.status, ran.err) == (
+        2,
+        "songs: SONGS_DEMO_CATALOGUE: nosuch.jsonl cannot be read: No such file or directory\n",
+    )
+
+
+def test_a_missing_contract_kit_says_what_to_install(songs: Songs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kit's libraries are an extra."""
+    monkeypatch.setitem(sys.modules, "songs_contract.run", None)
+
+    ran = songs("contract", "memory")
+
+    assert ran.status == 2
+    assert "pip install 'songs-api[contract]'" in ran.err
+
+
+def test_openapi_is_printed(songs: Songs) -> None:
+    """The same document that the service serves."""
+    assert json.loads(songs("openapi").out) == json.loads(json.dumps(document()))
+
+
+def test_the_version_is_printed(songs: Songs) -> None:
+    """The distribution's."""
+    assert songs("--version").out == f"songs-api {version('songs-api')}\n"
+
+
+def test_without_a_command_there_is_help(songs: Songs) -> None:
+    """Every command is in it."""
+    ran = songs()
+
+    assert ran.status == 0
+    for name in ("demo", "serve", "prepare", "import", "export", "users", "plugins", "contract", "openapi", "config"):
+        assert name in ran.out
+
+
+def test_a_defect_can_be_reported(songs: Songs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody expected keeps its trace, and has a status of its own."""
+
+    def broken(heads: Any, rows: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sys.modules["songs_api.cli.config"], "print_table", broken)
+    ran = songs("config")
+
+    assert ran.status == 70
+    assert "Traceback" in ran.err
+    assert "please report" in ran.err

@@ -1,0 +1,81 @@
+"""`songs users`."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Songs = Callable[..., Any]
+
+PASSWORD = "a long pass phrase"
+
+
+@pytest.fixture
+def add(songs: Songs, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Add a user with a password on standard input."""
+
+    def call(*arguments: str, password: str = PASSWORD) -> Any:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(password + "\n"))
+        return songs("users", "add", *arguments, "--password-stdin")
+
+    return call
+
+
+def test_users_are_added_and_listed(songs: Songs, add: Callable[..., Any]) -> None:
+    """With their role; no hash and no password is printed."""
+    assert add("ada", "--role", "admin").out == "added ada (admin)\n"
+    assert add("bob").status == 0
+
+    listed = json.loads(songs("users", "list", "--json").out)
+    assert [(user["name"], user["role"], user["disabled"]) for user in listed] == [
+        ("ada", "admin", False),
+        ("bob", "user", False),
+    ]
+    assert [line.split()[:3] for line in songs("users", "list").out.splitlines()[1:]] == [
+        ["ada", "admin", "active"],
+        ["bob", "user", "active"],
+    ]
+
+
+def test_a_user_is_disabled_enabled_and_promoted(songs: Songs, add: Callable[..., Any]) -> None:
+    """Each says how the user is now, also when nothing had to be done."""
+    add("ada")
+
+    assert songs("users", "disable", "ADA").out == "ada is disabled now\n"
+    assert songs("users", "disable", "ada").out == "ada is disabled now\n"
+    assert songs("users", "enable", "ada").out == "ada is active now\n"
+    assert songs("users", "role", "ada", "editor").out == "ada is editor now\n"
+
+
+def test_what_is_wrong_with_a_user_is_one_line(songs: Songs, add: Callable[..., Any]) -> None:
+    """A taken or impossible name, a short or missing password, an unknown user or role: status 2, no password in it."""
+    add("ada")
+
+    for ran in (
+        add("Ada"),
+        add("a b"),
+        add("bob", password="short"),
+        add("bob", password=""),
+        songs("users", "role", "nobody", "admin"),
+        songs("users", "role", "ada", "king"),
+        songs("users", "disable"),
+    ):
+        assert ran.status == 2, ran
+        assert ran.err.count("\n") == 1, ran
+        assert ran.err.startswith("songs: ")
+        assert "short" not in ran.err
+
+
+def test_a_password_is_no_argument(songs: Songs) -> None:
+    """It would be in the shell's history and in every list of processes."""
+    assert songs("users", "add", "ada", "secret-word").status == 2
+
+
+def test_without_a_terminal_the_password_is_not_asked_for(songs: Songs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script is told of --password-stdin instead of waiting for ever."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+
+    assert "--password-stdin" in songs("users", "add", "ada").err
