@@ -117,6 +117,16 @@ def test_a_lease_from_before_everything_was_lost(subject: Subject, cache: Cache)
         assert value_of(cache, f"group-{n}", "key") is None
 
 
+@clause("CACHE-4")
+def test_an_entry_from_before_an_invalidation(cache: Cache) -> None:
+    """What was invalidated is not there again after the cache was closed and opened."""
+    put(cache, "group", "key", b"stale")
+    cache.invalidate(["group"])
+    cache.close()
+    cache.open()
+    assert value_of(cache, "group", "key") is None
+
+
 @clause("CACHE-2")
 def test_foreign_leases(cache: Cache) -> None:
     """A lease is good for its group alone, and rubbish for nothing; neither is an error."""

@@ -54,6 +54,8 @@ def test_monotonic(clock: Clock) -> None:
     def readings() -> list[float]:
         return [clock.monotonic_s() for _ in range(5_000)]
 
+    clock.monotonic_s()
+    clock.sleep(0.02)
     before = clock.monotonic_s()
     outcomes = race([readings] * 4)
     after = clock.monotonic_s()
@@ -62,6 +64,16 @@ def test_monotonic(clock: Clock) -> None:
         assert outcome == sorted(outcome)
         assert before <= outcome[0]
         assert outcome[-1] <= after
+
+
+@clause("CLK-2")
+def test_a_time_of_day_that_is_set_back(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The monotonic clock does not follow it."""
+    before = clock.monotonic_s()
+    earlier_ns = time.time_ns() - 3_600_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: earlier_ns)
+    monkeypatch.setattr(time, "time", lambda: earlier_ns / 1e9)
+    assert clock.monotonic_s() >= before
 
 
 @clause("CLK-3")

@@ -155,6 +155,15 @@ def test_a_key_that_failed(rated: StorageUser) -> None:
     assert receipt.rating_id == "rating-2"
 
 
+@clause("RAT-6")
+def test_no_song_comes_before_a_used_key(rated: StorageUser) -> None:
+    """A rating of a song that does not exist is refused for that, also under a key that belongs to another rating."""
+    rated.write(lambda unit: unit.ratings.add(rating("rating-1", key="key")))
+    with pytest.raises(SongNotFound):
+        rated.write(lambda unit: unit.ratings.add(rating("rating-2", song_id="nobody", key="key")))
+    assert rated.events() == (rating("rating-1", key="key"),)
+
+
 @clause("RAT-8")
 def test_statistics_of_no_song(rated: StorageUser) -> None:
     """No song and no ratings are told apart."""

@@ -33,8 +33,9 @@ NOT_IDS = ["", "nobody", "a/b", "é", "\u0000", "' OR 1=1 --", "$ne", "x" * 10_0
         song(title=" leading and trailing "),
         song(title="ẞß ﬁ İı ΣσςΑ"),
         song("A-z_0" + "9" * 59),
+        song(version=2**53),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_round_trip(use: StorageUser, stored: Song) -> None:
     """What was stored comes back equal, by every way of reading it."""
@@ -259,6 +260,17 @@ def test_deleting_another_version(use: StorageUser) -> None:
             use.delete_song("song-1", if_version=version)
     assert use.song() == song()
     assert use.delete_song("song-1", if_version=1) is True
+
+
+@clause("SNG-1", "SNG-12")
+def test_difficulties_are_exact(use: StorageUser) -> None:
+    """Thousandths are neither rounded nor cut off, one by one and in a sum: some have no exact binary fraction."""
+    songs = [song(f"song-{n:06d}", difficulty_milli=n) for n in range(1, 100_000, 100)]
+    use.add_many(songs)
+    assert use.page(limit=1000) == tuple(songs)
+    assert [use.song(each.id) for each in songs[::10]] == songs[::10]
+    totals = DifficultyTotals(len(songs), sum(each.difficulty_milli for each in songs))
+    assert use.read(lambda unit: unit.songs.difficulty_totals()) == totals
 
 
 @clause("SNG-12")

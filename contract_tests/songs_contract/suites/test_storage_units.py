@@ -34,6 +34,19 @@ WRITES: dict[str, Callable[[UnitOfWork], object]] = {
     "coherence.advance": lambda unit: unit.coherence.advance(expected_epoch=1, cache_on=False),
 }
 
+REFUSED: dict[str, Callable[[UnitOfWork], object]] = {
+    "songs.add of a taken identity": lambda unit: unit.songs.add(song("song-9", title="Title song-1")),
+    "songs.add of a taken id": lambda unit: unit.songs.add(song("song-1", title="Another")),
+    "songs.replace of an old version": lambda unit: unit.songs.replace(song(version=8, level=9), if_version=7),
+    "songs.replace of no song": lambda unit: unit.songs.replace(song("song-9", version=2), if_version=1),
+    "songs.delete of an old version": lambda unit: unit.songs.delete("song-1", if_version=7),
+    "ratings.add to no song": lambda unit: unit.ratings.add(rating("rating-9", song_id="song-9")),
+    "ratings.add with a used key": lambda unit: unit.ratings.add(rating("rating-9", value=1, key="key-1")),
+    "users.add of a taken name": lambda unit: unit.users.add(user("user-9", name="USER-1")),
+    "users.replace of an old version": lambda unit: unit.users.replace(user(version=8), if_version=7),
+    "users.replace of no user": lambda unit: unit.users.replace(user("user-9", version=2), if_version=1),
+}
+
 
 def everything(unit: UnitOfWork) -> list[object]:
     """Return all that can be read of what these tests store."""
@@ -74,7 +87,7 @@ def test_a_clean_exit_commits(filled: StorageUser, subject: Subject, name: str) 
         assert filled.on(subject.storage()).read(everything) == after
 
 
-@clause("STO-4", "STO-7")
+@clause("STO-4", "STO-6", "STO-7")
 @requires("transactions")
 @pytest.mark.parametrize("name", WRITES)
 def test_an_exception_rolls_back(filled: StorageUser, name: str) -> None:
@@ -286,7 +299,7 @@ def test_a_read_unit_contains_what_was_committed(filled: StorageUser, storage: S
 @clause("STO-13")
 def test_refusals_are_errors_of_the_domain(filled: StorageUser) -> None:
     """Whatever a storage objects to, it says with an error that its callers know."""
-    for name, work in WRITES.items():
+    for name, work in (REFUSED | WRITES).items():
         for _ in range(2):
             try:
                 filled.write(work)
@@ -336,7 +349,7 @@ def test_a_writer_that_waits_for_another(filled: StorageUser, storage: Storage, 
         unit.songs.replace(next_version(song(), level=8), if_version=1)
         waiting = threading.Thread(target=second)
         waiting.start()
-        waiting.join(10)
+        waiting.join(5)
         assert not waiting.is_alive(), "the second writer waits beyond its deadline"
     assert outcome[0] in {"storage_unavailable", "deadline_exceeded", "transient_conflict", "version_conflict"}
     stored = filled.song()

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -117,6 +118,29 @@ def test_nothing_can_be_added(tokens: TokenIssuer, claims: AccessClaims) -> None
         token + token,
     ):
         assert refused(tokens, other), repr(other[-10:])
+
+
+@clause("TOK-3")
+def test_tokens_of_another_place(subject: Subject, claims: AccessClaims, tokens: TokenIssuer, tmp_path: Path) -> None:
+    """What was issued with another secret is refused."""
+    if subject.spec.sandbox is None:
+        pytest.skip("declared unsupported: sandbox")
+    folder = tmp_path / "another"
+    folder.mkdir()
+    with subject.spec.sandbox(folder) as settings:
+        other: TokenIssuer = replace(subject, settings=settings).build()
+        assert refused(tokens, other.issue(claims))
+
+
+@clause("TOK-3")
+@pytest.mark.parametrize("member", ["issuer", "audience"])
+def test_tokens_for_others(subject: Subject, claims: AccessClaims, tokens: TokenIssuer, member: str) -> None:
+    """What another issuer made, or made for another audience, is refused though the secret is the same."""
+    if member not in type(subject.settings).model_fields:
+        pytest.skip(f"declared unsupported: {member}")
+    settings = subject.settings.model_copy(update={member: "another"})
+    other: TokenIssuer = replace(subject, settings=settings).build()
+    assert refused(tokens, other.issue(claims))
 
 
 @clause("TOK-3")

@@ -79,6 +79,7 @@ def test_finding_by_name(use: StorageUser) -> None:
 def test_replacing(use: StorageUser) -> None:
     """The new state is there, once however often it is written."""
     use.add_users(user())
+    assert use.user() == user()
     changed = user(version=2, token_version=2, role=Role.EDITOR, disabled=True, password_hash="new")
     for _ in range(2):
         use.replace_user(changed)

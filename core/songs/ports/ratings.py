@@ -25,15 +25,16 @@ class RatingRepository(Protocol):
         and when the process is killed at any instruction; the receipt's statistics include it.
     RAT-2: `add` of a rating to a song that does not exist raises `SongNotFound`, stores nothing and brings nothing
         back: a rating never outlives its deleted song, however the two race.
-    RAT-3: `add` is safe to repeat: an event id that is stored already for this song changes nothing, and the receipt
-        holds the current statistics and that id.
+    RAT-3: `add` is safe to repeat: an event id (never used for two events) that is stored already changes nothing,
+        and the receipt holds the current statistics and that id.
     RAT-4: A rating with a key: where (user_id, key) belongs to a stored rating of the same song and value, nothing
         changes, and the receipt holds that rating's id and the current statistics of the song; where it belongs to
         a rating of another song or value, `KeyReused` is raised and nothing changes. Of concurrent calls with one key,
         exactly one stores its rating and the others answer as if they came after it.
     RAT-5: A key belongs to one user: another user's equal key is another key. Keys are compared exactly. A key
         whose song was deleted is free again.
-    RAT-6: A key that raised (`SongNotFound` or any other error) belongs to nothing.
+    RAT-6: A song that does not exist comes first: `SongNotFound`, whatever the key. A key that raised (`SongNotFound`
+        or any other error) belongs to nothing.
     RAT-7: No concurrent ratings are lost, on one song or on many, from threads and (where shared) from processes.
     RAT-8: `stats` returns the current statistics, all five counters of one moment: none where the song was never rated;
         None where there is no such song.

@@ -26,18 +26,20 @@ class SessionRepository(Protocol):
 
     SES-1: A session comes back equal to what was stored, member by member. `add` is safe to repeat by id.
     SES-2: `rotate` compares and sets in one atomic write: where `presented_hash` is the session's current hash and it
-        has not expired at `at`, `next_hash` becomes current, `presented_hash` previous, `at` the time of rotation,
-        and it returns ROTATED. Of concurrent calls with one `presented_hash` at most one returns ROTATED.
+        has not expired (`expires_at` lies after `at`), `next_hash` becomes current, `presented_hash` previous, `at`
+        the time of rotation, and it returns ROTATED. Of concurrent calls with one `presented_hash` at most one
+        returns ROTATED.
     SES-3: Where `presented_hash` is the previous hash and `at` is no more than `grace_s` after the rotation, nothing
         changes and it returns RETRIED.
     SES-4: Any other hash for an existing session removes the session and returns REUSED. It *returns* that: raising
         would roll the removal back.
-    SES-5: No such session, or one that has expired at `at`: UNKNOWN, and nothing changes.
+    SES-5: No such session, or one that has expired at `at` (`expires_at` itself included): UNKNOWN, and nothing
+        changes.
     SES-6: `rotate` is safe to repeat: where `next_hash` is current and `presented_hash` previous already, it returns
         ROTATED and nothing changes.
     SES-7: `delete` removes one session, `delete_of_user` all sessions of a user but the one in `keep_id`, if given;
         removing what is not there is no error.
-    SES-8: `delete_expired` removes up to `limit` sessions that have expired at `at`, and returns how many.
+    SES-8: `delete_expired` removes up to `limit` sessions that have expired at `at`, as in SES-5, and returns how many.
     """
 
     def add(self, session: Session) -> None:

@@ -75,7 +75,7 @@ class Storage(Protocol):
     STO-1: Importing and constructing do no I/O and start nothing. `open` makes it ready, after any fork; `open` on an
         open storage does nothing.
     STO-2: `prepare` creates what is missing (schema, indexes) and leaves all data as it is. It may be called again, and
-        by two processes at once.
+        by two processes at once. Neither it nor `open` waits for others longer than 10 s.
     STO-3: Many threads may use one storage at once, each with units of its own.
     STO-4: A unit commits when its block ends cleanly; when an exception leaves the block, the unit is rolled back and
         that same exception leaves the ``with`` statement. Either way everything that the unit took is freed, and

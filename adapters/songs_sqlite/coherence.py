@@ -1,0 +1,27 @@
+"""The coherence record."""
+
+from typing import Final
+
+from songs.ports.coherence import CoherenceRecord
+from songs_sqlite.transaction import Transaction
+
+READ: Final = "SELECT epoch, cache_on FROM coherence"
+ADVANCE: Final = "UPDATE coherence SET epoch = epoch + 1, cache_on = ? WHERE only = 1 AND epoch = ?"
+
+
+class SqliteCoherence:
+    """The coherence record, in one transaction."""
+
+    __slots__ = ("_transaction",)
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def read(self) -> CoherenceRecord:
+        epoch, cache_on = self._transaction.rows(READ)[0]
+        return CoherenceRecord(epoch, bool(cache_on))
+
+    def advance(self, *, expected_epoch: int, cache_on: bool) -> CoherenceRecord:
+        self._transaction.writing()
+        self._transaction.change(ADVANCE, (cache_on, expected_epoch))
+        return self.read()

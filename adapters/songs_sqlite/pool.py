@@ -1,0 +1,171 @@
+"""A bounded pool of connections, which a forked process never inherits."""
+
+import ctypes
+import os
+import sqlite3
+import threading
+import weakref
+from pathlib import Path
+from typing import Final
+
+from songs.deadline import Deadline
+from songs.errors import StorageClosed, StorageUnavailable
+from songs.ports.clock import Clock
+from songs_sqlite.connection import Connection
+from songs_sqlite.errors import translated
+from songs_sqlite.turns import Turns
+
+LARGE_LOG_BYTES: Final = 16 * 2**20
+"""From this size on the log is emptied after a commit. SQLite itself begins it anew at a quarter of that, but only when
+it happens to find no reader in it, and under steady reading the log would grow without end."""
+
+
+class Pool:
+    """Up to `size` connections to the file at `path`, opened when they are first needed. Thread-safe.
+
+    Threads of a server come and go, so connections belong to nobody: each unit takes one and gives it back. `writing`
+    is held by the one thread of this process that is writing or is the next to: threads then queue here, where the next
+    one is woken at once, and not for SQLite's lock, which they would have to poll.
+    """
+
+    def __init__(self, path: Path, size: int, clock: Clock) -> None:
+        self.path = path
+        self.writing = Turns()
+        self._size = size
+        self._clock = clock
+        self._turns = threading.BoundedSemaphore(size)
+        self._idle: list[Connection] = []
+        self._pid = os.getpid()
+        self._closed = False
+        self._file = _identity(path)
+        self._log = path.with_name(path.name + "-wal")
+        self._large_log_bytes = LARGE_LOG_BYTES
+        _pools.add(self)
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this process was forked off the one that opened the pool: it must not touch any connection."""
+        return self._pid != os.getpid()
+
+    @property
+    def usable_here(self) -> bool:
+        """Whether the pool is open, in the process that opened it."""
+        return not self._closed and not self.inherited
+
+    def take(self, deadline: Deadline) -> Connection:
+        """Return a connection that nobody else uses, with `deadline` set.
+
+        Raises:
+            StorageClosed: The pool is closed, or belongs to the process that this one was forked from.
+            StorageUnavailable: No connection came free in time, or none could be opened.
+        """
+        self.refuse_inherited()
+        if self._closed:
+            raise StorageClosed
+        if not self._turns.acquire(timeout=deadline.remaining_s()):
+            raise StorageUnavailable(f"All {self._size} connections to the database are in use; nothing was changed.")
+        try:
+            connection = self._any_idle() or self._connect(deadline)
+        except BaseException:
+            self._turns.release()
+            raise
+        _taken.add(connection)
+        connection.deadline = deadline
+        return connection
+
+    def refuse_inherited(self) -> None:
+        """Raise `StorageClosed` if the pool is `inherited`."""
+        if self.inherited:
+            raise StorageClosed("This process was forked off after the storage was opened; open it in this process.")
+
+    def give(self, connection: Connection, *, usable: bool) -> None:
+        """Take back what `take` returned; close it where it is not `usable`."""
+        connection.deadline = None
+        _taken.discard(connection)
+        if usable and not self._closed:
+            self._idle.append(connection)
+            if self._closed:
+                self.drop_idle()
+        else:
+            connection.close()
+        self._turns.release()
+
+    def check_file(self) -> None:
+        """Raise `StorageUnavailable` if the path no longer leads to the file that is open.
+
+        Writes would go to a file that nobody will ever find again.
+        """
+        if _identity(self.path) != self._file:
+            raise StorageUnavailable("The database file was removed or replaced while it was open; start again.")
+
+    def keep_log_short(self, connection: Connection) -> None:
+        """Empty the log if it is large, waiting for readers for 20 ms; if they take longer, when it has grown again."""
+        try:
+            size = os.stat(self._log).st_size  # noqa: PTH116 - as below
+        except OSError:
+            return
+        if size >= self._large_log_bytes:
+            self._large_log_bytes = LARGE_LOG_BYTES if connection.empty_log() else size + LARGE_LOG_BYTES
+
+    def close(self) -> None:
+        """Close all idle connections, and each that is in use as soon as it is given back."""
+        self._closed = True
+        self.drop_idle()
+
+    def drop_idle(self) -> None:
+        """Close all idle connections."""
+        while connection := self._any_idle():
+            connection.close()
+
+    def _any_idle(self) -> Connection | None:
+        try:
+            # The last one used has the warmest page cache.
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def _connect(self, deadline: Deadline) -> Connection:
+        self.check_file()
+        try:
+            return Connection(self.path, deadline, self._clock)
+        except sqlite3.Error as error:
+            raise translated(error) from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, before every write
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+# SQLite's locks belong to the process that took them, while a forked child inherits the belief that it has them. So
+# idle connections are closed before every fork (the pool opens new ones when needed); what other threads are using at
+# that moment must never be touched in the child, not even be closed, and the child must not open the same file.
+_pools: Final[weakref.WeakSet[Pool]] = weakref.WeakSet()
+_taken: Final[set[Connection]] = set()
+_inherited: Final[list[Connection]] = []
+
+
+def refuse_forked_in_use() -> None:
+    """Raise `StorageUnavailable` where this process was forked while connections were in use."""
+    if _inherited:
+        raise StorageUnavailable("This process was forked while a database was in use; open it in a fresh process.")
+
+
+def _before_fork() -> None:
+    for pool in list(_pools):
+        pool.drop_idle()
+
+
+def _in_child() -> None:
+    for connection in list(_taken):
+        # One reference that is never given back: else the connection would be closed when the process exits.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection.raw))
+        _inherited.append(connection)
+    _taken.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_in_child)

@@ -1,0 +1,118 @@
+"""The tables, and how a file comes to have them.
+
+- ``songs`` has a number of its own because the search index names rows by number; everything else goes by id.
+- ``stats`` is apart from ``songs`` so that a rating rewrites one narrow row, and a song's long texts stay where they
+  are. A row of it is there exactly as long as its song.
+- ``ratings`` are clustered by song and id: reading a song's events is one range, and a rating without a key writes two
+  pages, the leaf of its song's events and that of its counters.
+- ``level_totals`` and the search index follow ``songs`` by triggers, within the same statement.
+- The search index holds trigrams of the folded texts, which `songs.text.fold` made; hence ``case_sensitive 1``.
+"""
+
+from typing import Final
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        """CREATE TABLE songs (
+            num INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            artist TEXT NOT NULL,
+            title TEXT NOT NULL,
+            released TEXT NOT NULL,
+            difficulty_milli INTEGER NOT NULL,
+            level INTEGER NOT NULL,
+            version INTEGER NOT NULL,
+            artist_fold TEXT NOT NULL,
+            title_fold TEXT NOT NULL,
+            UNIQUE (artist, title, released)
+        ) STRICT""",
+        "CREATE INDEX songs_by_level ON songs (level, id)",
+        "CREATE INDEX songs_by_artist_fold ON songs (artist_fold, id)",
+        """CREATE TABLE stats (
+            song_id TEXT PRIMARY KEY REFERENCES songs (id),
+            n1 INTEGER NOT NULL DEFAULT 0,
+            n2 INTEGER NOT NULL DEFAULT 0,
+            n3 INTEGER NOT NULL DEFAULT 0,
+            n4 INTEGER NOT NULL DEFAULT 0,
+            n5 INTEGER NOT NULL DEFAULT 0
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE ratings (
+            song_id TEXT NOT NULL REFERENCES stats (song_id),
+            id TEXT NOT NULL,
+            user_id TEXT NOT NULL,
+            value INTEGER NOT NULL,
+            rated_at_ms INTEGER NOT NULL,
+            key TEXT,
+            PRIMARY KEY (song_id, id)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE UNIQUE INDEX ratings_by_key ON ratings (user_id, key) WHERE key IS NOT NULL",
+        """CREATE TABLE level_totals (
+            level INTEGER PRIMARY KEY,
+            count INTEGER NOT NULL,
+            sum_milli INTEGER NOT NULL
+        ) STRICT""",
+        """CREATE VIRTUAL TABLE songs_search USING fts5 (
+            artist_fold, title_fold,
+            content = 'songs', content_rowid = 'num', columnsize = 0, tokenize = 'trigram case_sensitive 1'
+        )""",
+        """CREATE TRIGGER song_added AFTER INSERT ON songs BEGIN
+            INSERT INTO stats (song_id) VALUES (new.id);
+            INSERT INTO level_totals VALUES (new.level, 1, new.difficulty_milli)
+                ON CONFLICT (level) DO UPDATE SET count = count + 1, sum_milli = sum_milli + excluded.sum_milli;
+            INSERT INTO songs_search (rowid, artist_fold, title_fold)
+                VALUES (new.num, new.artist_fold, new.title_fold);
+        END""",
+        """CREATE TRIGGER song_removed AFTER DELETE ON songs BEGIN
+            UPDATE level_totals SET count = count - 1, sum_milli = sum_milli - old.difficulty_milli
+                WHERE level = old.level;
+            INSERT INTO songs_search (songs_search, rowid, artist_fold, title_fold)
+                VALUES ('delete', old.num, old.artist_fold, old.title_fold);
+        END""",
+        """CREATE TRIGGER song_graded AFTER UPDATE OF level, difficulty_milli ON songs BEGIN
+            UPDATE level_totals SET count = count - 1, sum_milli = sum_milli - old.difficulty_milli
+                WHERE level = old.level;
+            INSERT INTO level_totals VALUES (new.level, 1, new.difficulty_milli)
+                ON CONFLICT (level) DO UPDATE SET count = count + 1, sum_milli = sum_milli + excluded.sum_milli;
+        END""",
+        """CREATE TRIGGER song_renamed AFTER UPDATE OF artist_fold, title_fold ON songs
+            WHEN old.artist_fold <> new.artist_fold OR old.title_fold <> new.title_fold
+        BEGIN
+            INSERT INTO songs_search (songs_search, rowid, artist_fold, title_fold)
+                VALUES ('delete', old.num, old.artist_fold, old.title_fold);
+            INSERT INTO songs_search (rowid, artist_fold, title_fold)
+                VALUES (new.num, new.artist_fold, new.title_fold);
+        END""",
+        """CREATE TABLE users (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            name_key TEXT NOT NULL UNIQUE,
+            password_hash TEXT NOT NULL,
+            role TEXT NOT NULL,
+            disabled INTEGER NOT NULL,
+            created_at_ms INTEGER NOT NULL,
+            token_version INTEGER NOT NULL,
+            version INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE sessions (
+            id TEXT PRIMARY KEY,
+            user_id TEXT NOT NULL,
+            current_hash TEXT NOT NULL,
+            previous_hash TEXT,
+            created_at_ms INTEGER NOT NULL,
+            rotated_at_ms INTEGER NOT NULL,
+            expires_at_ms INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX sessions_by_user ON sessions (user_id)",
+        "CREATE INDEX sessions_by_expiry ON sessions (expires_at_ms)",
+        """CREATE TABLE coherence (
+            only INTEGER PRIMARY KEY CHECK (only = 1),
+            epoch INTEGER NOT NULL,
+            cache_on INTEGER NOT NULL
+        ) STRICT""",
+        "INSERT INTO coherence VALUES (1, 1, 1)",
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    ),
+)
+"""The n-th of these takes a file from schema version n to n + 1. One that was released is never changed again."""
+
+NEWEST: Final = len(MIGRATIONS)

@@ -1,0 +1,100 @@
+"""The storage: one file, opened by any number of processes."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from songs.deadline import Deadline
+from songs.errors import StorageClosed
+from songs.ports.clock import Clock
+from songs.ports.storage import Scope, StorageCapabilities
+from songs_sqlite.connection import Connection
+from songs_sqlite.errors import translated
+from songs_sqlite.files import check_header, make_private
+from songs_sqlite.pool import Pool, refuse_forked_in_use
+from songs_sqlite.preparing import bring_up_to_date, check_library, check_schema
+from songs_sqlite.schema import NEWEST
+from songs_sqlite.unit import Unit
+
+PATIENCE_S: Final = 10.0
+"""How long `open` and `prepare`, which are given no deadline, wait for a lock that another process holds."""
+
+
+class SqliteStorage:
+    """The storage in the file at `path`, through at most `connections` connections.
+
+    Args:
+        path: The absolute path of the file.
+        clock: What the patience of `open` and `prepare` is measured by, and what pauses between looks at a lock.
+        connections: How many units of work may be open at once in this process; more wait for their turn.
+    """
+
+    capabilities: Final = StorageCapabilities(durable=True, shared=True, transactions=True, snapshot_reads=True)
+
+    def __init__(self, path: Path, clock: Clock, *, connections: int) -> None:
+        self.path: Final = path
+        self._clock = clock
+        self._connections = connections
+        self._pool: Pool | None = None
+        self._turning = threading.Lock()
+
+    def open(self) -> None:
+        with self._turning:
+            if self._pool is not None and self._pool.usable_here:
+                return
+            refuse_forked_in_use()
+            check_library()
+            make_private(self.path)
+            check_header(self.path, NEWEST)
+            pool = Pool(self.path, self._connections, self._clock)
+            deadline = Deadline.after(self._clock, PATIENCE_S)
+            try:
+                with _connected(pool, deadline) as connection:
+                    check_schema(connection, self.path, deadline)
+            except BaseException:
+                pool.close()
+                raise
+            self._pool = pool
+
+    def prepare(self) -> None:
+        deadline = Deadline.after(self._clock, PATIENCE_S)
+        with _connected(self._opened(), deadline) as connection:
+            # Folding a large catalogue anew may take longer than anybody should wait for a lock.
+            connection.deadline = None
+            bring_up_to_date(connection, self.path, deadline)
+
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
+        return Unit(self._opened(), scope, deadline)
+
+    def ping(self, *, deadline: Deadline) -> None:
+        self._opened().check_file()
+        with Unit(self._opened(), Scope.READ, deadline) as unit:
+            unit.coherence.read()
+
+    def close(self) -> None:
+        with self._turning:
+            if self._pool is not None:
+                self._pool.close()
+                self._pool = None
+
+    def _opened(self) -> Pool:
+        pool = self._pool
+        if pool is None:
+            raise StorageClosed
+        return pool
+
+
+@contextmanager
+def _connected(pool: Pool, deadline: Deadline) -> Iterator[Connection]:
+    connection = pool.take(deadline)
+    usable = False
+    try:
+        yield connection
+        usable = True
+    except sqlite3.Error as error:
+        raise translated(error) from error
+    finally:
+        pool.give(connection, usable=usable)

@@ -1,0 +1,201 @@
+"""A unit of work: one transaction on one connection."""
+
+import sqlite3
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Final, Self
+
+from songs.deadline import Deadline
+from songs.errors import DeadlineExceeded, FieldError, InvalidInput, ScopeViolation, SongsError
+from songs.ports.storage import Scope
+from songs_sqlite.coherence import SqliteCoherence
+from songs_sqlite.connection import Connection, Parameters, Row
+from songs_sqlite.errors import locked, translated, translated_commit
+from songs_sqlite.pool import Pool
+from songs_sqlite.ratings import SqliteRatings
+from songs_sqlite.sessions import SqliteSessions
+from songs_sqlite.songs import SqliteSongs
+from songs_sqlite.users import SqliteUsers
+
+FIX_SNAPSHOT: Final = "SELECT 1 FROM sqlite_schema LIMIT 1"
+
+
+class Unit:
+    """A unit of work on a connection of `pool`, to be entered once.
+
+    After an error of the driver, or the end of its time, it answers every call, and a clean end of its block, with that
+    error again: SQLite may have rolled the transaction back, and the write that was going on is incomplete.
+
+    A unit that writes begins with ``BEGIN IMMEDIATE``: a transaction that only asks for the write lock after it has
+    read fails when another writer came between, and no waiting would help it. A unit that reads fixes its snapshot on
+    entering.
+    """
+
+    __slots__ = ("_connection", "_deadline", "_entered", "_failure", "_pool", "_scope", "_thread", "_wrote")
+
+    def __init__(self, pool: Pool, scope: Scope, deadline: Deadline) -> None:
+        self._pool = pool
+        self._scope = scope
+        self._deadline = deadline
+        self._connection: Connection | None = None
+        self._entered = False
+        self._thread = 0
+        self._wrote = False
+        self._failure: SongsError | None = None
+
+    @property
+    def songs(self) -> SqliteSongs:
+        """The songs."""
+        return SqliteSongs(self)
+
+    @property
+    def ratings(self) -> SqliteRatings:
+        """The ratings."""
+        return SqliteRatings(self)
+
+    @property
+    def users(self) -> SqliteUsers:
+        """The users."""
+        return SqliteUsers(self)
+
+    @property
+    def sessions(self) -> SqliteSessions:
+        """The sessions."""
+        return SqliteSessions(self)
+
+    @property
+    def coherence(self) -> SqliteCoherence:
+        """The coherence record."""
+        return SqliteCoherence(self)
+
+    def __enter__(self) -> Self:
+        if self._entered:
+            raise ScopeViolation("A unit of work is entered once; ask the storage for another.")
+        self._entered = True
+        self._thread = threading.get_ident()
+        self._deadline.check()
+        if self._scope is Scope.READ:
+            self._begin()
+            return self
+        self._pool.check_file()
+        if not self._pool.writing.take(self._deadline.remaining_s()):
+            raise locked()
+        try:
+            self._begin()
+        except BaseException:
+            self._pool.writing.end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            raise ScopeViolation("A unit of work is left once, after it was entered.")
+        if self._pool.inherited and kind is not None:
+            return
+        self._pool.refuse_inherited()
+        usable = False
+        try:
+            if self._scope is Scope.READ:
+                usable = connection.end("END")
+            elif kind is None and self._failure is None:
+                self._commit(connection)
+                usable = True
+            else:
+                usable = connection.end("ROLLBACK") and self._failure is None
+        finally:
+            self._pool.give(connection, usable=usable)
+            if self._scope is not Scope.READ:
+                self._pool.writing.end()
+        if kind is None and self._failure is not None:
+            # The block swallowed an error after which the transaction may be incomplete: it must not look committed.
+            raise self._failure
+
+    def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        """Run a statement; return its rows."""
+        connection = self._open_connection()
+        try:
+            return connection.rows(sql, parameters)
+        except _DRIVER_ERRORS as error:
+            raise self._failed(error) from error
+
+    def change(self, sql: str, parameters: Parameters = ()) -> int:
+        """Run a statement of a write; return how many rows it changed."""
+        connection = self._open_connection()
+        try:
+            return connection.change(sql, parameters)
+        except _DRIVER_ERRORS as error:
+            raise self._failed(error) from error
+
+    def change_each(self, sql: str, parameters: Iterable[Parameters]) -> int:
+        """Run a statement of a write once for each of `parameters`; return how many rows that changed altogether."""
+        connection = self._open_connection()
+        try:
+            return connection.change_each(sql, parameters)
+        except _DRIVER_ERRORS as error:
+            raise self._failed(error) from error
+
+    def writing(self) -> None:
+        """Begin one write of a repository.
+
+        Raises:
+            ScopeViolation: The scope does not allow it, or the unit is not open in this thread.
+            DeadlineExceeded: The unit's time is used up.
+        """
+        self._open_connection()
+        if self._scope is Scope.READ:
+            raise ScopeViolation("A READ unit of work was asked to write; use WRITE_ONE or WRITE_MANY.")
+        if self._scope is Scope.WRITE_ONE and self._wrote:
+            raise ScopeViolation("A WRITE_ONE unit of work was asked for a second write; use WRITE_MANY.")
+        self._wrote = True
+
+    def _begin(self) -> None:
+        connection = self._pool.take(self._deadline)
+        try:
+            if self._scope is Scope.READ:
+                connection.rows("BEGIN")
+                connection.wait_for(FIX_SNAPSHOT, self._deadline)
+            else:
+                connection.wait_for("BEGIN IMMEDIATE", self._deadline)
+        except BaseException as error:
+            self._pool.give(connection, usable=connection.end("ROLLBACK"))
+            if isinstance(error, sqlite3.Error):
+                raise translated(error) from error
+            raise
+        self._connection = connection
+
+    def _commit(self, connection: Connection) -> None:
+        # What is done is not thrown away at the last moment: a commit is short, and is not interrupted.
+        connection.deadline = None
+        try:
+            connection.change("COMMIT")
+        except sqlite3.Error as error:
+            raise translated_commit(error) from error
+        self._pool.keep_log_short(connection)
+
+    def _open_connection(self) -> Connection:
+        if self._connection is None:
+            raise ScopeViolation("A unit of work can be used within its with block only.")
+        if threading.get_ident() != self._thread:
+            raise ScopeViolation("A unit of work belongs to the thread that entered its with block.")
+        self._pool.refuse_inherited()
+        if self._failure is not None:
+            raise self._failure
+        if self._deadline.remaining_s() <= 0.0:
+            # Kept, because it may fall between two statements of one write.
+            self._failure = DeadlineExceeded()
+            raise self._failure
+        return self._connection
+
+    def _failed(self, error: Exception) -> SongsError:
+        if isinstance(error, sqlite3.Error):
+            self._failure = translated(error)
+        else:
+            self._failure = InvalidInput([FieldError("", "holds text or a number that cannot be stored")])
+        return self._failure
+
+
+_DRIVER_ERRORS: Final = (sqlite3.Error, UnicodeEncodeError, OverflowError)

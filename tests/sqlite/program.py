@@ -1,0 +1,179 @@
+"""What the tests run in other processes: ``program.py COMMAND DATABASE ARGUMENT...``."""
+# ruff: noqa: T201 - it answers on its standard output
+
+import os
+import resource
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from songs.deadline import Deadline
+from songs.errors import SongsError, StorageClosed, StorageUnavailable
+from songs.model import Rating, Song
+from songs.ports.storage import Scope
+from songs_sqlite import SqliteStorage
+from songs_system.clock import SystemClock
+
+CLOCK = SystemClock()
+
+
+def opened(path: str) -> SqliteStorage:
+    """Return a storage that is open and prepared."""
+    storage = SqliteStorage(Path(path), CLOCK, connections=9)
+    storage.open()
+    storage.prepare()
+    return storage
+
+
+def rate(storage: SqliteStorage, rating_id: str, song_id: str, value: int = 3, key: str | None = None) -> int:
+    """Store a rating and return the song's count."""
+    rating = Rating(id=rating_id, song_id=song_id, user_id="U1", value=value, rated_at=CLOCK.now(), key=key)
+    with storage.unit_of_work(Scope.WRITE_ONE, deadline=Deadline.after(CLOCK, 10)) as unit:
+        return unit.ratings.add(rating).stats.count
+
+
+def prepare(path: str) -> None:
+    """Open and prepare, as soon as a line comes."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+    opened(path).close()
+
+
+def hold(path: str, *statements: str) -> None:
+    """Run the statements, say "held", and wait for a line."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in statements:
+        connection.execute(statement).fetchall()
+    print("held", flush=True)
+    sys.stdin.readline()
+    connection.close()
+
+
+def ratings(path: str, name: str, threads: str, each: str, *song_ids: str) -> None:
+    """Rate the songs from several threads: the n-th rating of a thread gives song n the value n % 5 + 1."""
+    storage = opened(path)
+
+    def work(thread: int) -> None:
+        for n in range(int(each)):
+            song_id = song_ids[n % len(song_ids)]
+            rate(storage, f"{name}-{thread}-{n}", song_id, n % 5 + 1, key=f"{name}/{thread}/{n}")
+
+    workers = [threading.Thread(target=work, args=(n,)) for n in range(int(threads))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    storage.close()
+
+
+def forever(path: str, song_id: str, first: str) -> None:
+    """Rate a song without end, each rating with a key that is its number; print each number once it is stored."""
+    storage = opened(path)
+    n = int(first)
+    while True:
+        rate(storage, f"{os.getpid()}-{n}", song_id, n % 5 + 1, key=str(n))
+        print(n, flush=True)
+        n += 1
+
+
+def fill(path: str, song_id: str) -> None:
+    """Rate until the files may not grow any more, then with the limit lifted; print what was acknowledged."""
+    storage = opened(path)
+    acknowledged = 0
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+    try:
+        while True:
+            rate(storage, f"before-{acknowledged}", song_id)
+            acknowledged += 1
+    except StorageUnavailable as error:
+        print(type(error).__name__, error.detail, sep=": ")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    count = rate(storage, "after", song_id)
+    print(acknowledged + 1, count)
+    storage.close()
+
+
+def commits(path: str, song_id: str, count: str) -> None:
+    """Rate that many times."""
+    storage = opened(path)
+    for n in range(int(count)):
+        rate(storage, f"commit-{count}-{n}", song_id)
+    # The last connection to close moves the log into the file, which syncs as well: leave that out.
+    os._exit(0)
+
+
+def fork(path: str, song_id: str) -> None:
+    """Use the storage, fork, and use it on both sides; print what the child found."""
+    storage = opened(path)
+    rate(storage, "before", song_id)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            rate(storage, "child-1", song_id)
+        except StorageClosed:
+            storage.open()
+            rate(storage, "child-2", song_id)
+            os._exit(7)
+        os._exit(1)
+    rate(storage, "parent", song_id)
+    _, status = os.waitpid(pid, 0)
+    print(os.waitstatus_to_exitcode(status), rate(storage, "after", song_id))
+    storage.close()
+
+
+def fork_and_close(path: str, song_id: str) -> None:
+    """Fork, let the child open the storage, close the parent's, and let the child write on."""
+    storage = opened(path)
+    rate(storage, "before", song_id)
+    (child_opened, opens), (parent_closed, closes) = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        storage.open()
+        rate(storage, "child-1", song_id)
+        os.write(opens, b"x")
+        os.read(parent_closed, 1)
+        rate(storage, "child-2", song_id)
+        os._exit(0)
+    os.read(child_opened, 1)
+    storage.close()
+    os.write(closes, b"x")
+    os.waitpid(pid, 0)
+
+
+def fork_within(path: str, song_id: str) -> None:
+    """Fork inside of a unit; print what the child may do, and then that the unit went on unharmed."""
+    storage = opened(path)
+    with storage.unit_of_work(Scope.WRITE_MANY, deadline=Deadline.after(CLOCK, 10)) as unit:
+        unit.songs.delete(song_id)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                storage.open()
+            except SongsError as error:
+                sys.exit(7 if type(error) is StorageUnavailable else 1)
+            sys.exit(2)
+        _, status = os.waitpid(pid, 0)
+        song = Song(id="new", artist="A", title="B", difficulty_milli=1, level=1, released=date(2000, 1, 1))
+        unit.songs.add(song)
+    print(os.waitstatus_to_exitcode(status), rate(storage, "after", "new"))
+    storage.close()
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "prepare": prepare,
+    "hold": hold,
+    "ratings": ratings,
+    "forever": forever,
+    "fill": fill,
+    "commits": commits,
+    "fork": fork,
+    "fork_and_close": fork_and_close,
+    "fork_within": fork_within,
+}
+
+if __name__ == "__main__":
+    COMMANDS[sys.argv[1]](*sys.argv[2:])

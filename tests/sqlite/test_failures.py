@@ -1,0 +1,343 @@
+"""What goes wrong below the storage: locks, full disks, lost files, time that runs out."""
+
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from songs.deadline import Deadline
+from songs.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    OutcomeUnknown,
+    ScopeViolation,
+    SongsError,
+    StorageMismatch,
+    StorageUnavailable,
+    TransientConflict,
+)
+from songs.model import Rating, Song, SongIdentity
+from songs.ports.clock import Clock
+from songs.ports.storage import Scope, UnitOfWork
+from songs.query import SongFilter
+from songs_sqlite import SqliteStorage
+from songs_sqlite.errors import translated, translated_commit
+from songs_sqlite.unit import Unit
+
+Child = subprocess.Popen[str]
+Start = Callable[..., Child]
+Released = Callable[[Child], AbstractContextManager[None]]
+At = Callable[[float], Deadline]
+Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
+OpenStorage = Callable[..., SqliteStorage]
+ENDLESS = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
+
+
+def _error(code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("planted")
+    error.sqlite_errorcode = code
+    error.sqlite_errorname = "PLANTED"
+    return error
+
+
+def test_a_lock_that_is_held_too_long_is_unavailable(
+    storage: SqliteStorage, start: Start, released: Released, song: Callable[..., Song], deadline: At, unit: Units
+) -> None:
+    """While another process has the write lock, writes give up by their deadline and reads go on; then all is well."""
+    with released(start("hold", "BEGIN EXCLUSIVE")):
+        began = time.monotonic()
+        with (
+            pytest.raises(StorageUnavailable, match="Another writer"),
+            storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(0.3)),
+        ):
+            pytest.fail("entered")
+        assert 0.3 <= time.monotonic() - began < 0.8
+        storage.ping(deadline=deadline(1))
+    with unit(Scope.WRITE_ONE) as after:
+        after.songs.add(song("S1"))
+
+
+def test_a_process_may_start_while_another_one_writes(
+    storage: SqliteStorage, open_storage: OpenStorage, start: Start, released: Released
+) -> None:
+    """Opening and preparing a file that is up to date needs no lock that a writer has."""
+    with released(start("hold", "BEGIN EXCLUSIVE")):
+        open_storage().close()
+
+
+def test_a_lock_that_is_let_go_in_time_is_waited_for(
+    storage: SqliteStorage, start: Start, song: Callable[..., Song], unit: Units
+) -> None:
+    """A write that finds the lock held goes on as soon as it is free."""
+    child = start("hold", "BEGIN IMMEDIATE")
+    assert child.stdout is not None
+    child.stdout.readline()
+    threading.Timer(0.2, child.kill).start()
+    with unit(Scope.WRITE_ONE) as waited:
+        waited.songs.add(song("S1"))
+
+
+def test_a_file_that_another_process_keeps_for_itself_is_unavailable(
+    open_storage: OpenStorage, start: Start, released: Released, deadline: At, path: Path, clock: Clock
+) -> None:
+    """Where even reads are locked out, they give up by their deadline, and so does `ping`."""
+    open_storage().close()
+    storage = SqliteStorage(path, clock, connections=2)
+    storage.open()
+    storage._opened().drop_idle()  # an open connection would keep the other process from its lock
+    with released(start("hold", "PRAGMA locking_mode = EXCLUSIVE", "BEGIN IMMEDIATE")):
+        began = time.monotonic()
+        with pytest.raises(StorageUnavailable, match="Another writer"):
+            storage.ping(deadline=deadline(0.3))
+        assert 0.3 <= time.monotonic() - began < 0.8
+    storage.ping(deadline=deadline(1))
+    storage.close()
+
+
+def test_threads_queue_for_the_write_lock_until_their_deadline(
+    storage: SqliteStorage, deadline: At, unit: Units
+) -> None:
+    """A second writer in one process waits its turn, and no longer than its deadline."""
+    began = time.monotonic()
+    with (
+        unit(Scope.WRITE_ONE),
+        pytest.raises(StorageUnavailable, match="Another writer"),
+        storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(0.1)),
+    ):
+        pytest.fail("entered")
+    assert 0.1 <= time.monotonic() - began < 0.6
+    with unit(Scope.WRITE_ONE):
+        pass
+
+
+def test_units_queue_for_a_connection_until_their_deadline(open_storage: OpenStorage, deadline: At) -> None:
+    """No more connections are opened than allowed; a unit that gets none in time says so."""
+    storage = open_storage(connections=1)
+    with (
+        storage.unit_of_work(Scope.READ, deadline=deadline(5)),
+        pytest.raises(StorageUnavailable, match="All 1 connections"),
+        storage.unit_of_work(Scope.READ, deadline=deadline(0.1)),
+    ):
+        pytest.fail("entered")
+    storage.ping(deadline=deadline(1))
+
+
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.WRITE_MANY])
+def test_a_statement_that_runs_too_long_is_interrupted(
+    storage: SqliteStorage, deadline: At, song: Callable[..., Song], unit: Units, scope: Scope
+) -> None:
+    """A statement ends with the deadline, its unit keeps nothing, and the storage goes on."""
+    began = time.monotonic()
+    with (  # noqa: PT012 - only the last statement takes long
+        pytest.raises(DeadlineExceeded) as raised,
+        storage.unit_of_work(scope, deadline=deadline(0.3)) as late,
+    ):
+        if scope is Scope.WRITE_MANY:
+            late.songs.add(song("S1"))
+        assert isinstance(late, Unit)
+        late.rows(ENDLESS)
+    assert time.monotonic() - began < 0.8
+    assert isinstance(raised.value.__cause__, sqlite3.OperationalError)
+    with unit(Scope.READ) as after:
+        assert after.songs.get("S1") is None
+
+
+def test_a_unit_whose_time_is_up_starts_nothing(storage: SqliteStorage, deadline: At) -> None:
+    """A deadline that has passed is refused on entering."""
+    with pytest.raises(DeadlineExceeded), storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(0)):
+        pytest.fail("entered")
+
+
+def test_an_error_that_the_block_swallows_keeps_the_unit_from_committing(
+    storage: SqliteStorage, song: Callable[..., Song], unit: Units
+) -> None:
+    """After an error of the driver the unit answers nothing but that error, and keeps nothing, even on a clean end."""
+    with pytest.raises(StorageMismatch), unit(Scope.WRITE_MANY) as broken:  # noqa: PT012 - the end of the block is what raises
+        broken.songs.add(song("S1"))
+        assert isinstance(broken, Unit)
+        with suppress(SongsError):
+            broken.change("INSERT INTO nowhere VALUES (1)")
+        with suppress(SongsError):
+            broken.songs.add(song("S2"))
+    with unit(Scope.READ) as after:
+        assert after.songs.count(SongFilter()) == 0
+
+
+def test_a_write_in_parts_that_is_cut_short_is_not_kept(
+    storage: SqliteStorage, song: Callable[..., Song], rating: Callable[..., Rating], unit: Units
+) -> None:
+    """A rating whose event was stored and whose count failed leaves neither, though the block swallowed the error."""
+    with unit(Scope.WRITE_ONE) as before:
+        before.songs.add(song("S1"))
+    breaker = sqlite3.connect(storage.path)
+    breaker.execute("CREATE TRIGGER broken BEFORE UPDATE ON stats BEGIN SELECT raise(ABORT, 'planted'); END")
+    with pytest.raises(StorageUnavailable), unit(Scope.WRITE_MANY) as broken, suppress(SongsError):
+        broken.ratings.add(rating("R1", "S1"))
+    breaker.execute("DROP TRIGGER broken")
+    breaker.close()
+    with unit(Scope.READ) as after:
+        assert after.ratings.of_song("S1", limit=9) == ()
+
+
+def test_a_deadline_between_two_statements_undoes_the_write(
+    storage: SqliteStorage, song: Callable[..., Song], rating: Callable[..., Rating], unit: Units
+) -> None:
+    """Whenever the time runs out, and though the block swallows the error, event and count are kept both or neither."""
+    with unit(Scope.WRITE_ONE) as before:
+        before.songs.add(song("S1"))
+    kept = set()
+    for looks in range(30):
+        late = storage.unit_of_work(Scope.WRITE_MANY, deadline=Deadline(_Expiring(looks), 5))
+        with suppress(DeadlineExceeded, StorageUnavailable), late, suppress(DeadlineExceeded):
+            late.ratings.add(rating(f"R{looks}", "S1"))
+        with unit(Scope.READ) as after:
+            stats, events = after.ratings.stats("S1"), after.ratings.of_song("S1", limit=99)
+        assert stats is not None
+        assert stats.count == len(events)
+        kept.add(stats.count)
+    assert len(kept) > 1
+
+
+def test_a_full_disk_keeps_nothing_and_harms_nothing(
+    storage: SqliteStorage, start: Start, song: Callable[..., Song], unit: Units
+) -> None:
+    """When the files may not grow, a write raises and keeps nothing; with room again, the same process writes on."""
+    with unit(Scope.WRITE_ONE) as before:
+        before.songs.add(song("S1"))
+    storage.close()
+    out, _ = start("fill", "S1").communicate()
+    error, counts = out.splitlines()
+    acknowledged, counted = counts.split()
+    assert error.startswith("StorageUnavailable: ")
+    assert int(counted) == int(acknowledged) > 1
+
+
+def test_a_lost_file_is_noticed(storage: SqliteStorage, path: Path, deadline: At, song: Callable[..., Song]) -> None:
+    """When the file was replaced, a write raises and does not go to a file that nobody can find."""
+    path.rename(path.with_name("moved.db"))
+    path.touch()
+    with (
+        pytest.raises(StorageUnavailable, match="removed or replaced"),
+        storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(1)),
+    ):
+        pytest.fail("entered")
+    with pytest.raises(StorageUnavailable, match="removed or replaced"):
+        storage.ping(deadline=deadline(1))
+
+
+def test_texts_that_cannot_be_stored_are_not_found(storage: SqliteStorage, song: Callable[..., Song]) -> None:
+    """Lone surrogates, NULs and numbers without bounds in what is asked for are answers, not errors of the driver."""
+    odd = "\ud800\0"
+    with storage.unit_of_work(Scope.READ, deadline=Deadline.after(_Still(), 5)) as unit:
+        assert unit.songs.get(odd) is None
+        assert unit.ratings.stats(odd) is None
+        assert unit.ratings.of_song("S1", limit=2**70, after_id=odd) == ()
+        assert unit.users.by_name(odd) is None
+        assert unit.sessions.get(odd) is None
+        for text in (odd, "\ud800abc", "a\0bc", "\0"):
+            assert unit.songs.find(SongFilter(text=text), limit=2**70, offset=2**70, after_id=odd) == ()
+            assert unit.songs.count(SongFilter(text=text, level=2**70)) == 0
+        assert unit.songs.difficulty_totals(2**70).count == 0
+        assert unit.songs.identify([SongIdentity(odd, odd, song("S1").released)]) == {}
+    with (  # noqa: PT012 - the first statement shows that the unit was usable
+        pytest.raises(InvalidInput),
+        storage.unit_of_work(Scope.WRITE_ONE, deadline=Deadline.after(_Still(), 5)) as unit,
+    ):
+        unit.sessions.delete_expired(at=_Still().now(), limit=1)
+        assert isinstance(unit, Unit)
+        unit.change("DELETE FROM users WHERE id = ?", (odd,))
+
+
+def test_a_unit_is_good_for_one_block_of_one_thread(
+    storage: SqliteStorage, deadline: At, song: Callable[..., Song]
+) -> None:
+    """Entering twice, a second write in WRITE_ONE, use after the block and in another thread are defects."""
+    unit = storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(5))
+    with unit:
+        unit.songs.add(song("S1"))
+        with pytest.raises(ScopeViolation, match="second write"):
+            unit.songs.add(song("S2"))
+        found: list[BaseException] = []
+
+        def elsewhere() -> None:
+            try:
+                unit.songs.get("S1")
+            except ScopeViolation as error:
+                found.append(error)
+
+        other = threading.Thread(target=elsewhere)
+        other.start()
+        other.join()
+        assert len(found) == 1
+    with pytest.raises(ScopeViolation):
+        unit.songs.get("S1")
+    with pytest.raises(ScopeViolation), unit:
+        pytest.fail("entered")
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (sqlite3.SQLITE_BUSY, StorageUnavailable),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, TransientConflict),
+        (sqlite3.SQLITE_LOCKED, StorageUnavailable),
+        (sqlite3.SQLITE_INTERRUPT, DeadlineExceeded),
+        (sqlite3.SQLITE_FULL, StorageUnavailable),
+        (sqlite3.SQLITE_READONLY_DBMOVED, StorageUnavailable),
+        (sqlite3.SQLITE_IOERR_READ, StorageUnavailable),
+        (sqlite3.SQLITE_CANTOPEN, StorageUnavailable),
+        (sqlite3.SQLITE_CORRUPT_VTAB, StorageUnavailable),
+        (sqlite3.SQLITE_NOTADB, StorageMismatch),
+        (sqlite3.SQLITE_MISUSE, StorageUnavailable),
+        (0, StorageUnavailable),
+    ],
+)
+def test_errors_of_statements_are_translated(code: int, expected: type[SongsError]) -> None:
+    """Each result code becomes one error of the port."""
+    assert type(translated(_error(code))) is expected
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (sqlite3.SQLITE_BUSY, StorageUnavailable),
+        (sqlite3.SQLITE_FULL, StorageUnavailable),
+        (sqlite3.SQLITE_IOERR_WRITE, StorageUnavailable),
+        (sqlite3.SQLITE_IOERR_FSYNC, OutcomeUnknown),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, OutcomeUnknown),
+        (sqlite3.SQLITE_NOMEM, OutcomeUnknown),
+    ],
+)
+def test_errors_of_commits_say_whether_anything_may_be_kept(code: int, expected: type[SongsError]) -> None:
+    """Once the mark of the commit may be in the log, its outcome is unknown."""
+    assert type(translated_commit(_error(code))) is expected
+
+
+class _Still:
+    """A clock that stands still."""
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    def monotonic_s(self) -> float:
+        return 0.0
+
+    def sleep(self, duration_s: float) -> None:
+        raise AssertionError
+
+
+class _Expiring(_Still):
+    """A clock that stands still until it was looked at so many times, and then jumps."""
+
+    def __init__(self, looks: int) -> None:
+        self._looks = looks
+
+    def monotonic_s(self) -> float:
+        self._looks -= 1
+        return 0.0 if self._looks >= 0 else 100.0
