@@ -2,10 +2,13 @@
 
 import contextlib
 import io
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from songs_contract.report import Report
 from songs_contract.subject import UnknownAdapterError, find
@@ -34,13 +37,16 @@ def run_contract(
         sys.stderr.write(f"songs contract: {error}\n")
         return 2
     keeper = _ReportKeeper()
-    arguments = ["-c", str(SETTINGS), "--rootdir", str(SETTINGS.parent), "-p", "no:cacheprovider"]
+    arguments = ["-c", str(SETTINGS), "--rootdir", str(SETTINGS.parent), "-p", "no:cacheprovider", "--noconftest"]
     arguments += ["--disable-plugin-autoload", "-p", "_hypothesis_pytestplugin"]
     arguments += ["-p", "songs_contract.plugin", "--pyargs", "songs_contract.suites", "--songs-adapter", target]
     arguments += ["--songs-thorough"] if thorough else []
     arguments += [f"--songs-seed={seed}", f"--hypothesis-seed={seed}"] if seed is not None else []
     quiet = contextlib.redirect_stdout(io.StringIO()) if json or markdown else contextlib.nullcontext()
-    with quiet:
+    with quiet, tempfile.TemporaryDirectory() as folder:
+        # Whatever database is set, hypothesis keeps tables of characters in a folder, by default in the current one.
+        set_hypothesis_home_dir(folder)
+        os.environ.pop("PYTEST_ADDOPTS", None)
         status = pytest.main(arguments, plugins=[keeper])
     if keeper.report is not None and (json or markdown):
         sys.stdout.write((keeper.report.as_json() if json else keeper.report.as_markdown()) + "\n")

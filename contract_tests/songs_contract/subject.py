@@ -120,7 +120,7 @@ def plain(settings: BaseModel) -> dict[str, Any]:
 
 def _specs(found: AdapterSpec | Iterable[AdapterSpec] | Callable[[], Any], target: str) -> tuple[AdapterSpec, ...]:
     offered = found() if callable(found) else found
-    specs = (offered,) if isinstance(offered, AdapterSpec) else tuple(offered)
+    specs = tuple(offered) if isinstance(offered, Iterable) else (offered,)
     if not specs or not all(isinstance(spec, AdapterSpec) for spec in specs):
         msg = f"{target!r} is neither an AdapterSpec, nor several, nor a function that returns them"
         raise UnknownAdapterError(msg)

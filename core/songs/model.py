@@ -17,6 +17,9 @@ from songs.errors import FieldError, InvalidInput
 from songs.rounding import thousandths
 
 MAX_TEXT: Final = 1024
+MOST_COMPOSED: Final = 4
+"""How many code points normalisation makes one of, at the most. Texts longer than that times their limit are refused
+unseen: normalising a long run of combining marks takes time that grows with its square."""
 MAX_LEVEL: Final = 100
 MAX_DIFFICULTY_MILLI: Final = 100_000
 MIN_RATING: Final = 1
@@ -152,7 +155,7 @@ class SongDetails:
         """
         for name in ("artist", "title"):
             value = getattr(self, name)
-            if isinstance(value, str) and not value.isascii():
+            if isinstance(value, str) and not value.isascii() and len(value) <= MOST_COMPOSED * MAX_TEXT:
                 object.__setattr__(self, name, unicodedata.normalize("NFC", value))
         _refuse(
             ("/artist", _text_problem(self.artist)),

@@ -1,5 +1,6 @@
 """The values of the domain and their limits."""
 
+import unicodedata
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,8 @@ from songs.model import (
     is_idempotency_key,
     whole_milliseconds,
 )
+from songs.services.accounts import PasswordPolicy
+from songs.services.catalogue import folded
 
 NOW = datetime(2026, 11, 23, 20, 0, 0, 123_000, tzinfo=UTC)
 
@@ -74,6 +77,26 @@ def test_details_refuse(changes: dict[str, Any], pointer: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         details(**changes)
     assert [error.pointer for error in caught.value.errors] == [pointer]
+
+
+def test_long_texts_are_refused_before_they_are_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Normalising takes time that grows with the square of a run of combining marks, so its length is bounded."""
+    normalised: list[int] = []
+    original = unicodedata.normalize
+
+    def normalize(form: Any, text: str) -> str:
+        normalised.append(len(text))
+        return original(form, text)
+
+    monkeypatch.setattr(unicodedata, "normalize", normalize)
+    marks = "e" + "\u0301\u0316" * 30_000
+    with pytest.raises(InvalidInput):
+        details(artist=marks, title=marks)
+    with pytest.raises(InvalidInput):
+        folded("/message", marks)
+    with pytest.raises(InvalidInput):
+        PasswordPolicy().check(marks)
+    assert max(normalised, default=0) <= 4096
 
 
 def test_details_refuse_all_at_once() -> None:

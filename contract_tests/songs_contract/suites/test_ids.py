@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from datetime import timedelta
 
 import pytest
 
@@ -43,8 +44,10 @@ def test_threads(ids: IdGenerator) -> None:
 
 
 @clause("IDS-2")
-def test_time_that_stands_still_or_goes_back(ids: IdGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ids go on growing when the time of day does not."""
+def test_time_that_stands_still_or_goes_back(
+    subject: Subject, ids: IdGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids go on growing when the time of day does not, whether it comes from the context's clock or from the machine."""
     import time  # noqa: PLC0415 - patched below
 
     made = [ids.new_id()]
@@ -53,6 +56,7 @@ def test_time_that_stands_still_or_goes_back(ids: IdGenerator, monkeypatch: pyte
         fixed = real_ns + shift_s * 1_000_000_000
         monkeypatch.setattr(time, "time_ns", lambda fixed=fixed: fixed)
         monkeypatch.setattr(time, "time", lambda fixed=fixed: fixed / 1e9)
+        subject.clock.set_wall_clock(timedelta(seconds=shift_s))
         made += [ids.new_id() for _ in range(50)]
     assert made == sorted(set(made))
 

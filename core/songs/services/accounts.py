@@ -10,7 +10,7 @@ from typing import Final
 
 from songs.deadline import Deadline
 from songs.errors import BadCredentials, FieldError, InvalidInput, Overloaded, UserExists, UserNotFound, VersionConflict
-from songs.model import Role, User, check_username, whole_milliseconds
+from songs.model import MOST_COMPOSED, Role, User, check_username, whole_milliseconds
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
 from songs.ports.passwords import PasswordHasher
@@ -30,8 +30,11 @@ class PasswordPolicy:
 
     def check(self, password: str) -> None:
         """Raise `InvalidInput` unless `password` may be chosen. The message never holds the password."""
-        length = len(unicodedata.normalize("NFKC", password))
-        if not self.min_length <= length <= MAX_PASSWORD or not _encodable(password):
+        if (
+            len(password) > MOST_COMPOSED * MAX_PASSWORD
+            or not self.min_length <= len(unicodedata.normalize("NFKC", password)) <= MAX_PASSWORD
+            or not _encodable(password)
+        ):
             message = f"must have {self.min_length} to {MAX_PASSWORD} characters"
             raise InvalidInput([FieldError("/password", message)])
 

@@ -24,11 +24,11 @@ def folded(pointer: str, text: str) -> str:
     Raises:
         InvalidInput: Nothing is left to search for, or too much.
     """
-    result = fold(text)
-    if not result:
-        raise InvalidInput([FieldError(pointer, "must contain at least one character that can be matched")])
+    result = fold(text) if len(text) <= MAX_FOLDED else text
     if len(result) > MAX_FOLDED:
         raise InvalidInput([FieldError(pointer, "is too long to search for")])
+    if not result:
+        raise InvalidInput([FieldError(pointer, "must contain at least one character that can be matched")])
     return result
 
 
