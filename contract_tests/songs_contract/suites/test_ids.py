@@ -47,7 +47,7 @@ def test_threads(ids: IdGenerator) -> None:
 def test_time_that_stands_still_or_goes_back(
     subject: Subject, ids: IdGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ids go on growing when the time of day does not, whether it comes from the context's clock or from the machine."""
+    """Ids go on growing when the time of day does not, by the clock of the context or by the machine's."""
     import time  # noqa: PLC0415 - patched below
 
     made = [ids.new_id()]
