@@ -47,11 +47,11 @@ class NoLimiter:
         return Verdict(allowed=True, remaining=limit.amount, reset_s=float(limit.window_s))
 
 
-def _cache(settings: NoSettings, context: AdapterContext) -> NoCache:  # noqa: ARG001 - the factory's signature
+def _cache(settings: NoSettings, context: AdapterContext) -> NoCache:
     return NoCache()
 
 
-def _limiter(settings: NoSettings, context: AdapterContext) -> NoLimiter:  # noqa: ARG001 - the factory's signature
+def _limiter(settings: NoSettings, context: AdapterContext) -> NoLimiter:
     return NoLimiter()
 
 

@@ -1,0 +1,234 @@
+"""Storages whose units of work, or whose life, are wrong."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from songs.deadline import Deadline
+from songs.errors import DuplicateSong, StorageUnavailable
+from songs.model import Song
+from songs.ports.storage import Scope, UnitOfWork
+from songs_memory.songs import MemorySongs
+from songs_memory.state import State
+from songs_memory.unit import MemoryUnit
+
+from .planting import PlantedStorage, PlantedUnit, repositories, storage, unit
+
+
+class _NoTurns(PlantedStorage):
+    def lock(self, deadline: Deadline) -> None:
+        """Let every writer in at once."""
+
+    def unlock(self) -> None:
+        """Do nothing."""
+
+    def publish(self, before: State, after: State) -> None:
+        """Overwrite what others wrote since it was read, a moment ago."""
+        time.sleep(0.001)
+        self._state = after
+
+
+writers_read_then_write = storage(_NoTurns)
+
+
+class _NoRollback(PlantedUnit):
+    def end(self, *, failed: bool) -> None:
+        """Commit in any case."""
+        super().end(failed=False)
+
+
+rollback_does_nothing = unit(_NoRollback)
+
+
+class _DirtyWrites(PlantedUnit):
+    def stage(self, state: State) -> None:
+        """Show the write to everybody before the commit."""
+        before, self._before = self._before, state
+        self.__dict__.setdefault("first", before)
+        if before is not None:
+            self._source.publish(before, state)
+        super().stage(state)
+
+    def end(self, *, failed: bool) -> None:
+        """Take back what everybody saw."""
+        if failed and self._before is not None and "first" in self.__dict__:
+            self._source.publish(self._before, self.__dict__["first"])
+        super().end(failed=failed)
+
+
+dirty_reads = unit(_DirtyWrites)
+
+
+class _EachWriteAlone(MemoryUnit):
+    def stage(self, state: State) -> None:
+        """Commit each write of a transaction as it comes."""
+        before, self._before = self._before, state
+        if before is not None:
+            self._source.publish(before, state)
+        super().stage(state)
+
+
+transaction_commits_each_write = unit(_EachWriteAlone)
+
+
+class _Swallows(PlantedStorage):
+    @contextmanager
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Iterator[UnitOfWork]:  # type: ignore[override]
+        """Lose the exception that leaves the block."""
+        with suppress(Exception), super().unit_of_work(scope, deadline=deadline) as found:
+            yield found
+
+
+exception_is_swallowed = storage(_Swallows)
+
+
+class _ReadWrites(MemoryUnit):
+    def __init__(self, *arguments: object) -> None:
+        source, scope, deadline = arguments
+        super().__init__(source, Scope.WRITE_ONE if scope is Scope.READ else scope, deadline)  # type: ignore[arg-type]
+
+
+read_unit_writes = unit(_ReadWrites)
+
+
+class _KeepsTheLock(PlantedUnit):
+    def end(self, *, failed: bool) -> None:
+        """Free nothing after an exception."""
+        if not failed:
+            super().end(failed=failed)
+
+
+class _Impatient(PlantedStorage):
+    unit = _KeepsTheLock
+
+    def lock(self, deadline: Deadline) -> None:
+        """Give up early, so that the kit need not wait for its deadlines."""
+        if not self._writing.acquire(timeout=min(0.1, deadline.remaining_s())):
+            raise StorageUnavailable
+
+
+lock_is_kept_after_an_exception = storage(_Impatient)
+
+
+class _OutlivesItsBlock(PlantedUnit):
+    def end(self, *, failed: bool) -> None:
+        """Leave the repositories with the state."""
+        state = self._state
+        super().end(failed=failed)
+        self._state = state
+
+
+repositories_outlive_their_unit = unit(_OutlivesItsBlock)
+
+
+class _NoSnapshot(MemoryUnit):
+    def reading(self) -> State:
+        """Return what is committed now, where others wrote since the unit began."""
+        found = super().reading()
+        return self._source.current() if self._scope is Scope.READ else found
+
+
+read_unit_sees_later_commits = unit(_NoSnapshot)
+
+
+class _Lags(PlantedStorage):
+    def publish(self, before: State, after: State) -> None:
+        """Leave readers with the state before."""
+        super().publish(before, after)
+        self.memory["stale"] = before
+
+    @contextmanager
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Iterator[UnitOfWork]:  # type: ignore[override]
+        """Give readers what they are left with."""
+        with super().unit_of_work(scope, deadline=deadline) as found:
+            if scope is Scope.READ:
+                found._state = self.memory.get("stale", found._state)
+            yield found
+
+
+readers_lag_behind = storage(_Lags)
+
+
+class _HalfWrite(PlantedUnit):
+    def end(self, *, failed: bool) -> None:
+        """Keep a part of what was written before the exception."""
+        before, after = self._before, self._state
+        if failed and before is not None and after is not None and before is not after:
+            self._state = replace(after, ratings=before.ratings)
+        super().end(failed=False)
+
+
+half_a_write_is_kept = unit(_HalfWrite, transactions=False)
+
+
+class _OpensItself(PlantedStorage):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open()
+
+
+opens_when_built = storage(_OpensItself)
+
+
+class _Wipes(PlantedStorage):
+    def prepare(self) -> None:
+        """Create everything anew."""
+        self._state = None
+        self.open()
+
+
+prepare_wipes = storage(_Wipes)
+
+
+class _ClosesOnce(PlantedStorage):
+    def close(self) -> None:
+        """Object to a second call."""
+        self.current()
+        super().close()
+
+
+close_cannot_be_repeated = storage(_ClosesOnce)
+
+
+class _AlwaysWell(PlantedStorage):
+    def ping(self, *, deadline: Deadline) -> None:
+        """Ask nobody."""
+
+
+ping_asks_nobody = storage(_AlwaysWell)
+
+
+class _LeaksTheDriver(MemorySongs):
+    def add(self, song: Song) -> None:
+        """Raise what the driver raised."""
+        try:
+            super().add(song)
+        except DuplicateSong:
+            raise KeyError(song.id) from None
+
+
+driver_error_leaks = repositories(songs=_LeaksTheDriver)
+
+
+class _WaitsForEver(PlantedStorage):
+    def lock(self, deadline: Deadline) -> None:
+        """Wait without a deadline."""
+        self._writing.acquire()
+
+
+writer_waits_without_a_deadline = storage(_WaitsForEver)
+
+
+class _NoRetry(PlantedStorage):
+    def lock(self, deadline: Deadline) -> None:
+        """Call a conflict an outage."""
+        if not self._writing.acquire(blocking=False):
+            raise StorageUnavailable
+        time.sleep(0.002)
+
+
+conflict_is_called_an_outage = storage(_NoRetry)
+
+durable_in_name_only = storage(PlantedStorage, durable=True)
+shared_in_name_only = storage(PlantedStorage, shared=True)

@@ -1,0 +1,246 @@
+"""The kit's score: it finds every planted defect, under the clause that the defect breaks, and none where none is."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from songs_contract.clauses import clauses
+
+HERE = Path(__file__).parent
+PROCESSES = 2
+PATIENCE_S = 300
+
+# What is planted, by module and name within known_bad, and the clauses that must fail for it.
+DEFECTS: dict[str, str] = {
+    "units:writers_read_then_write": "RAT-7 STO-3 SES-2 SNG-6 COH-2 USR-2 RAT-4",
+    "units:rollback_does_nothing": "STO-4",
+    "units:dirty_reads": "STO-8",
+    "units:transaction_commits_each_write": "STO-7",
+    "units:exception_is_swallowed": "STO-4",
+    "units:read_unit_writes": "STO-5",
+    "units:lock_is_kept_after_an_exception": "STO-4",
+    "units:repositories_outlive_their_unit": "STO-4",
+    "units:read_unit_sees_later_commits": "STO-9",
+    "units:readers_lag_behind": "STO-10",
+    "units:half_a_write_is_kept": "STO-6",
+    "units:opens_when_built": "STO-1",
+    "units:prepare_wipes": "STO-2",
+    "units:close_cannot_be_repeated": "STO-17",
+    "units:ping_asks_nobody": "STO-16",
+    "units:driver_error_leaks": "STO-13",
+    "units:writer_waits_without_a_deadline": "STO-14",
+    "units:conflict_is_called_an_outage": "STO-15",
+    "units:durable_in_name_only": "STO-11 STO-12",
+    "units:shared_in_name_only": "STO-10",
+    "ratings:rating_needs_no_song": "RAT-2",
+    "ratings:retry_counts_twice": "RAT-3",
+    "ratings:failed_rating_keeps_its_key": "RAT-6",
+    "ratings:key_is_shared_by_users": "RAT-5",
+    "ratings:keys_have_no_case": "RAT-5",
+    "ratings:key_outlives_its_song": "RAT-5",
+    "ratings:used_key_takes_any_rating": "RAT-4",
+    "ratings:key_is_ignored": "RAT-4",
+    "ratings:statistics_lag_behind": "RAT-8",
+    "ratings:receipt_lacks_the_rating": "RAT-1",
+    "ratings:statistics_are_torn": "STO-8",
+    "ratings:statistics_of_no_song": "RAT-8",
+    "ratings:event_loses_its_key": "RAT-9",
+    "ratings:event_loses_its_time_zone": "RAT-9",
+    "ratings:event_loses_its_milliseconds": "RAT-9",
+    "ratings:events_beyond_the_limit": "RAT-9",
+    "songs:difficulty_is_a_float": "SNG-1",
+    "songs:difficulties_are_added_as_floats": "SNG-12",
+    "songs:song_loses_its_version": "SNG-1 SNG-6",
+    "songs:strange_id_is_an_error": "SNG-2",
+    "songs:identity_has_no_case": "SNG-3",
+    "songs:adding_cannot_be_repeated": "SNG-4",
+    "songs:batch_stops_at_a_duplicate": "SNG-5",
+    "songs:version_is_not_compared": "SNG-6",
+    "songs:replacing_cannot_be_repeated": "SNG-7",
+    "songs:ratings_outlive_their_song": "SNG-8",
+    "songs:deletes_any_version": "SNG-8",
+    "songs:order_is_not_by_id": "SNG-9",
+    "songs:order_has_no_case": "SNG-9",
+    "songs:limit_is_off_by_one": "SNG-9",
+    "songs:cursor_is_inclusive": "SNG-9",
+    "songs:walk_goes_by_offset": "SNG-10",
+    "songs:wildcards_match": "SNG-11",
+    "songs:text_is_a_regular_expression": "SNG-11",
+    "songs:match_reaches_across": "SNG-11",
+    "songs:search_heeds_accents": "SNG-11",
+    "songs:short_texts_find_nothing": "SNG-11",
+    "songs:search_matches_words": "SNG-11",
+    "songs:part_of_an_artist_matches": "SNG-11",
+    "songs:index_keeps_old_texts": "SNG-6",
+    "songs:count_lags_behind": "SNG-12",
+    "songs:identify_has_no_case": "SNG-13",
+    "accounts:user_is_found_by_exact_name": "USR-4",
+    "accounts:names_differ_by_case": "USR-2",
+    "accounts:spelling_is_lost": "USR-2 USR-1",
+    "accounts:user_cannot_be_added_again": "USR-3",
+    "accounts:user_version_is_not_compared": "USR-5",
+    "accounts:user_lags_behind": "USR-5",
+    "accounts:sessions_outlive_their_user": "USR-6",
+    "accounts:users_are_ordered_by_name": "USR-7",
+    "accounts:session_loses_its_previous_hash": "SES-1",
+    "accounts:rotation_has_two_winners": "SES-2",
+    "accounts:grace_time_is_ignored": "SES-3",
+    "accounts:grace_time_never_ends": "SES-3",
+    "accounts:reuse_raises": "SES-4",
+    "accounts:reuse_keeps_the_session": "SES-4",
+    "accounts:expired_session_rotates": "SES-5",
+    "accounts:rotation_cannot_be_repeated": "SES-6",
+    "accounts:kept_session_is_removed": "SES-7",
+    "accounts:expired_sessions_go_all_at_once": "SES-8",
+    "accounts:coherence_begins_with_epoch_zero": "COH-1",
+    "accounts:coherence_advances_without_comparing": "COH-2",
+    "accounts:coherence_answers_with_the_wish": "COH-3",
+    "caches:stale_fill_counts": "CACHE-2",
+    "caches:lease_is_a_counter": "CACHE-2",
+    "caches:lease_is_handed_out_again": "CACHE-2",
+    "caches:one_group_is_invalidated": "CACHE-3",
+    "caches:invalidation_keeps_entries": "CACHE-3",
+    "caches:snapshot_brings_entries_back": "CACHE-4",
+    "caches:time_to_live_is_ignored": "CACHE-5",
+    "caches:time_to_live_in_milliseconds": "CACHE-5",
+    "caches:names_run_together": "CACHE-6",
+    "caches:value_is_taken_for_text": "CACHE-1",
+    "caches:driver_error_leaks": "CACHE-8",
+    "limiters:one_hit_more": "LIM-1",
+    "limiters:hits_are_lost": "LIM-1",
+    "limiters:refused_hits_prolong_the_window": "LIM-3",
+    "limiters:remaining_is_off_by_one": "LIM-2",
+    "limiters:reset_is_a_time_of_day": "LIM-2",
+    "limiters:window_never_ends": "LIM-3",
+    "limiters:window_ends_early": "LIM-3",
+    "limiters:windows_go_by_the_wall_clock": "LIM-3",
+    "limiters:long_names_are_cut": "LIM-4",
+    "limiters:limits_share_a_bucket": "LIM-4",
+    "limiters:ended_windows_are_kept": "LIM-5",
+    "limiters:driver_error_leaks": "LIM-6",
+    "tokens:role_is_lost": "TOK-1",
+    "tokens:expiry_is_ignored": "TOK-2",
+    "tokens:time_of_issue_is_ignored": "TOK-2",
+    "tokens:unsigned_token_is_accepted": "TOK-3",
+    "tokens:audience_is_unchecked": "TOK-3",
+    "tokens:issuer_is_unchecked": "TOK-3",
+    "tokens:secret_is_the_same_for_all": "TOK-3",
+    "tokens:token_has_two_spellings": "TOK-3",
+    "tokens:token_of_any_length": "TOK-3",
+    "tokens:value_error_leaks": "TOK-4",
+    "tokens:error_quotes_the_token": "TOK-4",
+    "tokens:token_fits_no_header": "TOK-5",
+    "passwords:long_passwords_are_cut": "PWD-1",
+    "passwords:passwords_end_at_nul": "PWD-1",
+    "passwords:passwords_have_no_case": "PWD-1",
+    "passwords:compatibility_forms_differ": "PWD-1",
+    "passwords:salt_is_not_random": "PWD-2",
+    "passwords:hash_contains_the_password": "PWD-2",
+    "passwords:unknown_user_costs_nothing": "PWD-3",
+    "passwords:damaged_hash_is_an_error": "PWD-3",
+    "passwords:hashes_are_unbounded": "PWD-4",
+    "passwords:nobody_may_wait": "PWD-4",
+    "passwords:every_hash_is_outdated": "PWD-5",
+    "system:clock_shows_local_time": "CLK-1",
+    "system:clock_shows_another_zone": "CLK-1",
+    "system:clock_shows_microseconds": "CLK-1",
+    "system:monotonic_is_the_wall_clock": "CLK-2",
+    "system:each_thread_has_a_clock": "CLK-2",
+    "system:sleep_is_too_short": "CLK-3",
+    "system:ids_have_no_order": "IDS-2",
+    "system:ids_have_another_form": "IDS-1",
+    "system:ids_go_back_with_the_clock": "IDS-2",
+    "system:threads_get_the_same_id": "IDS-1",
+    "system:generators_disagree_on_the_order": "IDS-3",
+    "system:fork_makes_the_same_ids": "IDS-4",
+    "system:two_generators_make_the_same_ids": "IDS-1",
+}
+CASES = [(name, clause) for name, broken in DEFECTS.items() for clause in broken.split()]
+
+# Held to every clause that some defect of their ports breaks.
+UNBROKEN = {
+    "memory": ("storage", "cache", "limiter"),
+    "jwt": ("tokens",),
+    "bcrypt": ("passwords",),
+    "system": ("clock", "ids"),
+    "none": ("cache", "limiter"),
+    "known_bad.songs:scans": ("storage",),
+}
+
+Job = tuple[str, tuple[str, ...]]
+
+
+def _run(jobs: Sequence[Job], folder: Path) -> dict[Job, dict[str, Any]]:
+    orders = [{"adapter": adapter, "clauses": list(ids)} for adapter, ids in jobs]
+    finished = subprocess.run(
+        [sys.executable, HERE / "many_runs.py"],
+        input=json.dumps(orders),
+        stdout=subprocess.PIPE,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(HERE), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    return dict(zip(jobs, json.loads(finished.stdout), strict=True))
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[Job, dict[str, Any]]:
+    """The report of every run: each defect under its clause, each unbroken adapter under those of each port."""
+    jobs: list[Job] = [(f"known_bad.{name}", (clause,)) for name, clause in CASES]
+    jobs += [(adapter, broken_clauses(port)) for adapter, ports in UNBROKEN.items() for port in ports]
+    shares = [jobs[start::PROCESSES] for start in range(PROCESSES)]
+    folder = tmp_path_factory.mktemp("empty")
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        reports = pool.map(lambda share: _run(share, folder), shares)
+        return {job: report for share in reports for job, report in share.items()}
+
+
+def broken_clauses(port: str) -> tuple[str, ...]:
+    """Return the clauses of a port that some defect breaks."""
+    broken = {clause for _, clause in CASES}
+    return tuple(each for each, clause in clauses().items() if clause.port == port and each in broken)
+
+
+@pytest.mark.timeout(PATIENCE_S + 30)
+@pytest.mark.parametrize(("name", "clause"), CASES)
+def test_a_defect_is_found(runs: dict[Job, dict[str, Any]], name: str, clause: str) -> None:
+    """The clause that the defect breaks fails, and the failure shows what the clause says."""
+    report = runs[f"known_bad.{name}", (clause,)]
+
+    assert report["verdicts"].get(clause) == "fail", report["printed"]
+    assert f"{clause}: {clauses()[clause].text}" in report["printed"]
+
+
+@pytest.mark.timeout(PATIENCE_S + 30)
+@pytest.mark.parametrize(("adapter", "port"), [(name, port) for name, ports in UNBROKEN.items() for port in ports])
+def test_no_false_alarm(runs: dict[Job, dict[str, Any]], adapter: str, port: str) -> None:
+    """An adapter without the defects breaks none of these clauses."""
+    report = runs[adapter, broken_clauses(port)]
+    verdicts = {clause: report["verdicts"].get(clause) for clause in broken_clauses(port)}
+
+    assert set(verdicts.values()) <= {"pass", "declared unsupported"}, report["printed"]
+    assert "pass" in verdicts.values()
+
+
+def test_every_planted_defect_is_scored() -> None:
+    """No defect lies in known_bad without a line in the table."""
+    planted = set()
+    for path in sorted((HERE / "known_bad").glob("*.py")):
+        if path.stem in {"__init__", "planting"}:
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                planted |= {f"{path.stem}:{target.id}" for target in node.targets if isinstance(target, ast.Name)}
+
+    # Not a defect: what the defects of search are planted in.
+    assert {each for each in planted if each.partition(":")[2].islower()} - {"songs:scans"} == set(DEFECTS)
