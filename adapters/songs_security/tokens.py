@@ -9,7 +9,8 @@ import jwt
 from jwt.types import Options
 
 from songs.errors import InvalidToken
-from songs.model import Role, is_id
+from songs.limits import is_id
+from songs.model import Role
 from songs.ports.clock import Clock
 from songs.ports.tokens import AccessClaims
 

@@ -8,7 +8,7 @@ if given) are looked through. What the index of trigrams finds is verified: FTS5
 
 from typing import Final
 
-from songs.model import MAX_LEVEL
+from songs.limits import MAX_LEVEL
 from songs.query import SongFilter
 from songs_sqlite import encoding
 from songs_sqlite.connection import Parameters

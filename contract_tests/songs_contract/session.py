@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 
 from songs_contract.clauses import clauses
 from songs_contract.report import Report
@@ -93,8 +93,6 @@ def _load_profile(*, thorough: bool, seeded: bool) -> None:
     factor = THOROUGH_FACTOR if thorough else 1
     settings.register_profile(
         "songs_contract",
-        # Failing examples are shrunk only when someone has time to wait for it.
-        phases=tuple(Phase) if thorough else (Phase.explicit, Phase.generate, Phase.shrink),
         max_examples=40 * factor,
         stateful_step_count=30,
         deadline=None,

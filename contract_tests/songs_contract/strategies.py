@@ -4,7 +4,7 @@ import unicodedata
 
 from hypothesis import strategies as st
 
-from songs.model import MAX_TEXT
+from songs.limits import MAX_TEXT
 
 HOSTILE = "%_*?.\\/^$|()[]{}+-'\"`;:&#@!~<>=, aAbBzZéÉßẞﬁİıΣσς君日本ガが한국שלמرحบาเป𝄞\u0301\u200d\u200f\ufeff\ufffd"
 FORBIDDEN = "\x00\x1f\x7f\x85\u2028\u2029"

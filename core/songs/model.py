@@ -1,112 +1,38 @@
-"""The domain's values: songs, users, ratings and their statistics, with their limits.
+"""The domain's values: songs, users, ratings and their statistics.
 
 Every value is frozen and checks itself when it is made, so a value that exists is valid: no storage, service or
 test needs to check again. What is wrong is reported all at once, as `InvalidInput` with a JSON pointer a member.
 """
 
-import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple, Self
 
 from songs.errors import FieldError, InvalidInput
+from songs.limits import (
+    MAX_KEY,
+    MAX_RATING,
+    MAX_TEXT,
+    MOST_COMPOSED,
+    count_problem,
+    date_problem,
+    difficulty_problem,
+    id_problem,
+    is_idempotency_key,
+    level_problem,
+    rating_problem,
+    refuse,
+    text_problem,
+    time_problem,
+    username_problem,
+)
 from songs.rounding import thousandths
 
-MAX_TEXT: Final = 1024
-MOST_COMPOSED: Final = 4
-"""How many code points normalisation makes one of, at the most. Texts longer than that times their limit are refused
-unseen: normalising a long run of combining marks takes time that grows with its square."""
-MAX_LEVEL: Final = 100
-MAX_DIFFICULTY_MILLI: Final = 100_000
-MIN_RATING: Final = 1
-MAX_RATING: Final = 5
-MAX_KEY: Final = 255
-MAX_PAGE_SIZE: Final = 100
-DEFAULT_PAGE_SIZE: Final = 20
-MAX_COUNTED_ITEMS: Final = 100_000
-
 _THOUSANDTH: Final = Decimal("0.001")
-_FORBIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
-_USERNAME: Final = re.compile(r"[0-9A-Za-z._@+-]{3,50}", re.ASCII)
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
-
-
-def is_id(text: str) -> bool:
-    """Return whether `text` has the form of an id: 1 to 64 ASCII letters, digits, ``_`` and ``-``."""
-    return _ID.fullmatch(text) is not None
-
-
-def is_idempotency_key(text: str) -> bool:
-    """Return whether `text` is 1 to 255 visible ASCII characters (space is not visible)."""
-    return _KEY.fullmatch(text) is not None
-
-
-def _text_problem(value: object) -> str | None:
-    if not isinstance(value, str):
-        return "must be text"
-    if not 1 <= len(value) <= MAX_TEXT:
-        return f"must have 1 to {MAX_TEXT} characters"
-    if not value.isascii() and not unicodedata.is_normalized("NFC", value) and not _FORBIDDEN.search(value):
-        return "must be normalised (NFC)"
-    if _FORBIDDEN.search(value):
-        return "must not contain control characters, line separators or lone surrogates"
-    return None
-
-
-def _integer_problem(low: int, high: int) -> Callable[[object], str | None]:
-    def problem(value: object) -> str | None:
-        if type(value) is not int:
-            return "must be an integer"
-        if not low <= value <= high:
-            return f"must be between {low} and {high}"
-        return None
-
-    return problem
-
-
-def _difficulty_problem(value: object) -> str | None:
-    if type(value) is not int:
-        return "must be a number of thousandths"
-    if not 0 <= value <= MAX_DIFFICULTY_MILLI:
-        return "must be between 0 and 100"
-    return None
-
-
-def _date_problem(value: object) -> str | None:
-    # A datetime is a date to isinstance, and would come back from a storage as another value.
-    return None if type(value) is date else "must be a date"
-
-
-def _time_problem(value: object) -> str | None:
-    if not isinstance(value, datetime) or value.tzinfo is not UTC:
-        return "must be a time in UTC"
-    return "must have whole milliseconds" if value.microsecond % 1000 else None
-
-
-def _id_problem(value: object) -> str | None:
-    return None if isinstance(value, str) and is_id(value) else "must be an id"
-
-
-def _username_problem(value: object) -> str | None:
-    if isinstance(value, str) and _USERNAME.fullmatch(value):
-        return None
-    return "must have 3 to 50 letters, digits or any of . _ @ + -"
-
-
-_level_problem = _integer_problem(0, MAX_LEVEL)
-_rating_problem = _integer_problem(MIN_RATING, MAX_RATING)
-_count_problem = _integer_problem(1, 2**53)
-
-
-def _refuse(*problems: tuple[str, str | None]) -> None:
-    errors = [FieldError(pointer, message) for pointer, message in problems if message]
-    if errors:
-        raise InvalidInput(errors)
 
 
 def whole_milliseconds(moment: datetime) -> datetime:
@@ -157,12 +83,12 @@ class SongDetails:
             value = getattr(self, name)
             if isinstance(value, str) and not value.isascii() and len(value) <= MOST_COMPOSED * MAX_TEXT:
                 object.__setattr__(self, name, unicodedata.normalize("NFC", value))
-        _refuse(
-            ("/artist", _text_problem(self.artist)),
-            ("/title", _text_problem(self.title)),
-            ("/difficulty", _difficulty_problem(self.difficulty_milli)),
-            ("/level", _level_problem(self.level)),
-            ("/released", _date_problem(self.released)),
+        refuse(
+            ("/artist", text_problem(self.artist)),
+            ("/title", text_problem(self.title)),
+            ("/difficulty", difficulty_problem(self.difficulty_milli)),
+            ("/level", level_problem(self.level)),
+            ("/released", date_problem(self.released)),
         )
 
     @property
@@ -189,14 +115,14 @@ class Song:
         Raises:
             InvalidInput: At least one member is wrong; all of them are named.
         """
-        _refuse(
-            ("/id", _id_problem(self.id)),
-            ("/artist", _text_problem(self.artist)),
-            ("/title", _text_problem(self.title)),
-            ("/difficulty", _difficulty_problem(self.difficulty_milli)),
-            ("/level", _level_problem(self.level)),
-            ("/released", _date_problem(self.released)),
-            ("/version", _count_problem(self.version)),
+        refuse(
+            ("/id", id_problem(self.id)),
+            ("/artist", text_problem(self.artist)),
+            ("/title", text_problem(self.title)),
+            ("/difficulty", difficulty_problem(self.difficulty_milli)),
+            ("/level", level_problem(self.level)),
+            ("/released", date_problem(self.released)),
+            ("/version", count_problem(self.version)),
         )
 
     @classmethod
@@ -260,12 +186,12 @@ class Rating:
             InvalidInput: At least one member is wrong; all of them are named.
         """
         key_ok = self.key is None or (isinstance(self.key, str) and is_idempotency_key(self.key))
-        _refuse(
-            ("/id", _id_problem(self.id)),
-            ("/song_id", _id_problem(self.song_id)),
-            ("/user_id", _id_problem(self.user_id)),
-            ("/rating", _rating_problem(self.value)),
-            ("/rated_at", _time_problem(self.rated_at)),
+        refuse(
+            ("/id", id_problem(self.id)),
+            ("/song_id", id_problem(self.song_id)),
+            ("/user_id", id_problem(self.user_id)),
+            ("/rating", rating_problem(self.value)),
+            ("/rated_at", time_problem(self.rated_at)),
             ("/key", None if key_ok else f"must be 1 to {MAX_KEY} visible ASCII characters"),
         )
 
@@ -349,14 +275,14 @@ class User:
         Raises:
             InvalidInput: At least one member is wrong; all of them are named.
         """
-        _refuse(
-            ("/id", _id_problem(self.id)),
-            ("/username", _username_problem(self.name)),
+        refuse(
+            ("/id", id_problem(self.id)),
+            ("/username", username_problem(self.name)),
             ("/role", None if isinstance(self.role, Role) else "must be a role"),
             ("/disabled", None if isinstance(self.disabled, bool) else "must be true or false"),
-            ("/created_at", _time_problem(self.created_at)),
-            ("/token_version", _count_problem(self.token_version)),
-            ("/version", _count_problem(self.version)),
+            ("/created_at", time_problem(self.created_at)),
+            ("/token_version", count_problem(self.token_version)),
+            ("/version", count_problem(self.version)),
         )
 
     @property
@@ -372,7 +298,7 @@ def name_key(name: str) -> str:
 
 def check_username(name: str) -> None:
     """Raise `InvalidInput` unless `name` may be a user's name."""
-    _refuse(("/username", _username_problem(name)))
+    refuse(("/username", username_problem(name)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -393,10 +319,10 @@ class Session:
         Raises:
             InvalidInput: At least one member is wrong; all of them are named.
         """
-        _refuse(
-            ("/id", _id_problem(self.id)),
-            ("/user_id", _id_problem(self.user_id)),
-            ("/created_at", _time_problem(self.created_at)),
-            ("/rotated_at", _time_problem(self.rotated_at)),
-            ("/expires_at", _time_problem(self.expires_at)),
+        refuse(
+            ("/id", id_problem(self.id)),
+            ("/user_id", id_problem(self.user_id)),
+            ("/created_at", time_problem(self.created_at)),
+            ("/rotated_at", time_problem(self.rotated_at)),
+            ("/expires_at", time_problem(self.expires_at)),
         )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from songs.errors import InvalidInput
+from songs.limits import is_id, is_idempotency_key
 from songs.model import (
     DifficultyTotals,
     Rating,
@@ -17,8 +18,6 @@ from songs.model import (
     SongDetails,
     User,
     difficulty_milli,
-    is_id,
-    is_idempotency_key,
     whole_milliseconds,
 )
 from songs.services.accounts import PasswordPolicy

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from songs.model import is_id
+from songs.limits import is_id
 from songs.ports.ids import IdGenerator
 from songs_contract.checks import race
 from songs_contract.clauses import clause

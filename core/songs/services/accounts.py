@@ -10,7 +10,8 @@ from typing import Final
 
 from songs.deadline import Deadline
 from songs.errors import BadCredentials, FieldError, InvalidInput, Overloaded, UserExists, UserNotFound, VersionConflict
-from songs.model import MOST_COMPOSED, Role, User, check_username, whole_milliseconds
+from songs.limits import MOST_COMPOSED
+from songs.model import Role, User, check_username, whole_milliseconds
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
 from songs.ports.passwords import PasswordHasher

@@ -5,7 +5,8 @@ from typing import Final
 
 from songs.deadline import Deadline
 from songs.errors import FieldError, InvalidInput, SongNotFound, UseCursor, VersionConflict
-from songs.model import MAX_COUNTED_ITEMS, DifficultyTotals, Song, SongDetails, is_id
+from songs.limits import MAX_COUNTED_ITEMS, is_id
+from songs.model import DifficultyTotals, Song, SongDetails
 from songs.ports.ids import IdGenerator
 from songs.ports.storage import UnitOfWork
 from songs.query import PageNumber, SongFilter, SongPage, Walk

@@ -7,7 +7,7 @@ import json
 from typing import Final
 
 from songs.errors import BadCursor
-from songs.model import is_id
+from songs.limits import is_id
 from songs.query import SongFilter
 
 MAX_CURSOR: Final = 256

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from songs.deadline import Deadline
 from songs.errors import SongNotFound
-from songs.model import Rating, RatingStats, is_id, whole_milliseconds
+from songs.limits import is_id
+from songs.model import Rating, RatingStats, whole_milliseconds
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
 from songs.services.coherence import Coherence

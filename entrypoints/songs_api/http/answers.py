@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from songs.model import MAX_LEVEL, MAX_PAGE_SIZE, MAX_RATING, MIN_RATING, Role
+from songs.limits import MAX_LEVEL, MAX_PAGE_SIZE, MAX_RATING, MIN_RATING
+from songs.model import Role
 from songs_api.http.schemas import Difficulty
 
 _CLOSED = ConfigDict(extra="forbid", frozen=True)

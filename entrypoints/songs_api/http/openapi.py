@@ -11,7 +11,8 @@ from pydantic.json_schema import models_json_schema
 
 from songs import errors
 from songs.errors import SongsError
-from songs.model import MAX_KEY, Role
+from songs.limits import MAX_KEY
+from songs.model import Role
 from songs_api.http import answers, failures
 from songs_api.http.problems import PROBLEM_JSON, status_of
 from songs_api.http.reading import JSON

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlencode
 
-from songs.model import MAX_COUNTED_ITEMS
+from songs.limits import MAX_COUNTED_ITEMS
 from songs_api.http.queries import PageQuery
 
 

@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from songs.model import DEFAULT_PAGE_SIZE, MAX_LEVEL, MAX_PAGE_SIZE
+from songs.limits import DEFAULT_PAGE_SIZE, MAX_LEVEL, MAX_PAGE_SIZE
 from songs.query import PageNumber, SongFilter, Walk
 from songs.services.catalogue import folded
 from songs_api.http.failures import MALFORMED_QUERY, Malformed

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from songs.errors import InvalidInput
-from songs.model import MAX_LEVEL, MAX_RATING, MAX_TEXT, MIN_RATING, Role, SongDetails, difficulty_milli
+from songs.limits import MAX_LEVEL, MAX_RATING, MAX_TEXT, MIN_RATING
+from songs.model import Role, SongDetails, difficulty_milli
 from songs.services.accounts import MAX_PASSWORD
 from songs_api.http.validation import STRICT
 

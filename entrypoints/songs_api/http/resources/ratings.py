@@ -4,7 +4,7 @@ from functools import partial
 
 import falcon
 
-from songs.model import MAX_KEY, is_idempotency_key
+from songs.limits import MAX_KEY, is_idempotency_key
 from songs.services.ratings import Ratings
 from songs.services.reads import CachedReads
 from songs_api.http.failures import Malformed
