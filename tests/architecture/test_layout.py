@@ -10,7 +10,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE_ROOTS = ("core", "adapters", "entrypoints", "contract_tests")
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ENTRY_POINTS: dict[str, str] = PYPROJECT["project"]["entry-points"]["songs.adapters"]
+ENTRY_POINTS: dict[str, str] = {
+    # The extra that an adapter needs is named behind its module.
+    name: value.partition(" ")[0]
+    for name, value in PYPROJECT["project"]["entry-points"]["songs.adapters"].items()
+}
 
 
 def _packages(*roots: str) -> set[str]:

@@ -34,6 +34,8 @@ SETTLE_S: Final = 1.1
 SETTLE_DEADLINE_S: Final = 2.0
 FIRST_RETURN_S: Final = 5.0
 LONGEST_RETURN_S: Final = 60.0
+RETURN_DEADLINE_S: Final = 0.5
+"""How long switching the cache on may hold the read that came by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,9 @@ class Coherence:
                 return
             # Doubled before it is known whether the cache stays: one that comes and goes is tried ever more rarely.
             self._return_pause_s = min(2 * self._return_pause_s, LONGEST_RETURN_S)
-            self._advance(seen.record.epoch, cache_on=True, deadline=deadline)
+            # The read that came by goes on without the cache: it must not fail with what it does not need.
+            soon = Deadline.after(self._clock, min(RETURN_DEADLINE_S, deadline.remaining_s()))
+            with contextlib.suppress(Unavailable):
+                self._advance(seen.record.epoch, cache_on=True, deadline=soon)
         finally:
             self._returning.release()

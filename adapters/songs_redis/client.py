@@ -1,0 +1,145 @@
+"""Asking the server: a bounded pool of connections, a limit of time for each call, and the circuit breaker."""
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+from redis.exceptions import ResponseError
+
+from songs.ports.clock import Clock
+from songs_redis.breaker import Breaker
+from songs_redis.settings import RedisSettings
+from songs_redis.wire import Link, Links
+
+CALL_S: Final = 0.15
+"""How long a call takes at most, connecting included. The ports allow 0.2 s; the rest is for this process's threads."""
+
+Argument = str | bytes | int
+
+
+class NotAnsweredError(Exception):
+    """The server gave no answer, or refused. The message is safe to show: it has neither address nor credentials."""
+
+
+class Client:
+    """Sends commands to one server, one round trip each. Thread-safe; builds no connection before the first call.
+
+    Args:
+        settings: Where the server is.
+        clock: For the pauses of the circuit breaker.
+        connections: How many calls may be under way at once; others wait, within their time.
+        call_s: How long a call takes at most.
+    """
+
+    def __init__(self, settings: RedisSettings, clock: Clock, *, connections: int, call_s: float = CALL_S) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._connections = connections
+        self._call_s = call_s
+        self._lock = threading.Lock()
+        self._pool: _Pool | None = None
+
+    def open(self) -> None:
+        """Make calls possible. Does no I/O."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = self._new_pool()
+
+    def close(self) -> None:
+        """Close all connections; those in use when their call is over."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
+    def call(self, command: Sequence[Argument], *, probe: bool = False) -> Any:  # noqa: ANN401 - what the server says
+        """Return the server's answer to one command.
+
+        Args:
+            command: Its name and arguments.
+            probe: Ask even while the circuit breaker says that there will be no answer.
+
+        Raises:
+            NotAnsweredError: There is none, after `call_s` at the latest; whether the server obeyed is unknown.
+        """
+        pool = self._open_pool()
+        breaker = pool.breaker
+        ticket = breaker.probe() if probe else breaker.admit()
+        if ticket is None:
+            raise NotAnsweredError("It did not answer a moment ago.")
+        try:
+            answer = pool.exchange(command, time.monotonic() + self._call_s)
+        except ResponseError as error:
+            breaker.worked()
+            # The driver makes some of the server's codes (OOM, READONLY) a class, and leaves others in the text.
+            code = str(error).partition(" ")[0]
+            msg = f"It refused: {code if code.isupper() else type(error).__name__}."
+            raise NotAnsweredError(msg) from error
+        except Exception as error:  # what a driver that is fed with rubbish may raise is anything
+            breaker.failed(ticket)
+            msg = f"The connection failed: {type(error).__name__}."
+            raise NotAnsweredError(msg) from error
+        breaker.worked()
+        return answer
+
+    def _open_pool(self) -> "_Pool":
+        pool = self._pool
+        if pool is None:
+            raise NotAnsweredError("It is not open.")
+        if pool.pid != os.getpid():
+            # A forked process shares its parent's connections and, perhaps for ever, locks that were held.
+            pool = self._pool = self._new_pool()
+        return pool
+
+    def _new_pool(self) -> "_Pool":
+        return _Pool(Links(self._settings.options()), Breaker(self._clock), self._connections)
+
+
+class _Pool:
+    """The connections of one process. Thread-safe."""
+
+    def __init__(self, links: Links, breaker: Breaker, connections: int) -> None:
+        self.pid = os.getpid()
+        self.breaker = breaker
+        self._links = links
+        self._slots = threading.BoundedSemaphore(connections)
+        self._idle: deque[Link] = deque()
+        self._closed = False
+
+    def exchange(self, command: Sequence[Argument], ends_at_s: float) -> Any:  # noqa: ANN401 - what the server says
+        if not self._slots.acquire(timeout=max(0.0, ends_at_s - time.monotonic())):
+            raise TimeoutError("all connections are in use")
+        try:
+            link = self._take()
+            answered = False
+            try:
+                answer = link.ask(command, ends_at_s)
+                answered = True
+                return answer
+            finally:
+                # The answer to a call that failed may still come: nobody else shall take it for theirs.
+                if answered:
+                    self._idle.append(link)
+                if self._closed or not answered:
+                    link.drop()
+        finally:
+            self._slots.release()
+
+    def _take(self) -> Link:
+        while True:
+            try:
+                # The one used last: the server may have closed those that nobody used for long.
+                link = self._idle.pop()
+            except IndexError:
+                return self._links.make()
+            if link.is_fresh():
+                return link
+            link.drop()
+
+    def close(self) -> None:
+        self._closed = True
+        while self._idle:
+            self._idle.pop().drop()

@@ -1,0 +1,46 @@
+"""The rate limiter."""
+
+import hashlib
+
+from songs.errors import LimiterUnavailable
+from songs.ports.limiter import RateLimit, Verdict
+from songs_redis.client import Client, NotAnsweredError
+from songs_redis.scripts import LIMITER_HIT
+
+
+class RedisLimiter:
+    """Counts hits on a Redis server, for all processes together.
+
+    A window is a key that expires when it ends, by the server's clock. A server that loses its data loses counts.
+
+    Args:
+        client: Asks the server; opened and closed by this.
+        prefix: What all keys begin with.
+    """
+
+    def __init__(self, client: Client, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+
+    def open(self) -> None:
+        self._client.open()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def hit(self, bucket: str, limit: RateLimit) -> Verdict:
+        try:
+            answer = self._client.call(
+                ("EVAL", LIMITER_HIT, 1, self._key(bucket, limit), limit.amount, limit.window_s * 1000)
+            )
+        except NotAnsweredError as error:
+            msg = f"The rate limiter does not answer. {error}"
+            raise LimiterUnavailable(msg) from error
+        match answer:
+            case [int(allowed), int(remaining), int(left_ms)]:
+                return Verdict(allowed=allowed == 1, remaining=remaining, reset_s=left_ms / 1000)
+        raise LimiterUnavailable("The rate limiter gave an answer that makes no sense.")
+
+    def _key(self, bucket: str, limit: RateLimit) -> str:
+        name = f"{limit.amount}:{limit.window_s}:{bucket}".encode("utf-8", "surrogatepass")
+        return f"{self._prefix}:l:{hashlib.blake2b(name, digest_size=20).hexdigest()}"

@@ -1,0 +1,73 @@
+"""The Lua scripts. Each runs on the server without anything in between, in one round trip.
+
+They are sent whole (``EVAL``), not by their digest: that costs no measurable time, and a server that was restarted
+needs no second round trip.
+
+What makes leases of before a restart worthless, an old snapshot notwithstanding, is the server's replication id: a
+primary makes it anew whenever it starts, whenever it becomes one, and also when its first replica comes.
+"""
+
+from typing import Final
+
+_PRIMARY: Final = """
+local info = redis.call('INFO', 'replication')
+local primary = string.match(info, 'role:master') and string.match(info, 'master_replid:(%x+)')
+if not primary then return redis.error_reply('NOTPRIMARY this server is a replica') end
+"""
+
+_GENERATION: Final = """
+local generation = redis.pcall('GET', KEYS[1])
+if type(generation) ~= 'string' or #generation ~= 16 then generation = nil end
+"""
+
+CACHE_GET: Final = f"""
+{_PRIMARY}{_GENERATION}
+if not generation then
+  generation = ARGV[1]
+  redis.call('SET', KEYS[1], generation, 'PX', ARGV[2])
+  return {{primary .. generation}}
+end
+local tag = ARGV[3] .. primary .. generation
+local entry = redis.pcall('GET', KEYS[2])
+if type(entry) == 'string' and string.sub(entry, 1, #tag) == tag then
+  return {{primary .. generation, string.sub(entry, #tag + 1)}}
+end
+return {{primary .. generation}}
+"""
+"""KEYS: generation, entry. ARGV: a random generation of 16 bytes, its time to live in ms, the entry's format.
+
+Returns the lease, and the value where there is one. A key that holds anything unknown counts as missing.
+"""
+
+CACHE_FILL: Final = f"""
+{_PRIMARY}{_GENERATION}
+if not generation or primary .. generation ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 1
+"""
+"""KEYS: generation, entry. ARGV: lease, entry, its time to live in ms, the generation's.
+
+Returns whether the lease counted.
+"""
+
+LIMITER_HIT: Final = """
+local amount, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local left = redis.call('PTTL', KEYS[1])
+local hits = redis.pcall('GET', KEYS[1])
+hits = type(hits) == 'string' and string.match(hits, '^%d+$') and tonumber(hits)
+if not hits or left <= 0 or left > window then
+  hits, left = 0, window
+end
+if hits >= amount then return {0, 0, left} end
+if hits == 0 then
+  redis.call('SET', KEYS[1], 1, 'PX', window)
+else
+  redis.call('INCR', KEYS[1])
+end
+return {1, amount - hits - 1, left}
+"""
+"""KEYS: the window. ARGV: how many hits it allows, its length in ms.
+
+Returns whether this one is allowed, how many are left, and in how many ms the window ends.
+"""

@@ -1,0 +1,168 @@
+"""The driver's connections, each call on which ends by a given moment.
+
+The driver's own limits are for a single read: a server, or a network, that delivers byte after byte would hold a call
+for as long as it pleases.
+"""
+
+import select
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.retry import Retry
+
+from songs_redis.resolver import Resolver
+
+HOST: Final = "localhost"
+PORT: Final = 6379
+
+
+class _BoundedSocket:
+    """A connected socket, as far as the driver uses one, whose reads and writes end when its link says."""
+
+    def __init__(self, link: "Link", connected: socket.socket) -> None:
+        self._link = link
+        self._socket = connected
+
+    def recv(self, size: int) -> bytes:
+        self._socket.settimeout(self._link.left_s())
+        return self._socket.recv(size)
+
+    def recv_into(self, buffer: bytearray) -> int:
+        self._socket.settimeout(self._link.left_s())
+        return self._socket.recv_into(buffer)
+
+    def sendall(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            self._socket.settimeout(self._link.left_s())
+            rest = rest[self._socket.send(rest) :]
+
+    def settimeout(self, timeout: float | None) -> None:
+        """Do nothing: the link's moment holds."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a socket has
+        return getattr(self._socket, name)
+
+
+class Link(AbstractConnection):
+    """A connection that one caller uses at a time."""
+
+    _ends_at_s = 0.0
+    _connected: socket.socket | None = None
+
+    def ask(self, command: Sequence[str | bytes | int], ends_at_s: float) -> Any:  # noqa: ANN401 - what the server says
+        """Connect if need be, send a command, and return the answer, before `ends_at_s` of `time.monotonic`.
+
+        After an error, or an exception of any kind, the answer may still come: drop the link then.
+        """
+        self._ends_at_s = ends_at_s
+        driver: Any = self  # whose methods are not annotated
+        driver.connect()
+        driver.send_command(*command)
+        return driver.read_response()
+
+    def drop(self) -> None:
+        """Disconnect, and forget what was not read."""
+        driver: Any = self
+        driver.disconnect()
+        self._connected = None
+
+    def is_fresh(self) -> bool:
+        """Return whether it is connected and silent: not closed by the server, no answer left from another call."""
+        if self._connected is None:
+            return False
+        poll = select.poll()
+        try:
+            poll.register(self._connected, select.POLLIN)
+            return not poll.poll(0)
+        except (OSError, ValueError):
+            return False
+
+    def left_s(self) -> float:
+        """Return the seconds left.
+
+        Raises:
+            TimeoutError: None are.
+        """
+        left_s = self._ends_at_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("the time for this call is over")
+        return left_s
+
+    def _bound(self, connected: socket.socket) -> _BoundedSocket:
+        self._connected = connected
+        return _BoundedSocket(self, connected)
+
+
+class _UnixLink(Link, UnixDomainSocketConnection):
+    """A link through a socket in the file system."""
+
+    port = 0
+    """The driver looks for a port when a connection takes too long."""
+
+    def _connect(self) -> _BoundedSocket:
+        self.socket_connect_timeout = self.left_s()
+        return self._bound(cast("Any", super())._connect())  # noqa: SLF001 - the driver's place for subclasses
+
+
+class _Tcp(Connection):
+    """Connects to a host in bounded time."""
+
+    resolver: Resolver
+
+    def _connect(self) -> Any:  # noqa: ANN401 - the classes below return another kind of socket
+        link = cast("Link", self)
+        addresses = self.resolver.addresses(time.monotonic() + link.left_s())
+        failure: OSError | None = None
+        for tried, (family, address) in enumerate(addresses):
+            connecting = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                connecting.settimeout(link.left_s() / (len(addresses) - tried))
+                connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connecting.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                connecting.connect(address)
+                # What remains is for the handshake of TLS.
+                connecting.settimeout(link.left_s())
+            except OSError as error:
+                connecting.close()
+                failure = error
+            else:
+                return connecting
+        raise failure or OSError("the host has no address")
+
+
+class _TcpLink(Link, _Tcp):
+    """A link to a host."""
+
+    def _connect(self) -> _BoundedSocket:
+        return self._bound(super()._connect())
+
+
+class _TlsLink(Link, SSLConnection, _Tcp):
+    """A link to a host, encrypted. `SSLConnection` encrypts what `_Tcp` connects."""
+
+    def _connect(self) -> _BoundedSocket:
+        return self._bound(cast("Any", super())._connect())  # noqa: SLF001 - the driver's place for subclasses
+
+
+class Links:
+    """Makes links to one server, all with the same options."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        kind = options.get("connection_class", Connection)
+        self._kind: type[Link] = {UnixDomainSocketConnection: _UnixLink, SSLConnection: _TlsLink}.get(kind, _TcpLink)
+        self._resolver = Resolver(options.get("host", HOST), options.get("port", PORT))
+        self._options: dict[str, Any] = {name: value for name, value in options.items() if name != "connection_class"}
+        # So that connecting asks the server nothing but AUTH and SELECT, and tries once.
+        self._options |= {"protocol": 2, "driver_info": None, "health_check_interval": 0}
+
+    def make(self) -> Link:
+        """Return a new link, not connected."""
+        link = self._kind(**self._options, retry=Retry(NoBackoff(), 0))
+        if isinstance(link, _Tcp):
+            link.resolver = self._resolver
+        return link

@@ -1,0 +1,254 @@
+"""Several processes in one: services over one storage and one cache, that fail, or let others act, when told to."""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from songs.deadline import Deadline
+from songs.errors import CacheUnavailable
+from songs.ports.cache import Cache, CacheCapabilities, Hit, Miss
+from songs.ports.coherence import CoherenceRecord
+from songs.ports.storage import Scope, Storage, UnitOfWork
+from songs.services.coherence import Coherence
+from songs.services.run import UnitRunner
+from songs_memory.cache import MemoryCache
+from songs_memory.storage import MemoryStorage
+
+
+def _nothing() -> None:
+    pass
+
+
+class StillClock:
+    """A clock that moves only when it is told to, or slept on; others may act in the meantime.
+
+    Attributes:
+        slept_s: How long it was slept on, each time.
+        during: Called while somebody sleeps.
+    """
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+        self.slept_s: list[float] = []
+        self.during = _nothing
+
+    def now(self) -> datetime:
+        """Return a time of day that moves with the monotonic one."""
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=round(self.now_s * 1000))
+
+    def monotonic_s(self) -> float:
+        """Return the time that the test set."""
+        return self.now_s
+
+    def advance(self, duration_s: float) -> None:
+        """Let time pass."""
+        self.now_s += duration_s
+
+    def sleep(self, duration_s: float) -> None:
+        """Wake up in time, or later if others took longer."""
+        self.slept_s.append(duration_s)
+        wake_at_s = self.now_s + duration_s
+        self.during()
+        self.now_s = max(self.now_s, wake_at_s)
+
+
+class FailingStorage:
+    """A storage whose next units fail as the test says: before their body, or after it in place of an answer.
+
+    Attributes:
+        before: Raised, one a unit, before the body runs; None lets that unit run.
+        after: Raised, one a unit, after the body's writes were committed; None lets that unit answer.
+        units: The scope of every unit that was entered.
+        during: Called before and after each unit.
+    """
+
+    def __init__(self, inner: Storage) -> None:
+        self._inner = inner
+        self.before: list[Exception | None] = []
+        self.after: list[Exception | None] = []
+        self.units: list[Scope] = []
+        self.during = _nothing
+
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> AbstractContextManager[UnitOfWork]:
+        """Return a unit that may fail."""
+        return self._unit(scope, deadline)
+
+    @contextmanager
+    def _unit(self, scope: Scope, deadline: Deadline) -> Iterator[UnitOfWork]:
+        self.units.append(scope)
+        self.during()
+        error = self.before.pop(0) if self.before else None
+        if error is not None:
+            raise error
+        with self._inner.unit_of_work(scope, deadline=deadline) as unit:
+            yield unit
+        self.during()
+        error = self.after.pop(0) if self.after else None
+        if error is not None:
+            raise error
+
+
+class FailingCache:
+    """A cache that all processes of a test share, as one process sees it.
+
+    Attributes:
+        down: Whether it answers this process.
+        asked: What it was asked, by this process, whether it answered or not.
+        during: Called at every call, before it is answered: others may act then, and time may pass.
+        after: The same, when it has been answered, and the answer is on its way.
+    """
+
+    capabilities = CacheCapabilities(shared=True)
+
+    def __init__(self, inner: Cache) -> None:
+        self._inner = inner
+        self.down = False
+        self.asked: list[str] = []
+        self.during = _nothing
+        self.after = _nothing
+
+    @contextmanager
+    def _ask(self, what: str) -> Iterator[Cache]:
+        self.asked.append(what)
+        self.during()
+        if self.down:
+            raise CacheUnavailable
+        yield self._inner
+        self.after()
+
+    def open(self) -> None:
+        """Do nothing: it is open."""
+
+    def close(self) -> None:
+        """Do nothing: others use it."""
+
+    def ping(self) -> None:
+        """Ask the inner cache."""
+        with self._ask("ping") as inner:
+            inner.ping()
+
+    def get(self, group: str, key: str) -> Hit | Miss:
+        """Ask the inner cache."""
+        with self._ask("get") as inner:
+            return inner.get(group, key)
+
+    def fill(self, group: str, key: str, value: bytes, *, lease: bytes, ttl_s: float) -> None:
+        """Ask the inner cache."""
+        with self._ask("fill") as inner:
+            inner.fill(group, key, value, lease=lease, ttl_s=ttl_s)
+
+    def invalidate(self, groups: Collection[str]) -> None:
+        """Ask the inner cache."""
+        with self._ask("invalidate") as inner:
+            inner.invalidate(groups)
+
+
+class Process:
+    """One process: its coherence and its view of the cache. All of a test share storage, cache and clock."""
+
+    def __init__(self, clock: StillClock, storage: FailingStorage, cache: Cache) -> None:
+        self._clock = clock
+        self.cache = FailingCache(cache)
+        self.runner = UnitRunner(storage, clock, max_calls=64, jitter=lambda: 1.0)  # type: ignore[arg-type]
+        self.coherence = Coherence(self.cache, self.runner, clock, ttl_s=300.0)
+
+    def deadline(self) -> Deadline:
+        """Return the deadline of a request that begins now."""
+        return Deadline.after(self._clock, 3.0)
+
+    def read(self, load: Callable[[], bytes] = lambda: b"loaded") -> bytes:
+        """Read the one entry of these tests."""
+        return self.coherence.fetch("group", "key", load, deadline=self.deadline())
+
+    def hits(self) -> bool:
+        """Return whether a read is answered by the cache."""
+        loaded: list[bool] = []
+
+        def load() -> bytes:
+            loaded.append(True)
+            return b"loaded by this read"
+
+        self.read(load)
+        return not loaded
+
+    def wrote(self) -> None:
+        """Answer a write."""
+        self.coherence.wrote(["group"])
+
+    @property
+    def record(self) -> CoherenceRecord:
+        """The record that the storage holds."""
+        return self.runner.read(lambda unit: unit.coherence.read(), deadline=self.deadline())
+
+    def move(self, *, cache_on: bool) -> None:
+        """Advance the record, as some other process may."""
+        epoch = self.record.epoch
+        self.runner.write(
+            lambda unit: unit.coherence.advance(expected_epoch=epoch, cache_on=cache_on),
+            deadline=self.deadline(),
+        )
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    """A clock that stands still."""
+    return StillClock()
+
+
+@pytest.fixture
+def storage() -> Iterator[FailingStorage]:
+    """An open memory storage that fails when told to."""
+    memory = MemoryStorage()
+    memory.open()
+    memory.prepare()
+    yield FailingStorage(memory)
+    memory.close()
+
+
+@pytest.fixture
+def shared(clock: StillClock) -> MemoryCache:
+    """The cache that all processes share, as it is when nothing fails."""
+    cache = MemoryCache(clock, max_bytes=1_000_000)
+    cache.open()
+    return cache
+
+
+@pytest.fixture
+def new_process_on(clock: StillClock, storage: FailingStorage) -> Callable[[Cache], Process]:
+    """Starts a process with a cache."""
+    return lambda cache: Process(clock, storage, cache)
+
+
+@pytest.fixture
+def new_process(clock: StillClock, storage: FailingStorage, shared: MemoryCache) -> Callable[[], Process]:
+    """Starts a process."""
+    return lambda: Process(clock, storage, shared)
+
+
+@pytest.fixture
+def process(new_process: Callable[[], Process]) -> Process:
+    """The process under test."""
+    return new_process()
+
+
+@pytest.fixture
+def new_world() -> Callable[..., Any]:
+    """Makes three processes over a storage and a cache of their own, which let others act whenever they are asked."""
+
+    def make(kind: Callable[..., Any], chance: Any) -> Any:
+        clock, memory = StillClock(), MemoryStorage()
+        memory.open()
+        storage = FailingStorage(memory)
+        shared = MemoryCache(clock, max_bytes=1_000_000)
+        shared.open()
+        processes = [Process(clock, storage, shared) for _ in range(3)]
+        world = kind(processes, clock, storage, shared, chance)
+        clock.during = storage.during = world.others_act
+        for process in processes:
+            process.cache.during = process.cache.after = world.others_act
+        return world
+
+    return make

@@ -1,0 +1,214 @@
+"""Coherence over a real redis-server and a storage in memory, while the server is stopped, flushed and restarted.
+
+Time is the machine's for the server and, moved by hand, the test's for the processes, so that nobody waits for it.
+"""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from pydantic import SecretStr
+
+from songs.ports.cache import Hit
+from songs.ports.coherence import CoherenceRecord
+from songs_redis import RedisCache, RedisSettings
+from songs_redis.client import CALL_S, Client
+from songs_redis.server import PROGRAM, PrivateServer
+
+pytestmark = pytest.mark.redis
+
+PATIENT_S = 30.0
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PrivateServer]:
+    """A running, empty redis-server."""
+    if shutil.which(PROGRAM) is None:
+        pytest.skip(f"there is no {PROGRAM} on the PATH")
+    server = PrivateServer(tmp_path)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def admin(server: PrivateServer) -> Iterator[Any]:
+    """Sends one command to the server, as its operator would."""
+    client: Any = redis.Redis(unix_socket_path=str(server.socket), protocol=2)
+    yield client.execute_command
+    client.close()
+
+
+@pytest.fixture
+def clients() -> list[Client]:
+    """What the processes ask the server with."""
+    return []
+
+
+@pytest.fixture
+def stopped(server: PrivateServer, clients: list[Client]) -> Callable[[], AbstractContextManager[None]]:
+    """Stops the server, while calls take no longer than the port allows; otherwise they take what they take."""
+
+    @contextmanager
+    def stop() -> Iterator[None]:
+        os.kill(server.pid, signal.SIGSTOP)
+        for client in clients:
+            client._call_s = CALL_S
+        try:
+            yield
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+            for client in clients:
+                client._call_s = PATIENT_S
+
+    return stop
+
+
+@pytest.fixture
+def new_process(server: PrivateServer, clock: Any, clients: list[Client], new_process_on: Any) -> Iterator[Any]:
+    """Starts a process with connections of its own."""
+
+    def make() -> Any:
+        settings = RedisSettings(url=SecretStr(server.url))
+        clients.append(Client(settings, clock, connections=4, call_s=PATIENT_S))
+        cache = RedisCache(clients[-1], "songs")
+        cache.open()
+        return new_process_on(cache)
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+def _seconds(call: Callable[[], Any], clock: Any) -> float:
+    """Return what a call took: of real time, and of the time that it slept."""
+    slept, started_s = len(clock.slept_s), time.monotonic()
+    call()
+    return float(time.monotonic() - started_s + sum(clock.slept_s[slept:]))
+
+
+def test_two_processes(new_process: Any) -> None:
+    """What one wrote the other sees at once, and both share what either loaded."""
+    one, two = new_process(), new_process()
+    assert one.read(lambda: b"1") == b"1"
+    assert two.read(lambda: b"not asked") == b"1"
+    two.wrote()
+    assert one.read(lambda: b"2") == b"2"
+    assert two.hits()
+
+
+def test_a_server_that_hangs(stopped: Any, new_process: Any, clock: Any) -> None:
+    """Reads are right, the first write of a process waits once, further ones do not, and then the cache returns."""
+    one, two = new_process(), new_process()
+    one.read(lambda: b"1")
+    assert two.hits()
+    with stopped():
+        # 1.5 s is what is promised; the rest is this machine's, which runs other things as well.
+        assert _seconds(one.wrote, clock) < 1.5 + 0.8
+        assert clock.slept_s == [pytest.approx(1.1, abs=0.01)]
+        assert two.read(lambda: b"2") == b"2"
+        assert one.read(lambda: b"2") == b"2"
+        for _ in range(5):
+            assert _seconds(one.wrote, clock) < 0.8
+        assert _seconds(lambda: one.read(lambda: b"2"), clock) < 0.8
+        assert len(clock.slept_s) == 1
+        clock.advance(5.0)
+        assert one.read(lambda: b"2") == b"2"
+        assert one.record == CoherenceRecord(2, cache_on=False)
+    # Now the server takes what was sent to it, and the entry of before is there again.
+    assert one.read(lambda: b"3") == b"3"
+    clock.advance(5.0)
+    one.read(lambda: b"3")
+    assert one.record == CoherenceRecord(3, cache_on=True)
+    clock.advance(0.5)
+    assert one.read(lambda: b"4") == b"4"
+    assert two.read(lambda: b"not asked") == b"4"
+    one.wrote()
+    assert two.read(lambda: b"5") == b"5"
+
+
+def test_a_stopped_server_and_a_process_that_knows_nothing_of_it(stopped: Any, new_process: Any) -> None:
+    """One that only reads, with a record of just before, finds nothing old once the write is answered."""
+    one, two = new_process(), new_process()
+    two.read(lambda: b"1")
+    with stopped():
+        one.wrote()
+    with two.coherence._refreshing:
+        assert two.read(lambda: b"2") == b"2"
+
+
+def test_a_flush_between_load_and_fill(new_process: Any, admin: Any) -> None:
+    """A load that began before a write, and whose fill comes after a flush, is not kept."""
+    one, two = new_process(), new_process()
+
+    def load() -> bytes:
+        two.wrote()
+        admin("FLUSHALL")
+        two.read(lambda: b"new")
+        admin("FLUSHALL")
+        return b"old"
+
+    assert one.read(load) == b"old"
+    assert two.read(lambda: b"new") == b"new"
+    assert one.hits()
+
+
+def test_a_restart_from_an_old_snapshot(server: PrivateServer, new_process: Any, admin: Any, clock: Any) -> None:
+    """What was invalidated after the snapshot does not come back; nobody notices more than a miss."""
+    one, two = new_process(), new_process()
+    one.read(lambda: b"old")
+    admin("SAVE")
+    one.wrote()
+    server.kill()
+    server.start()
+    assert admin("DBSIZE") == 2
+    assert two.read(lambda: b"new") == b"new"
+    assert one.read(lambda: b"not asked") == b"new"
+    one.wrote()
+    assert one.record == CoherenceRecord(1, cache_on=True)
+    assert clock.slept_s == []
+
+
+def test_a_server_that_is_gone_for_a_while(server: PrivateServer, new_process: Any, admin: Any, clock: Any) -> None:
+    """Every read is right and no call fails, without a server and when it is back with an old snapshot."""
+    one, two = new_process(), new_process()
+    one.read(lambda: b"1")
+    admin("SAVE")
+    server.kill()
+    one.wrote()
+    for process in (one, two):
+        assert process.read(lambda: b"2") == b"2"
+    server.start()
+    for process in (one, two):
+        assert process.read(lambda: b"2") == b"2"
+    clock.advance(5.0)
+    two.read(lambda: b"3")
+    clock.advance(0.5)
+    assert two.read(lambda: b"3") == b"3"
+    assert one.read(lambda: b"not asked") == b"3"
+    assert one.record == CoherenceRecord(3, cache_on=True)
+
+
+def test_a_cache_that_comes_and_goes(stopped: Any, new_process: Any, clock: Any) -> None:
+    """It is switched on again after 5, 10 and 20 seconds."""
+    process, pauses_s = new_process(), []
+    for _ in range(3):
+        with stopped():
+            process.wrote()
+        off_at_s = clock.now_s - 1.1
+        while not process.record.cache_on:
+            clock.advance(0.5)
+            process.read()
+        pauses_s.append(round(clock.now_s - off_at_s))
+    assert pauses_s == [5, 10, 20]
+    found = process.cache.get("group", f"{process.record.epoch}:key")
+    assert not isinstance(found, Hit)

@@ -1,0 +1,97 @@
+"""The circuit breaker: who is let in, and when."""
+
+import threading
+from typing import Any
+
+from songs_redis.breaker import Breaker
+
+
+def test_while_all_is_well(clock: Any) -> None:
+    """Everyone is let in."""
+    breaker = Breaker(clock)
+    assert [breaker.admit() for _ in range(3)] == [0, 0, 0]
+    breaker.worked()
+    assert breaker.admit() == 0
+
+
+def test_after_a_failure(clock: Any) -> None:
+    """Nobody is for a second; then one caller, and nobody else before that one knows."""
+    breaker = Breaker(clock)
+    breaker.failed(breaker.admit() or 0)
+    clock.sleep(0.999)
+    assert breaker.admit() is None
+    clock.sleep(0.001)
+    assert [breaker.admit() for _ in range(3)] == [1, None, None]
+    breaker.worked()
+    assert [breaker.admit() for _ in range(3)] == [1, 1, 1]
+
+
+def test_pauses_grow(clock: Any) -> None:
+    """Each failure of a trial doubles the pause, up to five seconds; a success starts over."""
+    breaker = Breaker(clock)
+    breaker.failed(0)
+    pauses_s = []
+    for _ in range(5):
+        waited_s = 0.0
+        while (ticket := breaker.admit()) is None:
+            clock.sleep(0.5)
+            waited_s += 0.5
+        pauses_s.append(waited_s)
+        breaker.failed(ticket)
+    assert pauses_s == [1.0, 2.0, 4.0, 5.0, 5.0]
+    breaker.worked()
+    breaker.failed(breaker.admit() or 0)
+    clock.sleep(1.0)
+    assert breaker.admit() is not None
+
+
+def test_many_calls_that_fail_together(clock: Any) -> None:
+    """They count as one failure, however late some of them end."""
+    breaker = Breaker(clock)
+    tickets = [breaker.admit() for _ in range(8)]
+    for ticket in tickets[:7]:
+        breaker.failed(ticket or 0)
+    clock.sleep(1.0)
+    assert breaker.admit() == 1
+    breaker.worked()
+    breaker.failed(tickets[7] or 0)
+    assert breaker.admit() == 1
+
+
+def test_a_trial_that_never_reports(clock: Any) -> None:
+    """Another one is let in after the same pause."""
+    breaker = Breaker(clock)
+    breaker.failed(0)
+    clock.sleep(1.0)
+    assert breaker.admit() == 1
+    clock.sleep(1.0)
+    assert breaker.admit() == 1
+
+
+def test_a_probe(clock: Any) -> None:
+    """It is let in during a pause, and its success ends the pause."""
+    breaker = Breaker(clock)
+    breaker.failed(0)
+    assert breaker.admit() is None
+    assert breaker.probe() == 1
+    breaker.worked()
+    assert breaker.admit() == 1
+
+
+def test_many_threads_at_the_end_of_a_pause(clock: Any) -> None:
+    """Exactly one is let in."""
+    breaker = Breaker(clock)
+    breaker.failed(0)
+    clock.sleep(1.0)
+    start, tickets = threading.Barrier(8), list[int | None]()
+
+    def ask() -> None:
+        start.wait()
+        tickets.append(breaker.admit())
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ticket is None for ticket in tickets) == [False] + [True] * 7
