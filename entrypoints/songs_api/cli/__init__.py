@@ -11,7 +11,9 @@ import typer
 
 from songs_api.cli.config import config
 from songs_api.cli.contract import contract
+from songs_api.cli.copying import copy
 from songs_api.cli.demo import demo
+from songs_api.cli.doctor import doctor
 from songs_api.cli.export import export
 from songs_api.cli.importing import import_
 from songs_api.cli.openapi import openapi
@@ -31,7 +33,7 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, serve, prepare, export, plugins, contract, openapi, config):
+for _command in (demo, serve, prepare, export, copy, doctor, plugins, contract, openapi, config):
     app.command()(_command)
 app.command("import")(import_)
 app.add_typer(users, name="users")

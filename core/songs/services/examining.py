@@ -1,0 +1,198 @@
+"""Examining a storage through its ports: whether what it answers hangs together.
+
+Only reads, and safe while the storage is served: what looks wrong is looked at again, since others may write between
+two reads. What no port shows (indexes, records that belong to nothing) is for the adapter's own tools.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final, Self, TypeVar
+
+from songs.deadline import Deadline
+from songs.limits import MAX_LEVEL
+from songs.model import DifficultyTotals, Rating, RatingStats, Song, SongIdentity
+from songs.ports.clock import Clock
+from songs.ports.storage import Storage, UnitOfWork
+from songs.query import SongFilter
+from songs.services.comparing import HasId, Tally, naming
+from songs.services.run import UnitRunner, Work
+from songs.text import fold
+
+LOOKS: Final = 3
+"""How often something must look wrong before it is told."""
+AT_ONCE: Final = 100
+"""How many songs or users are looked at in one unit."""
+RATINGS_PAGE: Final = 200
+PING_DEADLINE_S: Final = 3.0
+UNIT_DEADLINE_S: Final = 60.0
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Examination:
+    """What was looked at, and what is wrong, one line each.
+
+    Attributes:
+        seen: How many records were looked at.
+        totals: Whether the difficulty totals could be recounted: nobody changed them meanwhile.
+        wrong: What does not hang together.
+    """
+
+    seen: Tally = field(default_factory=Tally)
+    totals: bool = False
+    wrong: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Look:
+    """What one unit saw: how many records, ratings and difficulties by level, and what is wrong."""
+
+    count: int
+    last_id: str | None
+    wrong: list[str]
+    ratings: int = 0
+    counts: Counter[int | None] = field(default_factory=Counter)
+    sums: Counter[int | None] = field(default_factory=Counter)
+
+    @classmethod
+    def at(cls, kind: str, records: Sequence[HasId], after_id: str | None) -> Self:
+        """Return the look at a page of records, whose ids must ascend."""
+        ids = [after_id or "", *(record.id for record in records)]
+        wrong = [f"the {kind} {one} is listed before {other}" for one, other in pairwise(ids) if one >= other]
+        return cls(len(records), max(ids), wrong)
+
+
+class Examiner:
+    """Examines a storage.
+
+    Args:
+        name: What messages call it.
+        storage: The storage, open and prepared.
+        runner: Runs its units.
+        clock: For deadlines.
+    """
+
+    def __init__(self, name: str, storage: Storage, runner: UnitRunner, clock: Clock) -> None:
+        self._name = name
+        self._storage = storage
+        self._runner = runner
+        self._clock = clock
+
+    def run(self, progress: Callable[[Tally], None] = lambda _tally: None) -> Examination:
+        """Look at every user, song and rating, at what finds them, and at the totals.
+
+        Raises:
+            StorageUnavailable: It does not answer.
+        """
+        found = Examination()
+        with naming(self._name):
+            self._storage.ping(deadline=Deadline.after(self._clock, PING_DEADLINE_S))
+            for look in self._looks(_look_at_users):
+                found.seen.users += look.count
+                found.wrong += look.wrong
+            before = self._read(_totals)
+            counts: Counter[int | None] = Counter()
+            sums: Counter[int | None] = Counter()
+            for look in self._looks(_look_at_songs):
+                found.seen.songs += look.count
+                found.seen.ratings += look.ratings
+                found.wrong += look.wrong
+                counts.update(look.counts)
+                sums.update(look.sums)
+                progress(found.seen)
+            found.totals = self._read(_totals) == before
+        if found.totals:
+            found.wrong += _wrong_totals(before, counts, sums)
+        return found
+
+    def _looks(self, look: Callable[[UnitOfWork, str | None], _Look]) -> Iterator[_Look]:
+        after_id: str | None = None
+        while (seen := self._look(look, after_id)).count:
+            yield seen
+            after_id = seen.last_id
+
+    def _look(self, look: Callable[[UnitOfWork, str | None], _Look], after_id: str | None) -> _Look:
+        for _ in range(LOOKS - 1):
+            seen = self._read(lambda unit: look(unit, after_id))
+            if not seen.wrong:
+                return seen
+        return self._read(lambda unit: look(unit, after_id))
+
+    def _read(self, work: Work[T]) -> T:
+        return self._runner.read(work, deadline=Deadline.after(self._clock, UNIT_DEADLINE_S))
+
+
+def _look_at_users(unit: UnitOfWork, after_id: str | None) -> _Look:
+    users = unit.users.find(limit=AT_ONCE, after_id=after_id)
+    look = _Look.at("user", users, after_id)
+    for user in users:
+        if unit.users.get(user.id) != user:
+            look.wrong.append(f"the user {user.id} is listed and not found by its id")
+        if unit.users.by_name(user.name.swapcase()) != user:
+            look.wrong.append(f"the user {user.id} is not the one that is found by its name")
+    return look
+
+
+def _look_at_songs(unit: UnitOfWork, after_id: str | None) -> _Look:
+    songs = unit.songs.find(SongFilter(), limit=AT_ONCE, after_id=after_id)
+    look = _Look.at("song", songs, after_id)
+    identified = unit.songs.identify([song.identity for song in songs])
+    previous = after_id
+    for song in songs:
+        look.wrong += _wrong_with_song(unit, song, previous, identified)
+        values = [event.value for event in _events(unit, song.id)]
+        stats = unit.ratings.stats(song.id)
+        if stats != RatingStats.of(values):
+            look.wrong.append(f"the statistics of the song {song.id} do not agree with its {len(values)} ratings")
+        look.ratings += len(values)
+        for level in (None, song.level):
+            look.counts[level] += 1
+            look.sums[level] += song.difficulty_milli
+        previous = song.id
+    return look
+
+
+def _wrong_with_song(
+    unit: UnitOfWork, song: Song, previous: str | None, identified: Mapping[SongIdentity, Song]
+) -> Iterator[str]:
+    if unit.songs.get(song.id) != song:
+        yield f"the song {song.id} is listed and not found by its id"
+    if identified.get(song.identity) != song:
+        yield f"the song {song.id} is not the one that is found by its artist, title and release date"
+    artist, title = fold(song.artist), fold(song.title)
+    searches = {"level": SongFilter(level=song.level)}
+    if artist:
+        searches["artist"] = SongFilter(artist=artist)
+    if title:
+        searches["title"] = SongFilter(text=title)
+    for member, song_filter in searches.items():
+        # Behind the song before it, the song itself is the first of all.
+        if unit.songs.find(song_filter, limit=1, after_id=previous) != (song,):
+            yield f"the song {song.id} is not found by its {member}"
+
+
+def _events(unit: UnitOfWork, song_id: str) -> Iterator[Rating]:
+    page = unit.ratings.of_song(song_id, limit=RATINGS_PAGE)
+    yield from page
+    while len(page) == RATINGS_PAGE:
+        page = unit.ratings.of_song(song_id, limit=RATINGS_PAGE, after_id=page[-1].id)
+        yield from page
+
+
+def _totals(unit: UnitOfWork) -> dict[int | None, DifficultyTotals]:
+    return {level: unit.songs.difficulty_totals(level) for level in (None, *range(MAX_LEVEL + 1))}
+
+
+def _wrong_totals(
+    told: Mapping[int | None, DifficultyTotals], counts: Counter[int | None], sums: Counter[int | None]
+) -> Iterator[str]:
+    for level, totals in told.items():
+        if totals != DifficultyTotals(counts[level], sums[level]):
+            where = "all songs" if level is None else f"level {level}"
+            yield (
+                f"the totals of {where} are {totals.count} songs and {totals.sum_milli} thousandths of difficulty, "
+                f"where a walk finds {counts[level]} and {sums[level]}"
+            )

@@ -1,0 +1,200 @@
+"""`songs doctor` finds what does not hang together, and nothing where everything does."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from songs.errors import StorageUnavailable
+from songs.model import RatingStats
+from songs.query import SongFilter
+from songs.services.comparing import Tally
+from songs.services.examining import AT_ONCE, LOOKS, RATINGS_PAGE, Examiner
+from songs_api.cli import run
+from songs_sqlite import SqliteStorage
+from songs_system.clock import SystemClock
+
+
+def _examined(place: Any) -> Any:
+    return Examiner("acme", place.storage, place.runner(), place.clock).run()
+
+
+def test_a_sound_storage_is_sound(pair: Any, make: Any, bend: Any) -> None:
+    """Nothing is wrong with pages of songs, users and ratings, nor with texts that fold to nothing or to others."""
+    make.fill(pair.source, songs=AT_ONCE + 3, ratings=RATINGS_PAGE + 7, users=AT_ONCE + 1)
+    texts = ["\u0301", "ǅ", "Straße", "君が代", '"%_*', "ﷺ"]
+    pair.source.do(
+        lambda unit: unit.songs.add_many([make.song(900 + n, artist=text, title=text) for n, text in enumerate(texts)])
+    )
+
+    asked: list[SongFilter] = []
+
+    def noting(songs: Any) -> dict[str, Any]:
+        def find(song_filter: SongFilter, **page: Any) -> Any:
+            asked.append(song_filter)
+            return songs.find(song_filter, **page)
+
+        return {"find": find}
+
+    pair.source.cheat = bend("songs", noting)
+    found = _examined(pair.source)
+
+    assert (found.wrong, found.totals) == ([], True)
+    assert [each for each in asked if "" in (each.text, each.artist)] == []
+    assert found.seen == Tally(AT_ONCE + 3 + len(texts), RATINGS_PAGE + 10, AT_ONCE + 1)
+
+
+def test_an_empty_storage_is_sound(pair: Any) -> None:
+    """There is nothing to be wrong."""
+    assert _examined(pair.source).wrong == []
+
+
+def _hides(of: SongFilter) -> Callable[[Any], Callable[..., Any]]:
+    def find(songs: Any) -> Callable[..., Any]:
+        def found(song_filter: SongFilter, **page: Any) -> Any:
+            return () if song_filter == of else songs.find(song_filter, **page)
+
+        return found
+
+    return find
+
+
+CHEATS: dict[str, tuple[str, Callable[[Any], dict[str, Any]], str]] = {
+    "no-song-by-id": ("songs", lambda _songs: {"get": lambda _id: None}, "song-0002 is listed and not found by its id"),
+    "no-song-by-identity": ("songs", lambda _songs: {"identify": lambda _wanted: {}}, "by its artist, title and rel"),
+    "no-song-by-title": (
+        "songs",
+        lambda songs: {"find": _hides(SongFilter(text="humoresque 2"))(songs)},
+        "the song song-0002 is not found by its title",
+    ),
+    "no-song-by-artist": (
+        "songs",
+        lambda songs: {"find": _hides(SongFilter(artist="antonin dvorak"))(songs)},
+        "the song song-0002 is not found by its artist",
+    ),
+    "no-song-by-level": (
+        "songs",
+        lambda songs: {"find": _hides(SongFilter(level=2))(songs)},
+        "the song song-0002 is not found by its level",
+    ),
+    "songs-out-of-order": (
+        "songs",
+        lambda songs: {"find": lambda song_filter, **page: tuple(reversed(songs.find(song_filter, **page)))},
+        "the song song-0003 is listed before song-0002",
+    ),
+    "a-total-of-a-level": (
+        "songs",
+        lambda songs: {
+            "difficulty_totals": lambda level: (
+                replace(songs.difficulty_totals(level), count=7) if level == 90 else songs.difficulty_totals(level)
+            )
+        },
+        "the totals of level 90 are 7 songs and 0 thousandths of difficulty, where a walk finds 0 and 0",
+    ),
+    "statistics": (
+        "ratings",
+        lambda _ratings: {"stats": lambda _song_id: RatingStats()},
+        "the statistics of the song song-0004 do not agree with its 3 ratings",
+    ),
+    "no-user-by-id": ("users", lambda _users: {"get": lambda _id: None}, "user-0002 is listed and not found by its id"),
+    "no-user-by-name": (
+        "users",
+        lambda users: {"by_name": lambda _name: users.by_name("Anna0")},
+        "the user user-0002 is not the one that is found by its name",
+    ),
+}
+
+
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_what_does_not_hang_together_is_told(small: Any, bend: Any, cheat: str) -> None:
+    """By the id of the record, or the level."""
+    repository, bending, told = CHEATS[cheat]
+    small.source.cheat = bend(repository, bending)
+
+    assert told in "\n".join(_examined(small.source).wrong)
+
+
+def test_what_only_looked_wrong_is_not_told(small: Any, bend: Any) -> None:
+    """Others write between two reads: what is right at the third look was never wrong."""
+    looks = iter(range(LOOKS - 1))
+
+    def hasty(ratings: Any) -> dict[str, Any]:
+        def stats(song_id: str) -> Any:
+            wrong = song_id == "song-0000" and next(looks, None) is not None
+            return RatingStats() if wrong else ratings.stats(song_id)
+
+        return {"stats": stats}
+
+    small.source.cheat = bend("ratings", hasty)
+
+    assert _examined(small.source).wrong == []
+    assert next(looks, None) is None
+
+
+def test_totals_that_change_meanwhile_are_left_out(small: Any, make: Any) -> None:
+    """They cannot be recounted while others add songs, and that is no fault."""
+    examiner = Examiner("acme", small.source.storage, small.source.runner(), small.source.clock)
+
+    found = examiner.run(lambda _tally: small.source.do(lambda unit: unit.songs.add(make.song(0, id="a", title="b"))))
+
+    assert (found.wrong, found.totals) == ([], False)
+
+
+def test_a_storage_that_is_gone_is_told(small: Any) -> None:
+    """It cannot be examined."""
+    small.source.fail = iter([StorageUnavailable("It is gone.")])
+
+    with pytest.raises(StorageUnavailable, match="The storage 'acme' gave up: It is gone"):
+        _examined(small.source)
+
+
+def test_a_storage_that_does_not_answer_is_told(small: Any) -> None:
+    """Its own word for it counts, before anything is read."""
+    small.source.storage.close()
+    unread = Examiner("acme", small.source.storage, small.target.runner(), small.source.clock)
+
+    with pytest.raises(StorageUnavailable, match="The storage 'acme' gave up"):
+        unread.run()
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any, new_place: Callable[..., Any]) -> Path:
+    """A SQLite file with 5 songs, 6 ratings and 3 users, which is the selected storage."""
+    path = tmp_path / "songs.db"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SONGS_STORAGE", "sqlite")
+    monkeypatch.setenv("SONGS_SQLITE_PATH", str(path))
+    storage = SqliteStorage(path, SystemClock(), connections=2)
+    storage.open()
+    storage.prepare()
+    make.fill(new_place(storage), songs=5, ratings=3, users=3)
+    storage.close()
+    return path
+
+
+def test_the_command_says_that_nothing_is_wrong(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What it looked at, and exit status 0."""
+    assert run(["doctor"]) == 0
+
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert out.startswith("storage sqlite (songs-api ")
+    assert "durable, shared, transactions, snapshot reads\n" in out
+    assert out.endswith("looked at 5 songs, 6 ratings, 3 users, and at the difficulty totals\nnothing is wrong\n")
+
+
+def test_the_command_says_what_is_wrong(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A counter that somebody changed by hand is a line on standard error, and exit status 1."""
+    import sqlite3  # noqa: PLC0415 - damages the file
+
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE stats SET n1 = n1 + 1 WHERE song_id = 'song-0000'")
+    connection.close()
+
+    assert run(["doctor"]) == 1
+
+    out, err = capfd.readouterr()
+    assert err == "songs: warning: the statistics of the song song-0000 do not agree with its 3 ratings\n"
+    assert out.endswith("wrong: 1\n")
