@@ -9,8 +9,7 @@ from songs.deadline import Deadline
 from songs.ports.storage import Storage
 from songs_contract.checks import StorageUser
 from songs_contract.session import ContractSession
-from songs_contract.subject import Subject
-from songs_plugins import NoSettings
+from songs_contract.subject import Subject, place
 
 
 @pytest.fixture
@@ -24,20 +23,10 @@ def contract(request: pytest.FixtureRequest) -> ContractSession:
 @pytest.fixture
 def subject(request: pytest.FixtureRequest, contract: ContractSession, tmp_path: Path) -> Iterator[Subject]:
     """The adapter under test with an empty place of its own."""
-    spec = contract.specs[request.module.PORT]
-    if spec.sandbox is None:
-        settings = spec.settings() if spec.settings is not NoSettings else NoSettings()
-        yield from _closing(Subject(contract.target, spec, settings))
-        return
-    with spec.sandbox(tmp_path) as settings:
-        yield from _closing(Subject(contract.target, spec, settings))
-
-
-def _closing(subject: Subject) -> Iterator[Subject]:
-    try:
-        yield subject
-    finally:
-        subject.close()
+    port = request.module.PORT
+    with place(contract.target, contract.specs[port], tmp_path) as found:
+        found.declared = lambda: contract.capabilities(port)
+        yield found
 
 
 @pytest.fixture

@@ -18,6 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--songs-clause", metavar="ID", action="append", help="only this clause, such as RAT-2; repeatable")
     group.addoption("--songs-report-json", metavar="PATH", help="write the report as JSON")
     group.addoption("--songs-report-markdown", metavar="PATH", help="write the report as Markdown")
+    group.addoption(
+        "--songs-patience",
+        metavar="S",
+        type=float,
+        help="seconds that one test may take (default: 120; thorough: 1200)",
+    )
     group.addoption("--songs-thorough", action="store_true", help="more examples, more threads, more rounds")
     group.addoption(
         "--songs-seed",

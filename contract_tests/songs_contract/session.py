@@ -1,18 +1,21 @@
 """One run of the kit over one adapter: which tests apply, and what became of each clause."""
 
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from songs_contract.clauses import clauses
+from songs_contract.patience import bounded
 from songs_contract.report import Report
-from songs_contract.subject import UnknownAdapterError, find
+from songs_contract.subject import UnknownAdapterError, find, place
 from songs_plugins import AdapterSpec, Port
 
 THOROUGH_FACTOR = 10
+PATIENCE_S = 120.0
 
 
 class ContractSession:
@@ -36,6 +39,9 @@ class ContractSession:
         if unknown:
             msg = f"no port states the clause {', '.join(sorted(unknown))}"
             raise pytest.UsageError(msg)
+        usual_s = PATIENCE_S * THOROUGH_FACTOR if self.thorough else PATIENCE_S
+        self._patience_s: float = config.getoption("--songs-patience") or usual_s
+        self._capabilities: dict[Port, object] = {}
         self._json = config.getoption("--songs-report-json")
         self._markdown = config.getoption("--songs-report-markdown")
         _load_profile(thorough=self.thorough, seeded=config.getoption("--songs-seed") is not None)
@@ -53,16 +59,46 @@ class ContractSession:
         if left:
             config.hook.pytest_deselected(items=left)
 
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
         """Skip what needs a capability that the adapter does not declare."""
-        spec = self.specs.get(getattr(getattr(item, "module", None), "PORT", None))  # type: ignore[arg-type]
-        if spec is None:
+        with bounded(self._patience_s):
+            self._skip_unsupported(item)
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
+        """Bound the time that a test takes."""
+        with bounded(self._patience_s):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
+        """Bound the time that closing takes."""
+        with bounded(self._patience_s):
+            return (yield)
+
+    def capabilities(self, port: Port) -> object:
+        """Return what the adapter declares once it is open: a server may lack what the descriptor hopes for."""
+        if port not in self._capabilities:
+            spec = self.specs[port]
+            with tempfile.TemporaryDirectory() as folder, place(self.target, spec, Path(folder)) as subject:
+                try:
+                    self._capabilities[port] = getattr(subject.open(), "capabilities", spec.capabilities)
+                except Exception:  # noqa: BLE001 - an adapter may raise anything; every test of it will say so
+                    self._capabilities[port] = spec.capabilities
+        return self._capabilities[port]
+
+    def _skip_unsupported(self, item: pytest.Item) -> None:
+        wanted = [capability for marker in item.iter_markers("requires") for capability in marker.args]
+        port = getattr(getattr(item, "module", None), "PORT", None)
+        if not wanted or port not in self.specs:
             return
-        for marker in item.iter_markers("requires"):
-            for capability in marker.args:
-                negated, name = capability.startswith("not "), capability.removeprefix("not ")
-                if bool(getattr(spec.capabilities, name, False)) is negated:
-                    pytest.skip(f"declared unsupported: {capability}")
+        declared = self.capabilities(port)
+        for capability in wanted:
+            negated, name = capability.startswith("not "), capability.removeprefix("not ")
+            if bool(getattr(declared, name, False)) is negated:
+                pytest.skip(f"declared unsupported: {capability}")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -73,7 +109,7 @@ class ContractSession:
             text = "\n".join(f"{each}: {clauses()[each].text}" for each in ids)
             outcome.sections.append(("the contract", text))
         if outcome.when == "call" or outcome.outcome != "passed":
-            self.report.note(item.nodeid.rpartition("/")[2], ids, outcome)
+            self.report.note(f"{item.path.name}::{item.name}", ids, outcome)
         return outcome
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401 - pytest keeps its type private
@@ -93,6 +129,8 @@ def _load_profile(*, thorough: bool, seeded: bool) -> None:
     factor = THOROUGH_FACTOR if thorough else 1
     settings.register_profile(
         "songs_contract",
+        # Explaining traces every line, which before Python 3.12 makes minutes of one failure of the state machine.
+        phases=[phase for phase in Phase if phase is not Phase.explain],
         max_examples=40 * factor,
         stateful_step_count=30,
         deadline=None,

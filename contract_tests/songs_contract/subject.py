@@ -2,8 +2,10 @@
 
 import importlib
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
@@ -43,6 +45,7 @@ class Subject:
         spec: Its descriptor.
         settings: The settings of its place: whatever is built from them reaches the same data.
         clock: The clock that it is built with.
+        declared: Returns the capabilities of the open adapter, where they are known; the descriptor's count otherwise.
     """
 
     target: str
@@ -50,6 +53,7 @@ class Subject:
     settings: BaseModel
     clock: MovableClock = field(default_factory=MovableClock)
     ids: KitIds = field(default_factory=KitIds)
+    declared: Callable[[], object] | None = None
     _built: list[Any] = field(default_factory=list)
 
     def build(self) -> Any:  # noqa: ANN401 - the port decides the type
@@ -84,8 +88,19 @@ class Subject:
         return Deadline.after(self.clock, deadline_s)
 
     def declares(self, capability: str) -> bool:
-        """Return whether the descriptor declares `capability`; the kit knows adapters by nothing else."""
-        return bool(getattr(self.spec.capabilities, capability, False))
+        """Return whether the adapter declares `capability`; the kit knows adapters by nothing else."""
+        declared = self.spec.capabilities if self.declared is None else self.declared()
+        return bool(getattr(declared, capability, False))
+
+
+@contextmanager
+def place(target: str, spec: AdapterSpec, folder: Path) -> Iterator[Subject]:
+    """Return the adapter with an empty place of its own, closed and removed at the end."""
+    settings: AbstractContextManager[BaseModel] = (
+        nullcontext(spec.settings()) if spec.sandbox is None else spec.sandbox(folder)
+    )
+    with settings as found, closing(Subject(target, spec, found)) as subject:
+        yield subject
 
 
 def find(target: str) -> tuple[AdapterSpec, ...]:

@@ -162,6 +162,27 @@ DEFECTS: dict[str, str] = {
     "system:generators_disagree_on_the_order": "IDS-3",
     "system:fork_makes_the_same_ids": "IDS-4",
     "system:two_generators_make_the_same_ids": "IDS-1",
+    "nearly_right:interrupted_unit_commits": "STO-4 STO-7",
+    "nearly_right:count_lacks_own_writes": "SNG-12",
+    "nearly_right:identify_ignores_the_date": "SNG-13",
+    "nearly_right:dates_follow_the_time_zone": "SNG-1",
+    "nearly_right:user_and_key_run_together": "RAT-5",
+    "nearly_right:changed_user_loses_its_sessions": "USR-5",
+    "nearly_right:reading_prolongs_an_entry": "CACHE-5",
+    "nearly_right:time_to_live_is_rounded": "CACHE-5",
+    "nearly_right:lease_is_repeated_after_a_loss": "CACHE-2",
+    "nearly_right:allowed_hits_prolong_the_window": "LIM-3",
+    "nearly_right:windows_end_by_the_clock": "LIM-3",
+    "nearly_right:reset_is_the_whole_window": "LIM-2",
+    "nearly_right:threads_have_an_order_each": "IDS-2",
+    "nearly_right:processes_have_an_order_each": "IDS-3",
+    "nearly_safe:type_is_unchecked": "TOK-3",
+    "nearly_safe:other_algorithms_are_accepted": "TOK-3",
+    "nearly_safe:missing_claims_have_defaults": "TOK-3",
+    "nearly_safe:claims_are_converted": "TOK-3",
+    "nearly_safe:error_quotes_a_part": "TOK-4",
+    "nearly_safe:expiry_is_late": "TOK-2",
+    "nearly_safe:no_hash_is_outdated": "PWD-5",
 }
 CASES = [(name, clause) for name, broken in DEFECTS.items() for clause in broken.split()]
 
@@ -236,7 +257,7 @@ def test_every_planted_defect_is_scored() -> None:
     """No defect lies in known_bad without a line in the table."""
     planted = set()
     for path in sorted((HERE / "known_bad").glob("*.py")):
-        if path.stem in {"__init__", "planting"}:
+        if path.stem in {"__init__", "planting", "unusual"}:
             continue
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):

@@ -56,7 +56,8 @@ def memory_of(view: View) -> dict[Any, Any]:
 
 def storage(kind: type[PlantedStorage], **capabilities: bool) -> AdapterSpec:
     """Return the descriptor of a storage class, with changed capabilities."""
-    return adapter(Port.STORAGE, kind, replace(MemoryStorage.capabilities, **capabilities))
+    declared = replace(kind.capabilities, **capabilities)
+    return adapter(Port.STORAGE, type(kind.__name__, (kind,), {"capabilities": declared}), declared)
 
 
 def unit(kind: type[MemoryUnit], **capabilities: bool) -> AdapterSpec:
