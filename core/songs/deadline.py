@@ -1,4 +1,4 @@
-"""The time that one request has: made once, handed down, never renewed."""
+"""The time that a piece of work has: made at its beginning, handed down, and asked by whoever waits."""
 
 from typing import Self
 

@@ -293,7 +293,8 @@ class User:
 
 def name_key(name: str) -> str:
     """Return the form of a user name under which it is unique: ASCII lower case."""
-    return name.lower()
+    # A few letters beyond ASCII become ASCII ones in lower case: they are no part of any name, and match none.
+    return name.lower() if name.isascii() else name
 
 
 def check_username(name: str) -> None:

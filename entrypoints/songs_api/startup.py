@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from multiprocessing import util
 from typing import Final
 
-from songs.errors import SongsError, StorageInUse, StorageMismatch, StorageUnavailable
+from songs.errors import SongsError, StorageInUse, StorageMismatch, Unavailable
 from songs.ports.clock import Clock
 from songs.ports.storage import Storage
 from songs_api.container import Container
@@ -76,7 +76,7 @@ def application(variables: Variables, prepare: Callable[[Container], None] | Non
         _open(parts.storage)
     except (StorageInUse, StorageMismatch):
         raise
-    except StorageUnavailable as error:
+    except Unavailable as error:
         _log.warning("The storage is not available yet: %s", error)
         threading.Thread(target=_keep_opening, args=(parts.storage, parts.clock), daemon=True).start()
     if prepare is not None:
@@ -94,7 +94,7 @@ def _keep_opening(storage: Storage, clock: Clock) -> None:
         clock.sleep(RETRY_S)
         try:
             _open(storage)
-        except StorageUnavailable as error:
+        except Unavailable as error:
             _log.debug("The storage is still not available: %s", error)
         else:
             _log.warning("The storage is available.")

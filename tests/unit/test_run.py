@@ -10,7 +10,8 @@ import pytest
 from songs.errors import OutcomeUnknown, Overloaded, SongNotFound, StorageUnavailable, TransientConflict
 from songs.model import Song
 from songs.ports.storage import Scope
-from songs.services.run import MAX_ATTEMPTS, STALLED_S, UnitRunner
+from songs.services.run import MAX_ATTEMPTS, UnitRunner
+from songs.services.slots import STALLED_S
 
 SONG = Song(id="s1", artist="a", title="t", difficulty_milli=1, level=1, released=date(2000, 1, 1))
 
@@ -178,3 +179,25 @@ def test_waiting_for_a_slot_that_comes_free(new_runner: Callable[[int], UnitRunn
     for thread in threads:
         thread.join(10)
     assert outcomes == [None] * 40
+
+
+def test_writers_that_hang_leave_room_for_readers(new_runner: Callable[[int], UnitRunner], stack: Any) -> None:
+    """At most half of the slots are for writers: reads are served while all writers wait for a lock."""
+    runner = new_runner(2)
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold(_unit: object) -> None:
+        inside.set()
+        assert leave.wait(10)
+
+    holder = threading.Thread(target=lambda: runner.write(hold, deadline=stack.deadline(60)))
+    holder.start()
+    assert inside.wait(10)
+    stack.clock.sleep(STALLED_S)
+    try:
+        with pytest.raises(Overloaded):
+            runner.write(lambda unit: unit.songs.add(SONG), deadline=stack.deadline())
+        assert runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline()) is None
+    finally:
+        leave.set()
+        holder.join(10)

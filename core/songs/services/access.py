@@ -7,7 +7,7 @@ from typing import Final
 
 from songs.deadline import Deadline
 from songs.errors import InvalidToken
-from songs.model import Role, User
+from songs.model import Role
 from songs.ports.clock import Clock
 from songs.ports.tokens import TokenIssuer
 from songs.services.run import UnitRunner
@@ -29,7 +29,9 @@ class Principal:
 class _State:
     """What of a user decides about its tokens, as read from the storage at `read_at_s`."""
 
-    token_version: int | None
+    token_version: int
+    """0, which no token has, for a user that is gone."""
+    disabled: bool
     role: Role
     read_at_s: float
 
@@ -39,7 +41,8 @@ class Access:
 
     A token is good while its claims hold and its token version is the user's. That version is read from the storage
     and believed for `STATE_TTL_S` seconds: after a logout, a new password, another role or a disabling, older tokens
-    are refused everywhere within that time, and at once in the process that made the change.
+    are refused everywhere within that time, and at once in the process that made the change. A token that is newer
+    than what is known of its user shows that this is out of date: it is read again.
     """
 
     def __init__(self, runner: UnitRunner, tokens: TokenIssuer, clock: Clock) -> None:
@@ -47,6 +50,7 @@ class Access:
         self._tokens = tokens
         self._clock = clock
         self._states: OrderedDict[str, _State] = OrderedDict()
+        self._forgotten = 0
         self._lock = threading.Lock()
 
     def authenticate(self, token: str, *, deadline: Deadline) -> Principal:
@@ -57,33 +61,35 @@ class Access:
             Unavailable: The storage does not answer, and what is known of the user is too old.
         """
         claims = self._tokens.verify(token)
-        state = self._state(claims.user_id, deadline)
-        if state.token_version != claims.token_version:
+        state = self._states.get(claims.user_id)
+        now_s = self._clock.monotonic_s()
+        if state is None or now_s - state.read_at_s > STATE_TTL_S or 0 < state.token_version < claims.token_version:
+            state = self._read(claims.user_id, deadline)
+        if state.disabled or state.token_version != claims.token_version:
             raise InvalidToken
         return Principal(claims.user_id, claims.name, state.role)
 
     def forget(self, user_id: str) -> None:
         """Read the user's state anew at its next request; called after every change to it."""
         with self._lock:
+            self._forgotten += 1
             self._states.pop(user_id, None)
 
-    def _state(self, user_id: str, deadline: Deadline) -> _State:
-        now_s = self._clock.monotonic_s()
-        state = self._states.get(user_id)
-        if state is not None and now_s - state.read_at_s <= STATE_TTL_S:
-            return state
-        user = self._runner.read(lambda unit: unit.users.get(user_id), deadline=deadline)
+    def _read(self, user_id: str, deadline: Deadline) -> _State:
         # Aged from before the read: a change committed during it may not be in it.
-        state = _state_of(user, now_s)
+        read_at_s, forgotten = self._clock.monotonic_s(), self._forgotten
+        user = self._runner.read(lambda unit: unit.users.get(user_id), deadline=deadline)
+        state = _State(
+            token_version=0 if user is None else user.token_version,
+            disabled=user is None or user.disabled,
+            role=Role.USER if user is None else user.role,
+            read_at_s=read_at_s,
+        )
         with self._lock:
-            self._states[user_id] = state
-            self._states.move_to_end(user_id)
-            while len(self._states) > MAX_STATES:
-                self._states.popitem(last=False)
+            # What was read before someone's state was forgotten may be what was forgotten.
+            if forgotten == self._forgotten:
+                self._states[user_id] = state
+                self._states.move_to_end(user_id)
+                while len(self._states) > MAX_STATES:
+                    self._states.popitem(last=False)
         return state
-
-
-def _state_of(user: User | None, read_at_s: float) -> _State:
-    if user is None or user.disabled:
-        return _State(None, Role.USER, read_at_s)
-    return _State(user.token_version, user.role, read_at_s)

@@ -9,7 +9,16 @@ from datetime import timedelta
 from typing import Final
 
 from songs.deadline import Deadline
-from songs.errors import BadCredentials, FieldError, InvalidInput, Overloaded, UserExists, UserNotFound, VersionConflict
+from songs.errors import (
+    BadCredentials,
+    FieldError,
+    InvalidInput,
+    Overloaded,
+    Unavailable,
+    UserExists,
+    UserNotFound,
+    VersionConflict,
+)
 from songs.limits import MOST_COMPOSED
 from songs.model import Role, User, check_username, whole_milliseconds
 from songs.ports.clock import Clock
@@ -180,6 +189,8 @@ class Accounts:
             before = self.get(name, deadline=deadline)
             after = edit(before)
             if after == before:
+                # Perhaps the repetition of a change whose outcome was unknown.
+                self._access.forget(before.id)
                 return before
             after = replace(after, version=before.version + 1, token_version=before.token_version + 1)
             try:
@@ -187,16 +198,17 @@ class Accounts:
             except VersionConflict:
                 deadline.check()
             else:
-                self._access.forget(after.id)
                 return after
+            finally:
+                self._access.forget(before.id)
 
     def _rehash(self, user: User, password: str, deadline: Deadline) -> User:
         hashed = self._passwords.hash(password, wait_s=deadline.remaining_s())
         after = replace(user, password_hash=hashed, version=user.version + 1)
         try:
             self._store(after, deadline)
-        except VersionConflict:
-            return user  # someone else changed the user; the next sign-in hashes again
+        except (VersionConflict, UserNotFound, Unavailable):
+            return user  # the password was right all the same; the next sign-in hashes again
         return after
 
     @contextmanager

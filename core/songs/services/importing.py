@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from songs.deadline import Deadline
-from songs.errors import VersionConflict
+from songs.errors import SongNotFound, VersionConflict
 from songs.model import Song, SongDetails, SongIdentity
 from songs.ports.ids import IdGenerator
 from songs.services.coherence import Coherence
@@ -99,7 +99,7 @@ class Importer:
             touched.add(song_group(song.id))
             try:
                 self._replace(song, deadline)
-            except VersionConflict:
+            except (VersionConflict, SongNotFound):
                 again[identity] = wanted[identity]
             else:
                 counts.updated += 1

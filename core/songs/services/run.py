@@ -1,15 +1,14 @@
 """Running units of work: retries under a deadline, a bound on concurrent storage calls, and what follows a commit."""
 
 import random
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 from songs.deadline import Deadline
-from songs.errors import DeadlineExceeded, OutcomeUnknown, Overloaded, StorageUnavailable, TransientConflict
+from songs.errors import DeadlineExceeded, OutcomeUnknown, StorageUnavailable, TransientConflict
 from songs.ports.clock import Clock
 from songs.ports.storage import Scope, Storage, UnitOfWork
+from songs.services.slots import Slots
 
 T = TypeVar("T")
 Work = Callable[[UnitOfWork], T]
@@ -17,8 +16,6 @@ Work = Callable[[UnitOfWork], T]
 MAX_ATTEMPTS: Final = 10
 FIRST_PAUSE_S: Final = 0.005
 LONGEST_PAUSE_S: Final = 0.2
-STALLED_S: Final = 0.25
-"""When every slot is taken and none changed hands for so long, the storage hangs: waiting would only tie up threads."""
 
 
 class UnitRunner:
@@ -30,9 +27,8 @@ class UnitRunner:
     Args:
         storage: Where to run.
         clock: For pauses between attempts.
-        max_calls: How many units may be open at once. Fewer than there are request threads, so that requests which
-            need no storage (health) are answered while the storage hangs. Others wait for a slot while slots change
-            hands, and are refused at once while none does.
+        max_calls: How many units may be open at once, half of them writing. Fewer than there are request threads, so
+            that requests which need no storage (health) are answered while the storage hangs.
         jitter: Returns a number in 0..1 by which each pause is multiplied.
     """
 
@@ -41,8 +37,9 @@ class UnitRunner:
     ) -> None:
         self._storage = storage
         self._clock = clock
-        self._slots = threading.BoundedSemaphore(max_calls)
-        self._moved_at_s = clock.monotonic_s()
+        self._calls = Slots(clock, max_calls)
+        # A writer that hangs keeps all other writers waiting, and must not keep readers waiting too.
+        self._writes = Slots(clock, max(1, max_calls // 2))
         self._jitter = jitter
 
     def read(self, work: Work[T], *, deadline: Deadline) -> T:
@@ -52,7 +49,7 @@ class UnitRunner:
             Overloaded: No slot came free in time.
             SongsError: Whatever `work` or the storage raises.
         """
-        with self._slot(deadline):
+        with self._calls.one(deadline):
             return self._attempts(work, Scope.READ, deadline)
 
     def write(
@@ -81,33 +78,13 @@ class UnitRunner:
             maybe_written = True
 
         try:
-            with self._slot(deadline):
+            with self._writes.one(deadline), self._calls.one(deadline):
                 result = self._attempts(work, scope, deadline, note_unknown)
             maybe_written = True
             return result
         finally:
             if maybe_written and settle is not None:
                 settle()
-
-    @contextmanager
-    def _slot(self, deadline: Deadline) -> Iterator[None]:
-        if not self._slots.acquire(blocking=False):
-            self._wait_for_slot(deadline)
-        self._moved_at_s = self._clock.monotonic_s()
-        try:
-            yield
-        finally:
-            self._moved_at_s = self._clock.monotonic_s()
-            self._slots.release()
-
-    def _wait_for_slot(self, deadline: Deadline) -> None:
-        while True:
-            patience_s = self._moved_at_s + STALLED_S - self._clock.monotonic_s()
-            remaining_s = deadline.remaining_s()
-            if self._slots.acquire(timeout=max(0.0, min(patience_s, remaining_s))):
-                return
-            if patience_s <= 0 or remaining_s <= patience_s:
-                raise Overloaded
 
     def _attempts(
         self, work: Work[T], scope: Scope, deadline: Deadline, note_unknown: Callable[[], None] = lambda: None

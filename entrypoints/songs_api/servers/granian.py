@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import signal
 import sys
 from typing import Any, Final
 
@@ -69,6 +70,9 @@ def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
 
 
 def _load(load: Load, parent: int) -> Application:
+    # Inherited handlers only set a flag that nobody reads here: until granian sets its own, a signal ends the worker.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     end_with_parent(parent)
     try:
         return load()

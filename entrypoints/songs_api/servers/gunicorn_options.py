@@ -39,6 +39,7 @@ def gunicorn_options(options: ServerOptions) -> dict[str, Any]:
         "accesslog": None,
         "errorlog": "-",
         "control_socket_disable": True,
+        "forwarder_headers": "",  # a client's SCRIPT_NAME is no business of ours
         "preload_app": False,  # storages are opened after the fork
         # The heartbeat file blocks a worker where the temporary folder is on a slow disk.
         "worker_tmp_dir": str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None,
