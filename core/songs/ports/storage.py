@@ -77,13 +77,12 @@ class Storage(Protocol):
     STO-2: `prepare` creates what is missing (schema, indexes) and leaves all data as it is. It may be called again, and
         by two processes at once. Neither it nor `open` waits for others longer than 10 s.
     STO-3: Many threads may use one storage at once, each with units of its own.
-    STO-4: A unit commits when its block ends cleanly; when an exception leaves the block, the unit is rolled back and
-        that same exception leaves the ``with`` statement. Either way everything that the unit took is freed, and
-        its repositories raise `ScopeViolation` from then on.
+    STO-4: A unit commits when its block ends cleanly; when an exception leaves the block, the unit is rolled back, as
+        far as STO-6 and STO-7 say, and that same exception leaves the ``with`` statement. Either way everything that
+        the unit took is freed, and its repositories raise `ScopeViolation` from then on.
     STO-5: In a READ unit every write raises `ScopeViolation` and changes nothing.
-    STO-6: In a WRITE_ONE unit the one write is atomic and takes effect at the latest when the block ends cleanly.
-        When an exception leaves the block after the write, it is kept whole or undone whole; with `transactions`,
-        undone.
+    STO-6: In a WRITE_ONE unit the one write is atomic, and takes effect when it is called or when the block ends
+        cleanly, as the storage likes. When an exception leaves the block after it, it is kept whole or undone whole.
     STO-7: With `transactions`, all writes of a WRITE_MANY unit take effect together or not at all. Without, entering
         such a unit raises `Unsupported`.
     STO-8: No unit ever sees a part of a write, or a write of a WRITE_MANY unit that has not committed. A unit sees its
