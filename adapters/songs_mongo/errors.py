@@ -1,0 +1,131 @@
+"""The driver's errors in the terms of the port.
+
+A write that was sent and not answered may be kept, also where the driver sent it a second time by itself.
+"""
+
+from typing import Final
+
+from bson.errors import BSONError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    InvalidOperation,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WriteConcernError,
+)
+
+from songs.errors import (
+    Conflict,
+    DeadlineExceeded,
+    FieldError,
+    InvalidInput,
+    OutcomeUnknown,
+    SongsError,
+    StorageClosed,
+    StorageUnavailable,
+    TransientConflict,
+    Unsupported,
+)
+
+NO_TRANSACTIONS: Final = frozenset({20, 263})
+"""IllegalOperation, as a stand-alone server says it, and OperationNotSupportedInTransaction."""
+
+_DUPLICATE: Final = 11000
+_OUT_OF_TIME: Final = 50
+_NOT_PRIMARY: Final = frozenset({10107, 13435, 10058})
+_IN_THE_WAY: Final = frozenset({24, 112, 225, 239, 246, 251, 256})
+"""LockTimeout, WriteConflict, TransactionTooOld, SnapshotTooOld, SnapshotUnavailable, NoSuchTransaction,
+TransactionCommitted."""
+_INTERRUPTED: Final = frozenset({6, 7, 64, 89, 91, 189, 262, 9001, 11600, 11601, 11602})
+"""The server, or its way to others, went away while it worked: whether a write was kept it does not say."""
+_REFUSED: Final = {
+    13: "The storage's user may not do this; grant it the role readWrite on the database.",
+    18: "The storage refused the user name or the password of its URL.",
+    8000: "The storage refused the user name or the password of its URL.",
+    14031: "The storage's disk is full; nothing was changed. Free some space.",
+}
+
+UNREACHABLE: Final = "The storage cannot be reached; nothing was changed. Check that MongoDB runs and its URL is right."
+
+
+def translated(error: PyMongoError, *, writing: bool, in_transaction: bool = False) -> SongsError:
+    """Return the error that a caller of the port sees for one of a command other than a commit.
+
+    Args:
+        error: The driver's.
+        writing: The command was a write.
+        in_transaction: It was part of a transaction, of which nothing is kept before its commit.
+    """
+    if isinstance(error, DuplicateKeyError) or _only_duplicates(error):
+        # Within a transaction the unit looked before, so somebody else came between.
+        return TransientConflict() if in_transaction else Conflict()
+    if error.has_error_label("TransientTransactionError"):
+        return TransientConflict()
+    if isinstance(error, ServerSelectionTimeoutError):
+        # Nobody was found to send it to. (A write that was sent before and is sent again then keeps its first error.)
+        return StorageUnavailable(UNREACHABLE)
+    unknown = OutcomeUnknown() if writing and not in_transaction else None
+    match error:
+        case OperationFailure() | AutoReconnect():
+            return _answered(error, unknown)
+        case ConnectionFailure() | ConfigurationError():
+            # No connection of the pool came free in time, or none could be made: nothing was sent.
+            return StorageUnavailable(UNREACHABLE)
+        case _:
+            other = StorageUnavailable(f"The storage failed ({type(error).__name__}).")
+            return StorageClosed() if isinstance(error, InvalidOperation) else unknown or other
+
+
+def translated_commit(error: PyMongoError) -> SongsError:
+    """Return the error that a caller of the port sees for one that a commit raised."""
+    if error.has_error_label("TransientTransactionError"):
+        return TransientConflict()
+    if isinstance(error, OperationFailure) and error.code in _IN_THE_WAY:
+        return TransientConflict()
+    return OutcomeUnknown()
+
+
+def untransferable(error: BSONError | OverflowError | UnicodeError) -> SongsError:
+    """Return the error for a value that cannot be sent to the server at all."""
+    return InvalidInput([FieldError("", "holds text or a number that cannot be stored")])
+
+
+def _answered(error: OperationFailure | AutoReconnect, unknown: OutcomeUnknown | None) -> SongsError:
+    code = getattr(error, "code", None)
+    if isinstance(error, AutoReconnect) and code is None:
+        code = _code_of(error)
+    if code in _NOT_PRIMARY or code in _IN_THE_WAY:
+        return TransientConflict()
+    if isinstance(error, WriteConcernError | BulkWriteError):
+        return unknown or TransientConflict()
+    if code == _OUT_OF_TIME:
+        return unknown or DeadlineExceeded()
+    if isinstance(error, AutoReconnect) or code in _INTERRUPTED:
+        waited = "did not answer in time" if isinstance(error, NetworkTimeout) else "broke the connection off"
+        return unknown or StorageUnavailable(f"The storage {waited}; nothing was changed.")
+    if code in NO_TRANSACTIONS:
+        return Unsupported("This MongoDB deployment has no transactions; set SONGS_MONGO_TRANSACTIONS=off.")
+    other = f"The storage refused a command (code {code}); nothing was changed."
+    return StorageUnavailable(_REFUSED.get(code or 0, other))
+
+
+def _only_duplicates(error: PyMongoError) -> bool:
+    if not isinstance(error, BulkWriteError):
+        return False
+    failures = error.details.get("writeErrors", [])
+    return (
+        bool(failures)
+        and not error.details.get("writeConcernErrors")
+        and all(failure.get("code") == _DUPLICATE for failure in failures)
+    )
+
+
+def _code_of(error: AutoReconnect) -> int | None:
+    # A NotPrimaryError keeps the server's answer among its details.
+    return error.details.get("code") if isinstance(error.details, dict) else None

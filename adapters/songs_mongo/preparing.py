@@ -1,0 +1,60 @@
+"""Making what is missing: collections, indexes, records."""
+
+import contextlib
+from typing import Final
+
+import pymongo
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from songs.errors import StorageMismatch
+from songs.text import FOLD_VERSION
+from songs_mongo import encoding
+from songs_mongo.schema import COHERENCE, INDEXES, META, SCHEMA, SONGS, UNIQUE, VERSION, Document
+
+PAGE: Final = 500
+
+
+def check_schema(database: Database[Document]) -> Document | None:
+    """Return the record of schema and fold; None where the database was not prepared yet.
+
+    Raises:
+        StorageMismatch: The data is of a newer version.
+    """
+    record = database[META].find_one({"_id": SCHEMA})
+    if record is not None and record["version"] > VERSION:
+        raise StorageMismatch(
+            f"The database {database.name!r} has schema version {record['version']}; this program knows versions up to "
+            f"{VERSION}. Use a newer release, or another database."
+        )
+    return record
+
+
+def bring_up_to_date(database: Database[Document]) -> None:
+    """Create what is missing; fold the songs anew where they were folded by another version."""
+    record = check_schema(database)
+    for (collection, name), members in UNIQUE.items():
+        database[collection].create_index([(each, pymongo.ASCENDING) for each in members], name=name, unique=True)
+    for (collection, name), members in INDEXES.items():
+        database[collection].create_index([(each, pymongo.ASCENDING) for each in members], name=name)
+    _insert_if_missing(database, {"_id": COHERENCE, "epoch": 1, "cache_on": True})
+    _insert_if_missing(database, {"_id": SCHEMA, "version": VERSION, "fold": FOLD_VERSION})
+    if record is not None and record["fold"] != FOLD_VERSION:
+        _fold_anew(database)
+        database[META].update_one({"_id": SCHEMA}, {"$set": {"version": VERSION, "fold": FOLD_VERSION}})
+
+
+def _insert_if_missing(database: Database[Document], document: Document) -> None:
+    if database[META].find_one({"_id": document["_id"]}) is None:
+        with contextlib.suppress(DuplicateKeyError):
+            database[META].insert_one(document)
+
+
+def _fold_anew(database: Database[Document]) -> None:
+    last = ""
+    while page := list(database[SONGS].find({"_id": {"$gt": last}}, encoding.SONG_MEMBERS).sort("_id", 1).limit(PAGE)):
+        for document in page:
+            # A song that is changed in the meantime is folded by whoever changes it.
+            seen = {"_id": document["_id"], "version": document["version"]}
+            database[SONGS].update_one(seen, {"$set": encoding.folds(document["artist"], document["title"])})
+        last = page[-1]["_id"]

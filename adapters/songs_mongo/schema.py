@@ -1,0 +1,53 @@
+"""The collections, their indexes, and what each document holds.
+
+``songs``, by the song's id::
+
+    {_id, born, artist, title, milli, level, released, version, identity, artist_key, artist_fold, title_fold, grams,
+     n1, n2, n3, n4, n5, moved, high, recent: {<rating id>: {user, value, at, key}, ...}}
+
+`born` is a random name of this incarnation of the song: what a deleted song leaves behind can never belong to the one
+that is added under its id later. `identity` and `artist_key` are hashes, because the texts may be too long for an
+index. `grams` are all runs of one, two and three characters of both folds. `n1` to `n5` count the ratings of each
+value. `recent` holds the newest events, `moved` is how many were moved to ``ratings``, `high` the greatest id of these.
+
+``ratings``, by ``<born>/<rating id>``: the older events, {song, seq, user, value, at, key}, in the order
+of their ids; `seq` is what `moved` was when the event was still recent.
+``claims``, by the hash of user and idempotency key: {song, born, rating, user, value, at, key}, the whole event.
+``users`` and ``sessions``, by id. ``meta``: the coherence record, and the versions of schema and fold.
+
+Times are integers, milliseconds since 1970: they hold every time that the model admits, and come back exactly.
+
+For a sharded cluster: ``ratings`` on {_id: 1} (`born` is random, so songs spread and one song stays together),
+``claims`` and ``sessions`` on {_id: "hashed"}. ``songs`` and ``users`` stay unsharded, on the primary shard: MongoDB
+keeps `identity` and `name_key` unique across shards only where they are the shard key, and then every access by id, a
+rating too, would ask all shards.
+"""
+
+from typing import Any, Final
+
+Document = dict[str, Any]
+
+VERSION: Final = 1
+
+SONGS: Final = "songs"
+RATINGS: Final = "ratings"
+CLAIMS: Final = "claims"
+USERS: Final = "users"
+SESSIONS: Final = "sessions"
+META: Final = "meta"
+
+COHERENCE: Final = "coherence"
+SCHEMA: Final = "schema"
+
+UNIQUE: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    (SONGS, "identity"): ("identity",),
+    (USERS, "name_key"): ("name_key",),
+}
+INDEXES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    (SONGS, "grams"): ("grams", "_id"),
+    (SONGS, "artist"): ("artist_key", "_id"),
+    (SONGS, "level"): ("level", "_id", "milli"),
+    (CLAIMS, "born"): ("born",),
+    (SESSIONS, "user"): ("user_id",),
+    (SESSIONS, "expiry"): ("expires_at",),
+}

@@ -1,0 +1,95 @@
+"""The sessions."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from songs.errors import Conflict
+from songs.model import Session
+from songs.ports.sessions import Rotation
+from songs_mongo import encoding
+from songs_mongo.schema import SESSIONS, Document
+from songs_mongo.transaction import Transaction
+
+ATTEMPTS: Final = 8
+
+
+class MongoSessions:
+    """The sessions: one document each."""
+
+    __slots__ = ("_transaction",)
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def add(self, session: Session) -> None:
+        self._transaction.writing()
+        if self._transaction.transactional and self.get(session.id) is not None:
+            return
+        document = encoding.session_document(session)
+        try:
+            self._transaction.write(lambda db, s: db[SESSIONS].insert_one(document, session=s))
+        except Conflict:
+            return
+
+    def get(self, session_id: str) -> Session | None:
+        key = {"_id": encoding.sought(session_id)}
+        document = self._transaction.read(lambda db, s: db[SESSIONS].find_one(key, session=s))
+        return encoding.session(document) if document is not None else None
+
+    def rotate(self, session_id: str, *, presented_hash: str, next_hash: str, at: datetime, grace_s: float) -> Rotation:
+        self._transaction.writing()
+        at_ms = encoding.milliseconds(at)
+        current = {"_id": encoding.sought(session_id), "current_hash": presented_hash, "expires_at": {"$gt": at_ms}}
+        following = {"current_hash": next_hash, "previous_hash": presented_hash, "rotated_at": at_ms}
+        for _ in range(ATTEMPTS):
+            if self._change(current, following):
+                return Rotation.ROTATED
+            session = self.get(session_id)
+            if session is None or session.expires_at <= at:
+                return Rotation.UNKNOWN
+            if (session.current_hash, session.previous_hash) == (next_hash, presented_hash):
+                return Rotation.ROTATED
+            if presented_hash == session.previous_hash and at - session.rotated_at <= timedelta(seconds=grace_s):
+                return Rotation.RETRIED
+            if presented_hash != session.current_hash and self._revoke(session):
+                return Rotation.REUSED
+        raise self._transaction.given_up()
+
+    def delete(self, session_id: str) -> None:
+        self._delete({"_id": encoding.sought(session_id)})
+
+    def delete_of_user(self, user_id: str, *, keep_id: str | None = None) -> None:
+        # No session has the empty id.
+        self._delete({"user_id": encoding.sought(user_id), "_id": {"$ne": encoding.sought(keep_id or "")}})
+
+    def delete_expired(self, *, at: datetime, limit: int) -> int:
+        self._transaction.writing()
+        expired = {"expires_at": {"$lte": encoding.milliseconds(at)}}
+        most = encoding.bounded(limit)
+        if most == 0:
+            return 0
+        found = self._transaction.read(
+            lambda db, s: list(db[SESSIONS].find(expired, {"_id": 1}, session=s).sort("expires_at", 1).limit(most))
+        )
+        if not found:
+            return 0
+        ids = {"_id": {"$in": [document["_id"] for document in found]}, **expired}
+        return self._transaction.write(lambda db, s: db[SESSIONS].delete_many(ids, session=s).deleted_count)
+
+    def _delete(self, condition: Document) -> None:
+        self._transaction.writing()
+        self._transaction.write(lambda db, s: db[SESSIONS].delete_many(condition, session=s))
+
+    def _change(self, condition: Document, members: Document) -> bool:
+        change = {"$set": members}
+        return self._transaction.write(
+            lambda db, s: db[SESSIONS].update_one(condition, change, session=s).matched_count > 0
+        )
+
+    def _revoke(self, session: Session) -> bool:
+        seen = {
+            "_id": session.id,
+            "current_hash": session.current_hash,
+            "previous_hash": session.previous_hash,
+        }
+        return self._transaction.write(lambda db, s: db[SESSIONS].delete_one(seen, session=s).deleted_count > 0)

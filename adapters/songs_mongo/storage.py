@@ -1,0 +1,123 @@
+"""The storage: one database of a deployment, opened by any number of processes."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Final
+
+import pymongo
+from pymongo.database import Database
+from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from songs.deadline import Deadline
+from songs.errors import StorageClosed, StorageUnavailable
+from songs.ports.clock import Clock
+from songs.ports.storage import Scope, StorageCapabilities
+from songs_mongo.client import PATIENCE_S, Client, connect, has_transactions, is_replicated
+from songs_mongo.errors import translated
+from songs_mongo.preparing import bring_up_to_date, check_schema
+from songs_mongo.rarity import Rarity
+from songs_mongo.schema import Document
+from songs_mongo.settings import MongoSettings
+from songs_mongo.unit import Unit
+
+
+class MongoStorage:
+    """The storage in a database of a MongoDB deployment.
+
+    Args:
+        settings: Where it is.
+        clock: By which samples of the songs grow old.
+        connections: How many connections the pool holds; more callers wait for their turn.
+        make_client: Returns the driver's client; replaced by tests.
+    """
+
+    declared: Final = StorageCapabilities(durable=True, shared=True, transactions=True, snapshot_reads=False)
+
+    def __init__(
+        self,
+        settings: MongoSettings,
+        clock: Clock,
+        *,
+        connections: int,
+        make_client: Callable[[MongoSettings, int], Client] = connect,
+    ) -> None:
+        self._settings = settings
+        self._connections = connections
+        self._make_client = make_client
+        self._rarity: Final = Rarity(clock)
+        self._turning = threading.Lock()
+        self._client: Client | None = None
+        self._process = 0
+        self._database: Database[Document] | None = None
+        self._transactions = True
+
+    @property
+    def capabilities(self) -> StorageCapabilities:
+        """What the deployment offers; before the storage was opened, what the best one does."""
+        return replace(self.declared, transactions=self._transactions)
+
+    def open(self) -> None:
+        with self._turning:
+            if self._client is not None and self._process == os.getpid():
+                return
+            with _opening():
+                client = self._make_client(self._settings, self._connections)
+            try:
+                with _opening(), pymongo.timeout(PATIENCE_S):
+                    self._look_at(client)
+            except BaseException:
+                client.close()
+                raise
+            self._client, self._process = client, os.getpid()
+
+    def prepare(self) -> None:
+        database = self._opened()[1]
+        try:
+            bring_up_to_date(database)
+        except PyMongoError as error:
+            raise translated(error, writing=False) from error
+
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
+        client, database = self._opened()
+        return Unit(client, database, self._rarity, scope, deadline, transactions=self._transactions)
+
+    def ping(self, *, deadline: Deadline) -> None:
+        with self.unit_of_work(Scope.READ, deadline=deadline) as unit:
+            unit.coherence.read()
+
+    def close(self) -> None:
+        with self._turning:
+            client, self._client, self._database = self._client, None, None
+            if client is not None:
+                client.close()
+
+    def _look_at(self, client: Client) -> None:
+        replicated = is_replicated(client)
+        self._transactions = has_transactions(client, self._settings, replicated=replicated)
+        # A stand-alone server has one copy of everything, and no majority to ask.
+        concern = ReadConcern("majority") if replicated else ReadConcern()
+        database: Database[Document] = client.get_database(self._settings.database, read_concern=concern)
+        check_schema(database)
+        self._database = database
+
+    def _opened(self) -> tuple[Client, Database[Document]]:
+        client, database = self._client, self._database
+        if client is None or database is None:
+            raise StorageClosed
+        return client, database
+
+
+@contextmanager
+def _opening() -> Iterator[None]:
+    try:
+        yield
+    except (ConfigurationError, InvalidURI, ValueError) as error:
+        # The driver's message may repeat parts of the URL, and the URL may hold a password.
+        msg = f"SONGS_MONGO_URL cannot be used ({type(error).__name__}); check its host names and options."
+        raise StorageUnavailable(msg) from None
+    except PyMongoError as error:
+        raise translated(error, writing=False) from error

@@ -1,0 +1,269 @@
+"""A unit of work: commands under one deadline and, for several writes, in one transaction."""
+
+import contextlib
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import pymongo
+from bson.errors import BSONError
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from songs.deadline import Deadline
+from songs.errors import (
+    DeadlineExceeded,
+    OutcomeUnknown,
+    ScopeViolation,
+    SongsError,
+    StorageUnavailable,
+    TransientConflict,
+    Unsupported,
+)
+from songs.ports.storage import Scope
+from songs_mongo.client import Client
+from songs_mongo.coherence import MongoCoherence
+from songs_mongo.errors import translated, translated_commit, untransferable
+from songs_mongo.rarity import Rarity
+from songs_mongo.ratings import MongoRatings
+from songs_mongo.schema import Document
+from songs_mongo.sessions import MongoSessions
+from songs_mongo.songs import MongoSongs
+from songs_mongo.transaction import Commands
+from songs_mongo.users import MongoUsers
+
+T = TypeVar("T")
+
+COMMITS: Final = 3
+"""How often a commit is sent that is not answered; the driver repeats each once by itself."""
+LOOKS_LATE_S: Final = 0.25
+"""While it waits for a server the driver looks at the time every half second, so it may come back that much late."""
+DURABLE: Final = WriteConcern(w="majority", j=True)
+
+
+class Unit:
+    """A unit of work on a database, to be entered once.
+
+    Only WRITE_MANY takes a session and a transaction. In the other scopes each command stands for itself: the one
+    write of a WRITE_ONE unit is kept when its call returns, whatever happens in the block after it.
+    """
+
+    __slots__ = (
+        "_afterwards",
+        "_client",
+        "_database",
+        "_deadline",
+        "_entered",
+        "_failure",
+        "_open",
+        "_rarity",
+        "_scope",
+        "_sent",
+        "_session",
+        "_thread",
+        "_transactions",
+        "_wrote",
+    )
+
+    def __init__(
+        self,
+        client: Client,
+        database: Database[Document],
+        rarity: Rarity,
+        scope: Scope,
+        deadline: Deadline,
+        *,
+        transactions: bool,
+    ) -> None:
+        self._client = client
+        self._database = database
+        self._rarity = rarity
+        self._scope = scope
+        self._deadline = deadline
+        self._transactions = transactions
+        self._session: ClientSession | None = None
+        self._thread = 0
+        self._entered = self._open = self._wrote = self._sent = False
+        self._failure: SongsError | None = None
+        self._afterwards: list[Callable[[], None]] = []
+
+    @property
+    def songs(self) -> MongoSongs:
+        """The songs."""
+        return MongoSongs(self, self._rarity)
+
+    @property
+    def ratings(self) -> MongoRatings:
+        """The ratings."""
+        return MongoRatings(self)
+
+    @property
+    def users(self) -> MongoUsers:
+        """The users."""
+        return MongoUsers(self)
+
+    @property
+    def sessions(self) -> MongoSessions:
+        """The sessions."""
+        return MongoSessions(self)
+
+    @property
+    def coherence(self) -> MongoCoherence:
+        """The coherence record."""
+        return MongoCoherence(self)
+
+    @property
+    def transactional(self) -> bool:
+        """Whether the commands are part of a transaction."""
+        return self._session is not None
+
+    def __enter__(self) -> Self:
+        if self._entered:
+            raise ScopeViolation("A unit of work is entered once; ask the storage for another.")
+        self._entered = True
+        self._thread = threading.get_ident()
+        self._deadline.check()
+        if self._scope is Scope.WRITE_MANY:
+            if not self._transactions:
+                raise Unsupported("This MongoDB deployment has no transactions, or the settings turn them off.")
+            self._begin()
+        self._open = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not self._open:
+            raise ScopeViolation("A unit of work is left once, after it was entered.")
+        try:
+            self._end(clean=kind is None)
+            if kind is None:
+                self._tidy()
+        finally:
+            self._open = False
+
+    def read(self, commands: Commands[T]) -> T:
+        """Run commands that change nothing; return what they return."""
+        return self._run(commands, writing=False)
+
+    def write(self, commands: Commands[T]) -> T:
+        """Run commands of a write; return what they return."""
+        result = self._run(commands, writing=True)
+        self._sent = True
+        return result
+
+    def writing(self) -> None:
+        """Begin one write of a repository.
+
+        Raises:
+            ScopeViolation: The scope does not allow it, or the unit is not open in this thread.
+        """
+        self._check()
+        if self._scope is Scope.READ:
+            raise ScopeViolation("A READ unit of work was asked to write; use WRITE_ONE or WRITE_MANY.")
+        if self._scope is Scope.WRITE_ONE and self._wrote:
+            raise ScopeViolation("A WRITE_ONE unit of work was asked for a second write; use WRITE_MANY.")
+        self._wrote = True
+
+    def given_up(self) -> SongsError:
+        """Return the error for a write that others were in the way of too often."""
+        return self._failed(TransientConflict())
+
+    def afterwards(self, tidy: Callable[[], None]) -> None:
+        """Have `tidy` run once the unit's writes are kept."""
+        self._afterwards.append(tidy)
+
+    def _begin(self) -> None:
+        try:
+            with pymongo.timeout(self._deadline.remaining_s()):
+                self._session = self._client.start_session(causal_consistency=True)
+            self._session.start_transaction(read_concern=ReadConcern("snapshot"), write_concern=DURABLE)
+        except PyMongoError as error:
+            self._end_session()
+            raise translated(error, writing=False) from error
+
+    def _run(self, commands: Commands[T], *, writing: bool) -> T:
+        self._check()
+        remaining_s = self._deadline.remaining_s()
+        if remaining_s <= 0.0:
+            raise self._failed(DeadlineExceeded())
+        in_transaction = self.transactional
+        try:
+            with pymongo.timeout(_budget_s(remaining_s)):
+                return commands(self._database, self._session)
+        except PyMongoError as error:
+            raise self._failed(translated(error, writing=writing, in_transaction=in_transaction)) from error
+        except (BSONError, OverflowError, UnicodeError) as error:
+            raise self._failed(untransferable(error)) from error
+
+    def _check(self) -> None:
+        if not self._open:
+            raise ScopeViolation("A unit of work can be used within its with block only.")
+        if threading.get_ident() != self._thread:
+            raise ScopeViolation("A unit of work belongs to the thread that entered its with block.")
+        if self._failure is not None:
+            raise self._failure
+
+    def _failed(self, error: SongsError) -> SongsError:
+        if self.transactional:
+            # The server has ended the transaction, or a write of it is incomplete: nothing may be committed.
+            self._failure = error
+        elif self._sent and isinstance(error, StorageUnavailable | DeadlineExceeded | TransientConflict):
+            # An earlier command of this write is kept, and whoever comes next may complete the write.
+            return OutcomeUnknown()
+        return error
+
+    def _end(self, *, clean: bool) -> None:
+        if self._session is None:
+            return
+        try:
+            if clean and self._failure is None:
+                self._commit(self._session)
+            else:
+                self._abort(self._session)
+        finally:
+            self._end_session()
+        if clean and self._failure is not None:
+            # The block swallowed an error after which the transaction is incomplete: it must not look committed.
+            raise self._failure
+
+    def _commit(self, session: ClientSession) -> None:
+        for attempt in range(1, COMMITS + 1):
+            remaining_s = self._deadline.remaining_s()
+            if remaining_s <= 0.0:
+                self._abort(session)
+                raise OutcomeUnknown if attempt > 1 else DeadlineExceeded
+            try:
+                with pymongo.timeout(_budget_s(remaining_s)):
+                    session.commit_transaction()
+                return
+            except PyMongoError as error:
+                again = error.has_error_label("UnknownTransactionCommitResult") and attempt < COMMITS
+                if not again:
+                    raise translated_commit(error) from error
+
+    def _abort(self, session: ClientSession) -> None:
+        # What cannot be aborted now, the server aborts by itself.
+        with contextlib.suppress(PyMongoError), pymongo.timeout(max(0.1, self._deadline.remaining_s())):
+            if session.in_transaction:
+                session.abort_transaction()
+
+    def _end_session(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            with contextlib.suppress(PyMongoError):
+                session.end_session()
+
+    def _tidy(self) -> None:
+        for tidy in self._afterwards:
+            # Nothing depends on it: what is left over now is ignored, and tidied up another time.
+            with contextlib.suppress(SongsError):
+                tidy()
+
+
+def _budget_s(remaining_s: float) -> float:
+    return remaining_s - min(LOOKS_LATE_S, remaining_s / 4)

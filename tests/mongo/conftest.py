@@ -1,0 +1,247 @@
+"""Storages over a server that speaks MongoDB's protocol, and over one that answers as a test wants it to."""
+
+import secrets
+import socketserver
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import bson
+import pytest
+from pydantic import SecretStr
+from pymongo import MongoClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+
+from songs.deadline import Deadline
+from songs.model import Rating, Song
+from songs.ports.clock import Clock
+from songs_mongo import MongoSettings, MongoStorage
+from songs_mongo.trial import TrialServer
+from songs_system.clock import SystemClock
+
+Document = dict[str, Any]
+OP_REPLY, OP_QUERY, OP_MSG = 1, 2004, 2013
+HEADER = struct.Struct("<iiii")
+
+
+class Silence(Exception):
+    """What a scripted answer raises so that nothing is sent."""
+
+
+class HangUp(Exception):
+    """What a scripted answer raises so that the connection is closed."""
+
+
+class ScriptedServer(socketserver.ThreadingTCPServer):
+    """Speaks just enough of the protocol that the driver takes it for a replica set, or a stand-alone server.
+
+    `answers` maps a command's name to a function of the command; commands that it lacks succeed with nothing found.
+    `seen` lists the names of the commands in the order of their arrival, without those that drivers send by themselves.
+    """
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, *, replicated: bool) -> None:
+        super().__init__(("127.0.0.1", 0), _Connection)
+        self.replicated = replicated
+        self.ending = threading.Event()
+        self.seen: list[str] = []
+        self.answers: dict[str, Callable[[Document], Document]] = {}
+        self.url = f"mongodb://127.0.0.1:{self.server_address[1]}/?retryWrites=true"
+
+    def hello(self) -> Document:
+        """Return what the server says of itself."""
+        address = f"127.0.0.1:{self.server_address[1]}"
+        of_set = {"setName": "rs", "hosts": [address], "me": address, "primary": address, "setVersion": 1}
+        return {
+            "ok": 1,
+            "isWritablePrimary": True,
+            "ismaster": True,
+            "helloOk": True,
+            "minWireVersion": 0,
+            "maxWireVersion": 21,
+            "maxBsonObjectSize": 16_777_216,
+            "maxMessageSizeBytes": 48_000_000,
+            "maxWriteBatchSize": 100_000,
+            "logicalSessionTimeoutMinutes": 30,
+            **(of_set if self.replicated else {}),
+        }
+
+    def answer(self, command: Document) -> Document:
+        """Return the answer to a command."""
+        name = next(iter(command))
+        if name.lower() in {"hello", "ismaster"}:
+            return self.hello()
+        if name in {"endSessions", "killCursors"}:
+            return {"ok": 1}
+        self.seen.append(name)
+        if name in self.answers:
+            return self.answers[name](command)
+        if name in {"find", "aggregate"}:
+            return {"ok": 1, "cursor": {"id": 0, "ns": f"songs.{command[name]}", "firstBatch": []}}
+        return {"ok": 1, "n": 1, "nModified": 1, "value": None}
+
+
+class _Connection(socketserver.BaseRequestHandler):
+    """One connection."""
+
+    def handle(self) -> None:
+        """Answer until the other side ends, or an answer wants the connection to break."""
+        server: Any = self.server
+        while (message := self._read()) is not None:
+            number, kind, command = message
+            try:
+                document = bson.encode(server.answer(command))
+            except Silence:
+                server.ending.wait(30)
+                return
+            except HangUp:
+                return
+            if kind == OP_MSG:
+                body = struct.pack("<iB", 0, 0) + document
+                self.request.sendall(HEADER.pack(16 + len(body), 1, number, OP_MSG) + body)
+            else:
+                body = struct.pack("<iqii", 8, 0, 0, 1) + document
+                self.request.sendall(HEADER.pack(16 + len(body), 1, number, OP_REPLY) + body)
+
+    def _read(self) -> tuple[int, int, Document] | None:
+        try:
+            header = self._exactly(HEADER.size)
+            length, number, _, kind = HEADER.unpack(header)
+            body = self._exactly(length - HEADER.size)
+        except (OSError, EOFError):
+            return None
+        # OP_MSG: flags, the kind of the first section, the command; OP_QUERY: flags, a name, two numbers, the command.
+        start = 5 if kind == OP_MSG else body.index(b"\0", 4) + 9
+        size = struct.unpack_from("<i", body, start)[0]
+        return number, kind, bson.decode(body[start : start + size])
+
+    def _exactly(self, size: int) -> bytes:
+        found = b""
+        while len(found) < size:
+            piece = self.request.recv(size - len(found))
+            if not piece:
+                raise EOFError
+            found += piece
+        return found
+
+
+class Commands(CommandListener):
+    """Lists the commands that a client sends, with the collection each is for."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        """Note it."""
+        self.sent.append(f"{event.command_name} {event.command.get(event.command_name)}")
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Do nothing."""
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Do nothing."""
+
+
+@pytest.fixture(scope="session")
+def clock() -> Clock:
+    """The real clock: the driver knows no other."""
+    return SystemClock()
+
+
+@pytest.fixture(scope="session")
+def deadline(clock: Clock) -> Callable[[float], Deadline]:
+    """Makes a deadline, in seconds from now."""
+    return lambda seconds: Deadline.after(clock, seconds)
+
+
+@pytest.fixture(scope="session")
+def trial() -> Iterator[TrialServer]:
+    """A server that stores, for all tests of the session."""
+    server = TrialServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def commands() -> Commands:
+    """What `storage` sends."""
+    return Commands()
+
+
+@pytest.fixture
+def storage(trial: TrialServer, clock: Clock, commands: Commands) -> Iterator[MongoStorage]:
+    """An open, prepared and empty storage."""
+    settings = MongoSettings(url=SecretStr(trial.url), database=f"songs-{secrets.token_hex(4)}")
+
+    def client(settings: MongoSettings, connections: int) -> MongoClient[Document]:
+        url = settings.url.get_secret_value()
+        return MongoClient(url, maxPoolSize=connections, event_listeners=[commands], w="majority", journal=True)
+
+    storage = MongoStorage(settings, clock, connections=9, make_client=client)
+    storage.open()
+    storage.prepare()
+    commands.sent.clear()
+    yield storage
+    storage.close()
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[..., ScriptedServer]]:
+    """Starts servers that answer as told; they end with the test."""
+    servers: list[ScriptedServer] = []
+
+    def start(*, replicated: bool = True) -> ScriptedServer:
+        server = ScriptedServer(replicated=replicated)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.ending.set()
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def silence() -> type[Exception]:
+    """What an answer raises that never comes."""
+    return Silence
+
+
+@pytest.fixture
+def hang_up() -> type[Exception]:
+    """What an answer raises that ends the connection."""
+    return HangUp
+
+
+@pytest.fixture(scope="session")
+def song() -> Callable[..., Song]:
+    """Makes a song."""
+
+    def make(song_id: str = "S1", *, title: str | None = None, level: int = 3) -> Song:
+        return Song(
+            id=song_id,
+            artist="Queen",
+            title=title or f"Song {song_id}",
+            difficulty_milli=1_500,
+            level=level,
+            released=date(1975, 10, 31),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def rating() -> Callable[..., Rating]:
+    """Makes a rating of S1."""
+
+    def make(rating_id: str, value: int = 3, *, song_id: str = "S1", key: str | None = None) -> Rating:
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        return Rating(id=rating_id, song_id=song_id, user_id="U1", value=value, rated_at=at, key=key)
+
+    return make

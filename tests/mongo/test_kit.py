@@ -1,0 +1,70 @@
+"""The contract, over what stands in for MongoDB here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import songs_contract
+
+HERE = Path(__file__).parent
+SUITES = Path(songs_contract.__file__).with_name("suites")
+SETTINGS = Path(songs_contract.__file__).with_name("pytest.ini")
+
+EVERYWHERE = ("ratings", "users", "sessions", "coherence_record", "storage_units", "storage_lifecycle")
+"""The suites that mongomock can run.
+
+Not there: songs, search and walk, because it has no ``$indexOfCP``, by which texts of four characters and more are
+looked for; concurrency, because its dictionaries change under its own iterations; processes, because it lives in one;
+the state machine, which searches.
+"""
+
+
+def run_kit(target: str, report: Path, *suites: str) -> dict[str, Any]:
+    """Run suites of the kit, all by default, and return the report."""
+    places = [str(SUITES / f"test_{suite}.py") for suite in suites] or [str(SUITES)]
+    program = [sys.executable, "-m", "pytest", "-c", str(SETTINGS), "--rootdir", str(SUITES.parent)]
+    options = ["--disable-plugin-autoload", "-p", "_hypothesis_pytestplugin", "-p", "no:cacheprovider", "-q"]
+    kit = ["-p", "songs_contract.plugin", "--songs-adapter", f"under_contract:{target}"]
+    search = os.pathsep.join([str(HERE), *filter(None, sys.path)])
+    subprocess.run(
+        [*program, *options, *kit, "--songs-report-json", str(report), *places],
+        env={**os.environ, "PYTHONPATH": search},
+        stdout=subprocess.DEVNULL,
+        check=False,
+        timeout=600,
+    )
+    found: dict[str, Any] = json.loads(report.read_text())
+    return found
+
+
+def holds(report: dict[str, Any]) -> set[str]:
+    """Return the clauses that were tested, after seeing that each of them holds."""
+    assert report["failed_without_clause"] == []
+    assert {each["id"]: each["failed_tests"] for each in report["clauses"] if each["failed_tests"]} == {}
+    return {each["id"] for each in report["clauses"] if each["passed_tests"]}
+
+
+def test_over_a_wire(tmp_path: Path) -> None:
+    """Over MongoDB's protocol: ratings and keys, also from many threads at once."""
+    proven = holds(run_kit("over_nx", tmp_path / "report", "ratings", "concurrency"))
+    assert {f"RAT-{n}" for n in range(1, 10)} <= proven
+
+
+def test_in_one_process(tmp_path: Path) -> None:
+    """Over mongomock: all that it can run."""
+    proven = holds(run_kit("over_mongomock", tmp_path / "report", *EVERYWHERE))
+    assert {"STO-5", "STO-6", "RAT-4", "USR-2", "SES-2", "COH-2"} <= proven
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+def test_over_a_wire_everything(tmp_path: Path) -> None:
+    """Over MongoDB's protocol: every clause but the two that only transactions and snapshots can show."""
+    report = run_kit("over_nx", tmp_path / "report")
+    left = {each["id"] for each in report["clauses"]} - holds(report)
+    assert left == {"STO-8", "STO-9"}

@@ -1,0 +1,76 @@
+"""What the contract kit is pointed at: the adapter over nx-27017, and over mongomock, with what each can show.
+
+Neither has transactions. mongomock lives in one process and keeps nothing.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import mongomock
+
+from songs_mongo import MongoSettings, MongoStorage
+from songs_mongo.plugin import songs_adapters
+from songs_plugins import AdapterContext
+
+(SPEC,) = songs_adapters()
+CAPABILITIES = MongoStorage.declared
+
+over_nx = replace(SPEC, capabilities=replace(CAPABILITIES, transactions=False))
+
+
+class _Admin:
+    """The one command that mongomock lacks and the storage sends."""
+
+    def command(self, name: str) -> dict[str, Any]:
+        """Answer as a stand-alone server."""
+        assert name == "hello"
+        return {"ok": 1}
+
+
+class _Client:
+    """Databases in memory, which outlive the client as a server's would."""
+
+    admin = _Admin()
+
+    def __init__(self) -> None:
+        self._databases: Any = mongomock.MongoClient()
+
+    def close(self) -> None:
+        """Do nothing: other storage objects of the test use the same databases."""
+
+    def get_database(self, name: str, **_concerns: object) -> Any:
+        """Return a database; the concerns mean nothing here."""
+        return self._databases[name]
+
+    def drop_database(self, name: str) -> None:
+        """Forget a database."""
+        self._databases.drop_database(name)
+
+
+@cache
+def _client() -> Any:
+    return _Client()
+
+
+def _storage(settings: MongoSettings, context: AdapterContext) -> MongoStorage:
+    return MongoStorage(settings, context.clock, connections=1, make_client=lambda *_: _client())
+
+
+@contextmanager
+def _sandbox(folder: Path) -> Iterator[MongoSettings]:
+    name = f"songs-{secrets.token_hex(8)}"
+    yield MongoSettings(database=name)
+    _client().drop_database(name)
+
+
+over_mongomock = replace(
+    SPEC,
+    factory=_storage,
+    sandbox=_sandbox,
+    capabilities=replace(CAPABILITIES, transactions=False, shared=False, durable=False),
+)
