@@ -1,0 +1,113 @@
+"""The users and their sessions."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from songs.errors import UserExists, UserNotFound, VersionConflict
+from songs.model import Session, User, name_key
+from songs.ports.sessions import Rotation
+from songs_jsonfile.changes import Put, Remove
+
+if TYPE_CHECKING:
+    from songs_jsonfile.unit import Unit
+
+
+class JsonFileUsers:
+    """The users, in one unit of work."""
+
+    def __init__(self, unit: "Unit") -> None:
+        self._unit = unit
+
+    def get(self, user_id: str) -> User | None:
+        with self._unit.reading() as state:
+            return state.users.get(user_id)
+
+    def by_name(self, name: str) -> User | None:
+        with self._unit.reading() as state:
+            user_id = state.names.get(name_key(name))
+            return None if user_id is None else state.users[user_id]
+
+    def add(self, user: User) -> None:
+        with self._unit.writing() as state:
+            same_id = state.users.get(user.id)
+            if same_id is not None and same_id.name_key == user.name_key:
+                return
+            if same_id is not None or user.name_key in state.names:
+                raise UserExists
+            self._unit.record(Put((user,)))
+
+    def replace(self, user: User, *, if_version: int) -> None:
+        with self._unit.writing() as state:
+            stored = state.users.get(user.id)
+            if stored is None:
+                raise UserNotFound
+            changed = replace(user, name=stored.name)
+            if changed == stored:
+                return
+            if stored.version != if_version:
+                raise VersionConflict
+            self._unit.record(Put((changed,)))
+
+    def delete(self, user_id: str) -> bool:
+        with self._unit.writing() as state:
+            if user_id not in state.users:
+                return False
+            self._unit.record(Remove(User, (user_id,)))
+            return True
+
+    def find(self, *, limit: int, after_id: str | None = None) -> tuple[User, ...]:
+        with self._unit.reading() as state:
+            ids = sorted(each for each in state.users if after_id is None or each > after_id)
+            return tuple(state.users[each] for each in ids[:limit])
+
+
+class JsonFileSessions:
+    """The sessions, in one unit of work."""
+
+    def __init__(self, unit: "Unit") -> None:
+        self._unit = unit
+
+    def add(self, session: Session) -> None:
+        with self._unit.writing() as state:
+            if session.id not in state.sessions:
+                self._unit.record(Put((session,)))
+
+    def get(self, session_id: str) -> Session | None:
+        with self._unit.reading() as state:
+            return state.sessions.get(session_id)
+
+    def rotate(self, session_id: str, *, presented_hash: str, next_hash: str, at: datetime, grace_s: float) -> Rotation:
+        with self._unit.writing() as state:
+            session = state.sessions.get(session_id)
+            if session is None or session.expires_at <= at:
+                return Rotation.UNKNOWN
+            if (session.current_hash, session.previous_hash) == (next_hash, presented_hash):
+                return Rotation.ROTATED
+            if session.current_hash == presented_hash:
+                rotated = replace(session, current_hash=next_hash, previous_hash=presented_hash, rotated_at=at)
+                self._unit.record(Put((rotated,)))
+                return Rotation.ROTATED
+            if session.previous_hash == presented_hash and at - session.rotated_at <= timedelta(seconds=grace_s):
+                return Rotation.RETRIED
+            self._unit.record(Remove(Session, (session_id,)))
+            return Rotation.REUSED
+
+    def delete(self, session_id: str) -> None:
+        with self._unit.writing() as state:
+            self._remove([session_id] if session_id in state.sessions else [])
+
+    def delete_of_user(self, user_id: str, *, keep_id: str | None = None) -> None:
+        with self._unit.writing() as state:
+            of_user = [each.id for each in state.sessions.values() if each.user_id == user_id]
+            self._remove([each for each in of_user if each != keep_id])
+
+    def delete_expired(self, *, at: datetime, limit: int) -> int:
+        with self._unit.writing() as state:
+            expired = [each.id for each in state.sessions.values() if each.expires_at <= at][:limit]
+            self._remove(expired)
+            return len(expired)
+
+    def _remove(self, ids: list[str]) -> None:
+        if ids:
+            self._unit.record(Remove(Session, tuple(ids)))

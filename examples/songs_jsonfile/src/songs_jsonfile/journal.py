@@ -1,0 +1,117 @@
+"""The open storage: the file, the data read from it, and the lock that keeps other processes out."""
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from songs.deadline import Deadline
+from songs.errors import StorageClosed, StorageInUse, StorageUnavailable
+from songs_jsonfile.changes import Change, Put
+from songs_jsonfile.log import Log
+from songs_jsonfile.state import State
+
+SLACK: Final = 1000
+"""How many changes the file may hold beyond twice the number of rows before it is written anew."""
+
+
+class Journal:
+    """The data of one file, from opening to closing. Thread-safe: one lock for everything, also for reading.
+
+    Args:
+        path: The file; symbolic links are followed, so that nobody gets past the lock under another name.
+
+    Raises:
+        StorageInUse: Another process has the file, or another object of this one.
+        StorageUnavailable: The file cannot be read.
+        StorageMismatch: It is not ours, newer, or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = Path(os.path.realpath(path))
+        self._turn = threading.Lock()
+        self._state = State()
+        self._log = Log(self._path)
+        self._pid = os.getpid()
+        self._closed = False
+        self._lock_fd = _lock(self._path)
+        try:
+            self._log.read(self._state.apply)
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def turn(self, deadline: Deadline | None = None) -> Iterator[State]:
+        """Lend out the data until the block ends, to this thread alone.
+
+        Raises:
+            DeadlineExceeded: It was too late from the start.
+            StorageUnavailable: The turn did not come before the deadline.
+            StorageClosed: It was closed.
+        """
+        if os.getpid() != self._pid:
+            raise StorageInUse("The storage was opened before this process was forked; open it in each process.")
+        if deadline is not None:
+            deadline.check()
+        if not self._turn.acquire(timeout=-1 if deadline is None else deadline.remaining_s()):
+            raise StorageUnavailable("Others used the storage until the deadline; nothing was changed. Try again.")
+        try:
+            if self._closed:
+                raise StorageClosed
+            yield self._state
+        finally:
+            self._turn.release()
+
+    def record(self, change: Change) -> None:
+        """Write a change, then make it in memory, where others see it. Only within `turn`.
+
+        Raises:
+            StorageUnavailable: It could not be written; nothing was kept.
+            OutcomeUnknown: It may have been kept.
+        """
+        self._log.append(change)
+        self._state.apply(change)
+
+    def prepare(self) -> None:
+        """Make the file where there is none, and write it anew where most of it is out of date.
+
+        Raises:
+            StorageUnavailable: That failed.
+        """
+        with self.turn() as state:
+            if not self._log.sound or self._log.changes > 2 * len(state) + SLACK:
+                self._log.rewrite(Put((row,)) for row in state.rows())
+
+    def close(self) -> None:
+        """Let go of the file, and of the lock, when the call that is going on has ended."""
+        # After a fork, a thread that this process does not have may seem to hold it.
+        with self._turn if os.getpid() == self._pid else contextlib.nullcontext():
+            if not self._closed:
+                self._closed = True
+                self._log.close()
+                os.close(self._lock_fd)
+
+
+def _lock(path: Path) -> int:
+    """Return a file descriptor that holds the lock until it is closed, by us or, when we die, by the kernel.
+
+    It is a file of its own, which stays: the log itself is replaced when it is written anew.
+    """
+    name = path.with_name(path.name + ".lock")
+    try:
+        fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException:
+            os.close(fd)
+            raise
+    except BlockingIOError as error:
+        raise StorageInUse(f"Another process has {path} open, which serves one at a time. Stop it first.") from error
+    except OSError as error:
+        raise StorageUnavailable(f"The lock file {name} cannot be made or locked: {error.strerror}.") from error
+    return fd

@@ -1,0 +1,177 @@
+"""The file: read once, then appended to, and now and then written anew."""
+
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from songs.errors import OutcomeUnknown, SongsError, StorageMismatch, StorageUnavailable
+from songs_jsonfile.changes import Change, decode, encode
+
+VERSION: Final = 1
+HEADER: Final = b'{"format":"songs_jsonfile","version":%d}\n' % VERSION
+_NEWER_HEADER: Final = re.compile(rb'\{"format":"songs_jsonfile","version":(\d{1,9})[,}].*\n')
+_LONGEST_HEADER: Final = 200
+
+
+class Log:
+    """The log at `path`. One thread of one process uses it at a time.
+
+    The file is never half there: it begins as a whole new file that was renamed to its name, and from then on only
+    complete lines are acknowledged. What a crash leaves of a line is cut off when the file is read.
+
+    Attributes:
+        path: The file.
+        changes: How many changes are in it.
+        sound: Whether there is a file, and it may be appended to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path: Final = path
+        self.changes = 0
+        self._fd = -1
+        self._end = 0
+        self.sound = False
+
+    def read(self, apply: Callable[[Change], None]) -> None:
+        """Hand every change of the file to `apply`, in order. Where there is no file, or an empty one, do nothing.
+
+        Raises:
+            StorageMismatch: It is not our file, of a newer version, or damaged. It is left as it is.
+            StorageUnavailable: It cannot be read.
+        """
+        try:
+            with self.path.open("rb") as file:
+                self._end = self._check_header(file.readline(_LONGEST_HEADER))
+                for number, line in enumerate(file, start=2):
+                    if not line.endswith(b"\n"):
+                        break  # the write that a crash cut short; nobody was told that it succeeded
+                    self._apply_line(apply, line, number)
+            if self._end:
+                self._open()
+                os.ftruncate(self._fd, self._end)
+                # A killed process leaves lines that it had not synced yet: they must be before anyone reads them.
+                os.fsync(self._fd)
+                self.sound = True
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageUnavailable(f"{self.path} cannot be read: {error.strerror}.") from error
+
+    def append(self, change: Change) -> None:
+        """Add a change; when this returns, it is on the disk.
+
+        Raises:
+            StorageUnavailable: There is no room for it, or an earlier error closed the log. Nothing was kept.
+            OutcomeUnknown: It was written and could not be synced. The log takes no more changes.
+        """
+        if not self.sound:
+            raise StorageUnavailable("The file was not prepared, or it could not be written before; open it again.")
+        line = encode(change)
+        # Nothing may follow a line of which it is not known whether it is there, whatever interrupts this.
+        self.sound = False
+        try:
+            _write_whole(self._fd, line)
+        except OSError as error:
+            self.sound = self._cut()
+            raise StorageUnavailable(f"The file cannot grow: {error.strerror}. Nothing was changed.") from error
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            # Another fsync would succeed without having written anything, so the line must not stay readable.
+            self._cut()
+            raise OutcomeUnknown(f"The file could not be synced: {error.strerror}.") from error
+        self._end += len(line)
+        self.changes += 1
+        self.sound = True
+
+    def rewrite(self, changes: Iterable[Change]) -> None:
+        """Put a new file with these changes in the place of the old one, or where there was none.
+
+        Killed at any moment, it leaves the old file or the new one.
+
+        Raises:
+            StorageUnavailable: That failed. Where the new file may be in place already, the log takes no more changes.
+        """
+        new = self.path.with_name(self.path.name + ".new")
+        try:
+            with open(new, "wb", opener=_private) as file:
+                file.write(HEADER)
+                count = 0
+                for count, change in enumerate(changes, start=1):  # noqa: B007 - counts
+                    file.write(encode(change))
+                file.flush()
+                os.fsync(file.fileno())
+                end = file.tell()
+            self.close()
+            new.replace(self.path)
+            _sync_folder(self.path.parent)
+            self._open()
+            self._end, self.changes, self.sound = end, count, True
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            raise StorageUnavailable(f"{self.path} cannot be written: {error.strerror}.") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self.sound = False
+        fd, self._fd = self._fd, -1
+        if fd != -1:
+            os.close(fd)
+
+    def _check_header(self, line: bytes) -> int:
+        if not line:
+            return 0
+        if line == HEADER:
+            return len(line)
+        newer = _NEWER_HEADER.fullmatch(line)
+        if newer is None:
+            raise StorageMismatch(f"{self.path} is not a log of songs_jsonfile. It was left as it is; choose another.")
+        raise StorageMismatch(
+            f"{self.path} has version {newer[1].decode()}, and this release of songs_jsonfile knows only {VERSION}. "
+            "It was left as it is; install the newer release again."
+        )
+
+    def _apply_line(self, apply: Callable[[Change], None], line: bytes, number: int) -> None:
+        try:
+            apply(decode(line))
+        except (ValueError, TypeError, KeyError, SongsError) as error:
+            raise StorageMismatch(
+                f"{self.path} is damaged: line {number}, which begins at byte {self._end}, cannot be used ({error}). "
+                "It was left as it is; restore a backup, or cut it there: what follows is lost then."
+            ) from error
+        self._end += len(line)
+        self.changes += 1
+
+    def _open(self) -> None:
+        self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+
+    def _cut(self) -> bool:
+        """Take away what was written of the last line; return whether that worked."""
+        try:
+            os.ftruncate(self._fd, self._end)
+        except OSError:
+            return False
+        return True
+
+
+def _write_whole(fd: int, line: bytes) -> None:
+    # On a full disk, or at a limit of the file's size, the beginning is written and that is no error.
+    if os.write(fd, line) < len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)  # it holds password hashes
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

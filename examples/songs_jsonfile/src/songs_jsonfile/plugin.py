@@ -1,0 +1,50 @@
+"""What the entry point ``jsonfile`` loads."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from songs_jsonfile.storage import JsonFileStorage
+from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl
+
+
+class JsonFileSettings(BaseModel):
+    """The settings: ``SONGS_JSONFILE_PATH``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path = Field(description="The file, in a folder that exists; PATH.lock and PATH.new are used as well.")
+
+
+def storage(settings: JsonFileSettings, _context: AdapterContext) -> JsonFileStorage:
+    """Return the storage of these settings, not open yet."""
+    return JsonFileStorage(settings.path.expanduser().absolute())
+
+
+@contextmanager
+def sandbox(folder: Path) -> Iterator[JsonFileSettings]:
+    """Yield settings for a new file in `folder`; remove the file at the end."""
+    path = folder / "songs.jsonl"
+    try:
+        yield JsonFileSettings(path=path)
+    finally:
+        for name in ("songs.jsonl", "songs.jsonl.lock", "songs.jsonl.new"):
+            path.with_name(name).unlink(missing_ok=True)
+
+
+@hookimpl
+def songs_adapters() -> Sequence[AdapterSpec]:
+    """Return the storage."""
+    return [
+        AdapterSpec(
+            port=Port.STORAGE,
+            name="jsonfile",
+            summary="one append-only file of JSON Lines, durable, for one process",
+            factory=storage,
+            settings=JsonFileSettings,
+            capabilities=JsonFileStorage.capabilities,
+            sandbox=sandbox,
+        )
+    ]

@@ -1,0 +1,42 @@
+"""The ratings."""
+
+from typing import TYPE_CHECKING
+
+from songs.errors import KeyReused, SongNotFound
+from songs.model import Rating, RatingStats
+from songs.ports.ratings import RatingReceipt
+from songs_jsonfile.changes import Put
+
+if TYPE_CHECKING:
+    from songs_jsonfile.unit import Unit
+
+
+class JsonFileRatings:
+    """The ratings, in one unit of work. What is written is the event; the statistics follow from the events."""
+
+    def __init__(self, unit: "Unit") -> None:
+        self._unit = unit
+
+    def add(self, rating: Rating) -> RatingReceipt:
+        with self._unit.writing() as state:
+            events = state.events.get(rating.song_id)
+            if events is None:
+                raise SongNotFound
+            earlier = events.get(rating.id)
+            if earlier is None and rating.key is not None:
+                earlier = state.keyed.get((rating.user_id, rating.key))
+                if earlier is not None and (earlier.song_id, earlier.value) != (rating.song_id, rating.value):
+                    raise KeyReused
+            if earlier is None:
+                self._unit.record(Put((rating,)))
+            return RatingReceipt(state.stats[rating.song_id], (earlier or rating).id)
+
+    def stats(self, song_id: str) -> RatingStats | None:
+        with self._unit.reading() as state:
+            return state.stats.get(song_id)
+
+    def of_song(self, song_id: str, *, limit: int, after_id: str | None = None) -> tuple[Rating, ...]:
+        with self._unit.reading() as state:
+            events = state.events.get(song_id, {})
+            ids = sorted(each for each in events if after_id is None or each > after_id)
+            return tuple(events[each] for each in ids[:limit])
