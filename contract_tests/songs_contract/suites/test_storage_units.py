@@ -121,7 +121,7 @@ def test_an_exception_after_the_one_write(filled: StorageUser, name: str) -> Non
         filled.write(work)
     assert caught.value is planted
     left, stats, events = filled.read(everything), filled.stats(), filled.events()
-    assert stats is None or stats == RatingStats.of(event.value for event in events)
+    assert (stats or RatingStats()) == RatingStats.of(event.value for event in events)
     # Every write is safe to repeat: where it is there whole, repeating it changes nothing.
     filled.write(WRITES[name])
     after = filled.read(everything)
