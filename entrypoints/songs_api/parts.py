@@ -24,7 +24,7 @@ class HttpOptions:
         deadline_s: How long a request may wait for the storage.
         max_body_bytes: The largest body that is read.
         request_threads: How many requests the server works on at once; at most half of them read bodies.
-        default_limit: The limit of each user, or of each address before it has proved who it is; None: no limit.
+        default_limit: The limit of each user, or of each address on public routes; None: no limit.
         trusted_proxies: Networks whose X-Forwarded-For is believed.
         registration_open: Whether anyone may register.
     """

@@ -1,9 +1,11 @@
 """The command line as a whole: what it lists, how it refuses, and what a defect looks like."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,3 +155,15 @@ def test_a_defect_can_be_reported(songs: Songs, monkeypatch: pytest.MonkeyPatch)
     assert ran.status == 70
     assert "Traceback" in ran.err
     assert "please report" in ran.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    """A full disk under the standard output is told like any other mistake, and is no defect."""
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", "from songs_api.cli import main; main()", "openapi"]
+        done = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("songs: standard output cannot be written: ")
+    assert done.stderr.count("\n") == 1

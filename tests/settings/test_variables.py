@@ -44,6 +44,25 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         Variables.read(tmp_path)
 
 
+def test_a_line_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """A line without a value, or without the end of its quotation, is not silently left out; it is not repeated."""
+    (tmp_path / ".env").write_text('# a comment\nSONGS_HOST=::1\nSONGS_PORT 8001\nSONGS_JWT_SECRET="s3cret\n')
+
+    with pytest.raises(SettingsError) as caught:
+        Variables.read(tmp_path)
+
+    assert caught.value.problems[0] == ".env, line 3: cannot be read; write NAME=value"
+    assert "s3cret" not in str(caught.value)
+
+
+def test_values_are_taken_as_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret with a dollar sign is the same secret in the file and in the environment."""
+    monkeypatch.setenv("HOST_NAME", "replaced")
+    (tmp_path / ".env").write_text("SONGS_HOST=a${HOST_NAME}b$c\n")
+
+    assert Variables.read(tmp_path)["SONGS_HOST"].text == "a${HOST_NAME}b$c"
+
+
 def test_scrubbing_leaves_nothing_that_a_request_could_show() -> None:
     """Settings, and what servers would take for headers and parts of the request, are gone; the rest stays."""
     environ = {

@@ -1,5 +1,6 @@
 """The command ``songs``. Exit status 0: done; 1: done in part; 2: it could not be done, and one line says why."""
 
+import errno
 import os
 import sys
 import traceback
@@ -52,6 +53,9 @@ def _root(
         raise typer.Exit
 
 
+_CANNOT_WRITE: Final = {errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT}
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit status."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
@@ -69,14 +73,30 @@ def run(arguments: Sequence[str]) -> int:
     except EXPECTED as error:
         report(error)
         return REFUSED
-    except BrokenPipeError:
-        # Whoever read our output has had enough; the interpreter must not stumble over it again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except OSError as error:
+        return _unwritable(error)
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except Exception:  # noqa: BLE001 - a defect: the trace is what makes it reportable
-        traceback.print_exc()
-        typer.echo(f"songs: this is a defect of songs-api {version('songs-api')}; please report it as above", err=True)
-        return DEFECT
+        return _defect()
     return status if isinstance(status, int) else 0
+
+
+def _unwritable(error: OSError) -> int:
+    """Tell that standard output could not be written, where that is what happened; return the exit status."""
+    if not isinstance(error, BrokenPipeError) and error.errno not in _CANNOT_WRITE:
+        return _defect()
+    # The interpreter must not stumble over it again at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return 1  # whoever read our output has had enough
+    line = f"standard output cannot be written: {error.strerror}; make room, or write elsewhere"
+    typer.echo(f"songs: {line}", err=True)
+    return REFUSED
+
+
+def _defect() -> int:
+    """Tell what is needed to report the exception at hand; return the exit status."""
+    traceback.print_exc()
+    typer.echo(f"songs: this is a defect of songs-api {version('songs-api')}; please report it as above", err=True)
+    return DEFECT

@@ -88,7 +88,7 @@ class ServiceSettings(BaseSettings):
     limiter_default: Rate = Field(
         "100/minute",
         validate_default=True,
-        description="Requests of one user, or of one address before it has proved who it is: a number per second, "
+        description="Requests of one user, or of one address on public routes: a number per second, "
         "minute, hour or day; or none.",
     )
     registration: Literal["open", "closed"] = Field("open", description="Whether anyone may register: open or closed.")

@@ -1,5 +1,6 @@
 """The variables ``SONGS_*`` as they were found, each with where it came from."""
 
+import io
 import os
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -7,7 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
+from dotenv.parser import parse_stream
+from pydantic_settings import EnvSettingsSource
 
 from songs_api.settings.problems import SettingsError
 from songs_api.settings.service import PREFIX, ServiceSettings
@@ -56,7 +58,7 @@ class Variables:
         """
         path = (folder or Path.cwd()) / ".env"
         try:
-            in_file = DotEnvSettingsSource(ServiceSettings, env_file=path, case_sensitive=True).env_vars
+            in_file = _in_file(path)
         except (OSError, UnicodeDecodeError) as error:
             msg = f".env cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
             raise SettingsError([msg]) from error
@@ -90,6 +92,17 @@ class Variables:
     def without(self, names: set[str]) -> Self:
         """Return these variables but for `names`."""
         return type(self)({name: variable for name, variable in self.found.items() if name not in names})
+
+
+def _in_file(path: Path) -> dict[str, str | None]:
+    """Return what a file in the form of ``.env`` sets, each value as it is written: ``$`` has no meaning in it."""
+    if not path.exists():
+        return {}
+    bindings = list(parse_stream(io.StringIO(path.read_text(encoding="utf-8"))))
+    broken = [f".env, line {each.original.line}: cannot be read; write NAME=value" for each in bindings if each.error]
+    if broken:
+        raise SettingsError(broken)
+    return {each.key: each.value for each in bindings if each.key is not None}
 
 
 def scrub(environ: MutableMapping[str, str] = os.environ) -> None:
