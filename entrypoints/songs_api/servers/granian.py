@@ -64,15 +64,19 @@ def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
     )
     # 32 threads that mostly wait are what is wanted: requests that wait must not keep others waiting.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
+    os.register_at_fork(after_in_child=_end_by_signals)
     loader = functools.partial(_load, load, os.getpid())
     server.serve(target_loader=loader, wrap_loader=False)
     sys.stdout.flush()
 
 
-def _load(load: Load, parent: int) -> Application:
-    # Inherited handlers only set a flag that nobody reads here: until granian sets its own, a signal ends the worker.
+def _end_by_signals() -> None:
+    # Inherited handlers only set a flag that nobody reads in a worker: until granian sets others, a signal ends it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _load(load: Load, parent: int) -> Application:
     end_with_parent(parent)
     try:
         return load()
