@@ -1,7 +1,8 @@
 """Units of work are run again when that helps, and what follows a commit follows it once."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -14,6 +15,25 @@ from songs.services.run import MAX_ATTEMPTS, UnitRunner
 from songs.services.slots import STALLED_S
 
 SONG = Song(id="s1", artist="a", title="t", difficulty_milli=1, level=1, released=date(2000, 1, 1))
+
+
+@contextmanager
+def held(run: Callable[..., object], stack: Any) -> Iterator[None]:
+    """Keep one unit of work open in another thread for the length of the block."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold(_unit: object) -> None:
+        inside.set()
+        assert leave.wait(10)
+
+    holder = threading.Thread(target=lambda: run(hold, deadline=stack.deadline(60)))
+    holder.start()
+    try:
+        assert inside.wait(10)
+        yield
+    finally:
+        leave.set()
+        holder.join(10)
 
 
 def test_read_units_and_write_units(stack: Any) -> None:
@@ -125,43 +145,18 @@ def test_an_error_while_settling_reaches_the_caller(stack: Any) -> None:
 def test_calls_are_bounded(new_runner: Callable[[int], UnitRunner], stack: Any) -> None:
     """While all slots are taken, a call waits until its deadline and is refused without being started."""
     runner = new_runner(1)
-    inside, leave = threading.Event(), threading.Event()
-
-    def hold(_unit: object) -> None:
-        inside.set()
-        assert leave.wait(10)
-
-    holder = threading.Thread(target=lambda: runner.read(hold, deadline=stack.deadline(60)))
-    holder.start()
-    assert inside.wait(10)
-    try:
-        with pytest.raises(Overloaded):
-            runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline(0.01))
-    finally:
-        leave.set()
-        holder.join(10)
+    with held(runner.read, stack), pytest.raises(Overloaded):
+        runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline(0.01))
     assert runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline()) is None
 
 
 def test_a_storage_that_hangs_is_not_waited_for(new_runner: Callable[[int], UnitRunner], stack: Any) -> None:
     """When all slots are taken and none changed hands for a while, a call is refused at once, not at its deadline."""
     runner = new_runner(1)
-    inside, leave = threading.Event(), threading.Event()
-
-    def hold(_unit: object) -> None:
-        inside.set()
-        assert leave.wait(10)
-
-    holder = threading.Thread(target=lambda: runner.read(hold, deadline=stack.deadline(60)))
-    holder.start()
-    assert inside.wait(10)
-    stack.clock.sleep(STALLED_S)
-    try:
+    with held(runner.read, stack):
+        stack.clock.sleep(STALLED_S)
         with pytest.raises(Overloaded):
             runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline(3600))
-    finally:
-        leave.set()
-        holder.join(10)
 
 
 def test_waiting_for_a_slot_that_comes_free(new_runner: Callable[[int], UnitRunner], stack: Any) -> None:
@@ -184,20 +179,8 @@ def test_waiting_for_a_slot_that_comes_free(new_runner: Callable[[int], UnitRunn
 def test_writers_that_hang_leave_room_for_readers(new_runner: Callable[[int], UnitRunner], stack: Any) -> None:
     """At most half of the slots are for writers: reads are served while all writers wait for a lock."""
     runner = new_runner(2)
-    inside, leave = threading.Event(), threading.Event()
-
-    def hold(_unit: object) -> None:
-        inside.set()
-        assert leave.wait(10)
-
-    holder = threading.Thread(target=lambda: runner.write(hold, deadline=stack.deadline(60)))
-    holder.start()
-    assert inside.wait(10)
-    stack.clock.sleep(STALLED_S)
-    try:
+    with held(runner.write, stack):
+        stack.clock.sleep(STALLED_S)
         with pytest.raises(Overloaded):
             runner.write(lambda unit: unit.songs.add(SONG), deadline=stack.deadline())
         assert runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline()) is None
-    finally:
-        leave.set()
-        holder.join(10)

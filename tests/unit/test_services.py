@@ -219,3 +219,25 @@ def test_import_of_one_song_twice(stack: Any) -> None:
     page = stack.catalogue.page(EVERYTHING, PageNumber(1, 20), deadline=stack.deadline())
     assert [song.level for song in page.songs] == [2]
     assert (counts.added, counts.updated, counts.unchanged) == (1, 1, 0)
+
+
+def test_import_of_a_song_that_is_removed_meanwhile(stack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A song that an editor removes between the look and the change is added again, and the import goes on."""
+    importer = Importer(stack.runner, stack.coherence, stack.ids)
+    importer.apply([details("A"), details("B")], deadline=stack.deadline())
+    (song, _) = stack.catalogue.page(EVERYTHING, PageNumber(1, 20), deadline=stack.deadline()).songs
+    removed: list[str] = []
+    plan = importer._plan
+
+    def plan_and_lose(*arguments: Any) -> Any:
+        planned = plan(*arguments)
+        if not removed:
+            stack.catalogue.remove(song.id, deadline=stack.deadline())
+            removed.append(song.id)
+        return planned
+
+    monkeypatch.setattr(importer, "_plan", plan_and_lose)
+    counts = importer.apply([details("A", level=1), details("B", level=1)], deadline=stack.deadline())
+    assert (counts.added, counts.updated, counts.unchanged) == (1, 1, 0)
+    page = stack.catalogue.page(EVERYTHING, PageNumber(1, 20), deadline=stack.deadline())
+    assert sorted((each.title, each.level) for each in page.songs) == [("A", 1), ("B", 1)]
