@@ -11,7 +11,9 @@ import pytest
 from .conftest import SECRET, Running, Start
 
 TOKEN = "a-token-for-those-who-watch"
-COUNT = re.compile(r'songs_request_duration_seconds_count\{method="GET",route="/api/v1/health/ready",status="200"\} (\d+)')
+COUNT = re.compile(
+    r'songs_request_duration_seconds_count\{method="GET",route="/api/v1/health/ready",status="200"\} (\d+)'
+)
 PATIENCE_S = 30.0
 
 pytestmark = pytest.mark.server
