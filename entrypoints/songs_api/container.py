@@ -89,6 +89,7 @@ def _options(settings: Settings) -> HttpOptions:
         default_limit=service.limiter_default,
         trusted_proxies=service.trusted_proxies,
         registration_open=service.registration == "open",
+        cors_origins=service.cors_origins,
     )
 
 

@@ -27,6 +27,7 @@ class HttpOptions:
         default_limit: The limit of each user, or of each address on public routes; None: no limit.
         trusted_proxies: Networks whose X-Forwarded-For is believed.
         registration_open: Whether anyone may register.
+        cors_origins: Origins whose pages may read answers in a browser.
     """
 
     deadline_s: float = 3.0
@@ -35,6 +36,7 @@ class HttpOptions:
     default_limit: RateLimit | None = None
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
     registration_open: bool = True
+    cors_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
