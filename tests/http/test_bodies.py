@@ -90,6 +90,22 @@ def test_what_cannot_be_added_cannot_be_edited_in(
     assert service.parts.catalogue.get(song_id, deadline=service.deadline()) == before
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        *((text, 201) for text in ("2.0", "2e0", "0.2e1", "-0.0", "200E-2", "1e2")),
+        *((text, 422) for text in ("2.5", "1e3", "1e99999999", "1e-99999999", "-2.0", "1e-1")),
+    ],
+)
+def test_an_integer_is_a_number_without_a_fraction(
+    service: Service, editor: dict[str, str], sent: str, status: int
+) -> None:
+    """However it is written: JSON has one kind of number, and the document says what JSON Schema calls an integer."""
+    body = json.dumps(SONG | {"level": None}).replace("null", sent).encode()
+
+    assert _post(service, editor, body).status_code == status
+
+
 def test_every_fault_is_named_once_by_its_pointer(service: Service, editor: dict[str, str]) -> None:
     """Pointers are JSON pointers, with escapes, and tell missing, wrong and unknown members apart."""
     result = _post(service, editor, json.dumps({"artist": 1, "a/b~c": 2, "level": 200}).encode())
