@@ -36,6 +36,7 @@ from songs_system import plugin as system
 PASSWORD = "correct horse battery staple"
 SECRET = "a secret of the tests, of more than 32 bytes"
 API = "/api/v1"
+ANY = {"If-Match": "*"}
 DETAILS = SongDetails(
     artist="Johann Pachelbel",
     title="Canon in D",

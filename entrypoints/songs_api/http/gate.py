@@ -9,13 +9,20 @@ import falcon
 from songs.deadline import Deadline
 from songs.errors import InvalidToken, Unauthenticated
 from songs_api.http.client_address import Address, address_bucket, client_address
+from songs_api.http.cors import Cors
 from songs_api.http.limits import DefaultLimit
 from songs_api.http.request import ApiRequest
 from songs_api.http.routes import METRICS, by_request, public_routes
 from songs_api.parts import Parts
 
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.ASCII | re.IGNORECASE)
-_CLOSED_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+_HEADERS: Final = {
+    "Cache-Control": "private, no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+"""What every answer has, unless its resource says something else."""
 
 
 class Gate:
@@ -35,8 +42,9 @@ class Gate:
         self._public = public_routes()
         self._metrics_token = parts.options.metrics_token
         self._metrics = by_request([METRICS]) if self._metrics_token else {}
+        self._cors = Cors(parts.options.cors_origins)
 
-    def process_request(self, req: ApiRequest, _: falcon.Response) -> None:
+    def process_request(self, req: ApiRequest, resp: falcon.Response) -> None:
         """Let the request in.
 
         Raises:
@@ -46,6 +54,8 @@ class Gate:
         """
         req.request_id = self._ids.new_id()
         req.deadline = Deadline.after(self._clock, self._deadline_s)
+        if self._cors.answers(req, resp):
+            return
         public = self._public.get((req.method, req.path))
         if public is None and (req.method, req.path) in self._metrics:
             if not hmac.compare_digest(_token(req).encode(), self._metrics_token):
@@ -60,10 +70,10 @@ class Gate:
     def process_response(self, req: ApiRequest, resp: falcon.Response, *_: object) -> None:
         """Add the headers that every answer has."""
         resp.set_header("X-Request-ID", req.request_id)
-        resp.set_header("X-Content-Type-Options", "nosniff")
-        if resp.get_header("Cache-Control") is None:
-            resp.set_header("Cache-Control", "private, no-store")
-            resp.set_header("Content-Security-Policy", _CLOSED_POLICY)
+        for name, value in _HEADERS.items():
+            if resp.get_header(name) is None:
+                resp.set_header(name, value)
+        self._cors.allow(req, resp)
 
     def _address(self, req: ApiRequest) -> Address | None:
         forwarded_for = req.env.get("HTTP_X_FORWARDED_FOR", "")
