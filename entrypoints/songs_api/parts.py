@@ -14,6 +14,26 @@ from songs.services.catalogue import Catalogue
 from songs.services.coherence import Coherence
 from songs.services.ratings import Ratings
 from songs.services.reads import CachedReads
+from songs.services.sessions import Sessions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The rate limits; None: no limit.
+
+    Attributes:
+        default: Requests of each user, or of each address on public routes.
+        register: Registrations from one address.
+        sign_in: Sign-ins with one name from one address.
+        sign_in_address: Sign-ins from one address.
+        sign_in_user: Sign-ins with one name from anywhere, beyond which they take longer.
+    """
+
+    default: RateLimit | None = None
+    register: RateLimit | None = None
+    sign_in: RateLimit | None = None
+    sign_in_address: RateLimit | None = None
+    sign_in_user: RateLimit | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +44,7 @@ class HttpOptions:
         deadline_s: How long a request may wait for the storage.
         max_body_bytes: The largest body that is read.
         request_threads: How many requests the server works on at once; at most half of them read bodies.
-        default_limit: The limit of each user, or of each address on public routes; None: no limit.
+        limits: The rate limits.
         trusted_proxies: Networks whose X-Forwarded-For is believed.
         registration_open: Whether anyone may register.
     """
@@ -32,7 +52,7 @@ class HttpOptions:
     deadline_s: float = 3.0
     max_body_bytes: int = 65_536
     request_threads: int = 32
-    default_limit: RateLimit | None = None
+    limits: Limits = field(default_factory=Limits)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
     registration_open: bool = True
 
@@ -48,6 +68,7 @@ class Parts:
     limiter: RateLimiter
     coherence: Coherence
     access: Access
+    sessions: Sessions
     accounts: Accounts
     catalogue: Catalogue
     ratings: Ratings

@@ -13,13 +13,15 @@ from songs.deadline import Deadline
 from songs.model import Role, SongDetails, User
 from songs.ports.tokens import AccessClaims, TokenIssuer
 from songs.services.access import Access
-from songs.services.accounts import Accounts, PasswordPolicy
+from songs.services.accounts import Accounts
 from songs.services.catalogue import Catalogue
 from songs.services.coherence import Coherence
 from songs.services.cursors import Cursors
+from songs.services.password_policy import PasswordPolicy
 from songs.services.ratings import Ratings
 from songs.services.reads import CachedReads
 from songs.services.run import UnitRunner
+from songs.services.sessions import Lifetimes, Sessions
 from songs_api.http.app import create_app
 from songs_api.http.rendering import FORM
 from songs_api.parts import HttpOptions, Parts
@@ -66,14 +68,19 @@ def adapter(plugin: ModuleType, port: Port, context: AdapterContext, **settings:
 
 
 def build_parts(
-    options: HttpOptions | None = None, *, cached: bool = False, replaced: Mapping[str, object] | None = None
+    options: HttpOptions | None = None,
+    *,
+    cached: bool = False,
+    max_hashing: int = 8,
+    replaced: Mapping[str, object] | None = None,
 ) -> tuple[Parts, TokenIssuer]:
     """Return open parts over an empty storage in memory.
 
     Args:
         options: Of the application.
         cached: Whether reads go through a cache.
-        replaced: Ports to use instead: `storage`, `cache`, `limiter`.
+        max_hashing: How many requests may hash a password or wait for that.
+        replaced: Ports to use instead: `storage`, `cache`, `limiter`, `passwords`.
     """
     from songs_plugins import none  # noqa: PLC0415 - beside its only use
 
@@ -85,15 +92,17 @@ def build_parts(
         "storage": adapter(memory, Port.STORAGE, context),
         "cache": adapter(memory if cached else none, Port.CACHE, context),
         "limiter": adapter(memory, Port.LIMITER, context),
+        "passwords": adapter(bcrypt_plugin, Port.PASSWORDS, context, rounds=4),
         **(replaced or {}),
     }
-    for port in ports.values():
-        port.open()
+    for name in ("storage", "cache", "limiter"):
+        ports[name].open()
     tokens: TokenIssuer = adapter(jwt_plugin, Port.TOKENS, context, secret=SECRET)
-    passwords = adapter(bcrypt_plugin, Port.PASSWORDS, context, rounds=4)
+    passwords = ports["passwords"]
     runner = UnitRunner(ports["storage"], clock, max_calls=8)
     coherence = Coherence(ports["cache"], runner, clock)
     access = Access(runner, tokens, clock)
+    sessions = Sessions(runner, tokens, ids, clock, lifetimes=Lifetimes())
     catalogue = Catalogue(runner, coherence, ids, Cursors(b"cursors"))
     ratings = Ratings(runner, coherence, ids, clock)
     parts = Parts(
@@ -104,8 +113,9 @@ def build_parts(
         limiter=ports["limiter"],
         coherence=coherence,
         access=access,
+        sessions=sessions,
         accounts=Accounts(
-            runner, access, passwords, tokens, ids, clock, policy=PasswordPolicy(), access_ttl_s=600, max_hashing=8
+            runner, access, sessions, passwords, ids, clock, policy=PasswordPolicy(), max_hashing=max_hashing
         ),
         catalogue=catalogue,
         ratings=ratings,

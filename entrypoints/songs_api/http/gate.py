@@ -7,8 +7,8 @@ import falcon
 
 from songs.deadline import Deadline
 from songs.errors import InvalidToken, Unauthenticated
-from songs_api.http.client_address import Address, address_bucket, client_address
-from songs_api.http.limits import DefaultLimit
+from songs_api.http.client_address import bucket_of
+from songs_api.http.limits import Limit, headers_of
 from songs_api.http.request import ApiRequest
 from songs_api.http.routes import public_routes
 from songs_api.parts import Parts
@@ -28,7 +28,7 @@ class Gate:
         self._ids = parts.ids
         self._clock = parts.clock
         self._access = parts.access
-        self._limit = DefaultLimit(parts.limiter, parts.options.default_limit, parts.clock)
+        self._limit = Limit("default", parts.limiter, parts.options.limits.default, parts.clock)
         self._deadline_s = parts.options.deadline_s
         self._trusted = parts.options.trusted_proxies
         self._public = public_routes()
@@ -46,21 +46,19 @@ class Gate:
         public = self._public.get((req.method, req.path))
         if public is None:
             req.principal = self._access.authenticate(_token(req), deadline=req.deadline)
-            self._limit.charge(f"user:{req.principal.user_id}")
+            self._limit.charge(req, f"user:{req.principal.user_id}")
         elif public.limited:
-            self._limit.charge(address_bucket(self._address(req)))
+            self._limit.charge(req, bucket_of(req.env, self._trusted))
 
     def process_response(self, req: ApiRequest, resp: falcon.Response, *_: object) -> None:
         """Add the headers that every answer has."""
         resp.set_header("X-Request-ID", req.request_id)
         resp.set_header("X-Content-Type-Options", "nosniff")
+        if req.charged:
+            resp.set_headers(headers_of(req))
         if resp.get_header("Cache-Control") is None:
             resp.set_header("Cache-Control", "private, no-store")
             resp.set_header("Content-Security-Policy", _CLOSED_POLICY)
-
-    def _address(self, req: ApiRequest) -> Address | None:
-        forwarded_for = req.env.get("HTTP_X_FORWARDED_FOR", "")
-        return client_address(req.env.get("REMOTE_ADDR", ""), forwarded_for, self._trusted)
 
 
 def _token(req: ApiRequest) -> str:

@@ -24,7 +24,7 @@ _SCHEME: Final = "bearer"
 _TAGS: Final = {
     "songs": "The catalogue. Reading takes any account, editing the role of an editor.",
     "ratings": "Ratings from 1 to 5, and their statistics.",
-    "accounts": "Registering and signing in; users, for admins.",
+    "accounts": "Registering, signing in and out; your own account; users, for admins.",
     "service": "Whether the service is well.",
 }
 
@@ -199,7 +199,7 @@ def _responses(route: Route) -> dict[str, Any]:
 
 
 def _headers(status: int) -> dict[str, Any]:
-    names = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+    names = {401: ["WWW-Authenticate"], 429: ["Retry-After", "RateLimit", "RateLimit-Policy"], 503: ["Retry-After"]}
     if status not in names:
         return {}
-    return {"headers": {names[status]: {"schema": {"type": "string"}}}}
+    return {"headers": {name: {"schema": {"type": "string"}} for name in names[status]}}

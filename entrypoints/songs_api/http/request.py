@@ -16,11 +16,13 @@ class ApiRequest(falcon.Request):
         request_id: Made by us; names this request in answers and logs.
         deadline: When to give up on the storage.
         principal: Who is asking; None on public routes.
+        charged: The limits that it counted against, each with what is left of it, as clients are told.
     """
 
     request_id: str = ""
     deadline: Deadline
     principal: Principal | None = None
+    charged: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
         super().__init__(env, options)
