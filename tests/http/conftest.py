@@ -1,5 +1,6 @@
 """The application over real adapters in memory, and people to use it."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,8 @@ from songs_system import plugin as system
 PASSWORD = "correct horse battery staple"
 SECRET = "a secret of the tests, of more than 32 bytes"
 API = "/api/v1"
+_TELLING = 9
+"""How long a text must be to be told from a word of ours, such as password."""
 DETAILS = SongDetails(
     artist="Johann Pachelbel",
     title="Canon in D",
@@ -92,7 +95,7 @@ def build_parts(
         "storage": adapter(memory, Port.STORAGE, context),
         "cache": adapter(memory if cached else none, Port.CACHE, context),
         "limiter": adapter(memory, Port.LIMITER, context),
-        "passwords": adapter(bcrypt_plugin, Port.PASSWORDS, context, rounds=4),
+        "passwords": adapter(bcrypt_plugin, Port.PASSWORDS, context, rounds=4, concurrency=2),
         **(replaced or {}),
     }
     for name in ("storage", "cache", "limiter"):
@@ -169,15 +172,65 @@ class Service:
 Build = Callable[..., Service]
 
 
+class Watch:
+    """What was submitted as a password or a token in one test, which must never come back."""
+
+    def __init__(self) -> None:
+        self.submitted: set[str] = set()
+
+    def note(self, value: object, *, secret: bool = False) -> None:
+        """Remember the secrets in a body: texts under a name that speaks of a password or a token."""
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                self.note(inner, secret=secret or "password" in str(name) or "token" in str(name))
+        elif isinstance(value, list):
+            for inner in value:
+                self.note(inner, secret=secret)
+        elif isinstance(value, str) and secret and len(value) >= _TELLING:
+            self.submitted.add(value)
+
+    def found_in(self, text: str) -> list[str]:
+        """Return the secrets that `text` repeats."""
+        return [secret for secret in self.submitted if secret in text]
+
+
+class WatchedClient(testing.TestClient):
+    """A client that fails when an answer holds a password or a token that was submitted before."""
+
+    def __init__(self, app: Any, watch: Watch) -> None:
+        super().__init__(app)
+        self._watch = watch
+
+    def simulate_request(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a request and look through its answer."""
+        self._watch.note(kwargs.get("json"))
+        authorization = str((kwargs.get("headers") or {}).get("Authorization", ""))
+        self._watch.note(authorization.split()[1:], secret=True)
+        result = super().simulate_request(*args, **kwargs)
+        assert self._watch.found_in(f"{result.headers}{result.text}") == [], "the answer repeats a secret"
+        return result
+
+
+@pytest.fixture(autouse=True)
+def watch(caplog: pytest.LogCaptureFixture) -> Iterator[Watch]:
+    """Fails a test whose log shows a password or a token that it submitted, or what tokens are signed with."""
+    caplog.set_level(logging.DEBUG)
+    watching = Watch()
+    watching.submitted.add(SECRET)
+    yield watching
+    format_ = logging.Formatter("%(message)s").format
+    assert watching.found_in("\n".join(map(format_, caplog.get_records("call")))) == [], "the log repeats a secret"
+
+
 @pytest.fixture
-def build() -> Iterator[Build]:
+def build(watch: Watch) -> Iterator[Build]:
     """Builds services, and closes their parts at the end."""
     built: list[Parts] = []
 
     def make(options: HttpOptions | None = None, **how: Any) -> Service:
         parts, tokens = build_parts(options, **how)
         built.append(parts)
-        return Service(parts, tokens, testing.TestClient(create_app(parts)))
+        return Service(parts, tokens, WatchedClient(create_app(parts), watch))
 
     yield make
     for parts in built:

@@ -38,7 +38,7 @@ class PasswordPolicy:
             return length
         key = _key(password)
         if key in common_passwords():
-            return "is one of the most common passwords; choose another"
+            return "is among the most common ones; choose another"
         if name and (key == _key(name) or _stem(key) == _stem(_key(name))):
             return "must not be the username; choose another"
         return None
