@@ -36,8 +36,8 @@ class Maintenance(Protocol):
         counted twice, and none fails for it. It works in batches; only an index that is built as a whole may keep
         writers waiting.
     MNT-5: A storage that keeps folds of texts keeps `songs.text.FOLD_VERSION` beside them. Where that is another,
-        `open` and `prepare` go on, one of them logs one warning, and the songs stay as they are; `examine` finds it,
-        and repairing folds the songs anew.
+        `open` and `prepare` go on, one of them logs one warning with both versions, and the songs stay as they are;
+        `examine` finds it, and repairing folds the songs anew.
     MNT-6: `versions` returns at least one version, by name, of what is stored or of what stores it; that of the folds,
         where they are kept, is named ``folds``. After `close`,
         `versions` and `examine` raise `StorageClosed`.
