@@ -40,13 +40,18 @@ def doctor(
         abilities = [ability.replace("_", " ") for ability, has in asdict(storage.capabilities).items() if has]
         typer.echo(f"storage {name} ({_distribution(name)}): {', '.join(abilities)}")
         wrong = _cache_problems(container)
-        mended = 0
-        for finding in _findings(name, storage, repair=repair):
-            mended += finding.mended
-            typer.echo(f"mended: {finding.what}") if finding.mended else wrong.append(_told(finding))
         runner, clock = container.runner(), container.clock()
+        examiner = Examiner(name, storage, runner, clock)
+        mended = 0
+        try:
+            for finding in _findings(name, storage, repair=repair):
+                mended += finding.mended
+                typer.echo(f"mended: {finding.what}") if finding.mended else wrong.append(_told(finding))
+        finally:
+            if mended:
+                examiner.outdate_caches()
         with _telling(StorageReader(name, runner, clock).count()) as tell:
-            found = Examiner(name, storage, runner, clock).run(tell)
+            found = examiner.run(tell)
     wrong += found.wrong
     for line in wrong:
         warn(line)
