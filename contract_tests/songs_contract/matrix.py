@@ -25,7 +25,7 @@ What became of each clause of the ports when the contract kit held each adapter 
 [operations.md](operations.md#conformance) says how.
 
 - **pass**: at least one test of the kit proves it, and none fails.
-- **unsupported**: the adapter declares that it does not have what the clause speaks of; a report says which capability.
+- **unsupported**: the adapter declares that it does not have what the clause speaks of.
 - **elsewhere**: the kit cannot see it from outside; the adapter's own tests do.
 
 An adapter has a column under each port that it is one for.
