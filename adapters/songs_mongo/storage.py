@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -15,7 +15,9 @@ from pymongo.read_concern import ReadConcern
 from songs.deadline import Deadline
 from songs.errors import StorageClosed, StorageUnavailable
 from songs.ports.clock import Clock
+from songs.ports.maintenance import Finding
 from songs.ports.storage import Scope, StorageCapabilities
+from songs_mongo import maintenance
 from songs_mongo.client import PATIENCE_S, Client, connect, has_transactions, is_replicated
 from songs_mongo.errors import translated
 from songs_mongo.preparing import bring_up_to_date, check_schema
@@ -35,7 +37,9 @@ class MongoStorage:
         make_client: Returns the driver's client; replaced by tests.
     """
 
-    declared: Final = StorageCapabilities(durable=True, shared=True, transactions=True, snapshot_reads=False)
+    declared: Final = StorageCapabilities(
+        durable=True, shared=True, transactions=True, snapshot_reads=False, maintenance=True
+    )
 
     def __init__(
         self,
@@ -88,6 +92,17 @@ class MongoStorage:
     def ping(self, *, deadline: Deadline) -> None:
         with self.unit_of_work(Scope.READ, deadline=deadline) as unit:
             unit.coherence.read()
+
+    @property
+    def database(self) -> Database[Document]:
+        """The database, while the storage is open; raises `StorageClosed`."""
+        return self._opened()[1]
+
+    def versions(self) -> Mapping[str, str]:
+        return maintenance.versions(self.database)
+
+    def examine(self, *, repair: bool = False) -> Iterator[Finding]:
+        yield from maintenance.Examination(self.database, repair=repair).findings()
 
     def close(self) -> None:
         with self._turning:

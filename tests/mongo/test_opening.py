@@ -51,13 +51,15 @@ def test_data_of_a_newer_version(trial: TrialServer, clock: Clock, storage: Mong
 def test_folds_of_another_version(
     storage: MongoStorage, song: Callable[..., Song], deadline: Callable[[float], Deadline]
 ) -> None:
-    """Preparing folds the songs anew, so that they are found again."""
+    """Preparing leaves them; repairing folds the songs anew, so that they are found again."""
     with storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(5)) as unit:
         unit.songs.add(song("S1", title="Straße"))
     database: Any = storage._database
     database.songs.update_one({"_id": "S1"}, {"$set": {"title_fold": "x", "grams": ["x"]}})
     database.meta.update_one({"_id": "schema"}, {"$set": {"fold": "0/0"}})
     storage.prepare()
+    assert database.meta.find_one({"_id": "schema"})["fold"] == "0/0"
+    assert [found.mended for found in storage.examine(repair=True)] == [True]
     with storage.unit_of_work(Scope.READ, deadline=deadline(5)) as unit:
         assert [each.id for each in unit.songs.find(SongFilter(text="strasse"), limit=9)] == ["S1"]
     assert database.meta.find_one({"_id": "schema"})["fold"] == FOLD_VERSION

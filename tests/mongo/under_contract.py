@@ -72,5 +72,5 @@ over_mongomock = replace(
     SPEC,
     factory=_storage,
     sandbox=_sandbox,
-    capabilities=replace(CAPABILITIES, transactions=False, shared=False, durable=False),
+    capabilities=replace(CAPABILITIES, transactions=False),
 )
