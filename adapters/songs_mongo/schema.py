@@ -51,3 +51,9 @@ INDEXES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     (SESSIONS, "user"): ("user_id",),
     (SESSIONS, "expiry"): ("expires_at",),
 }
+SHARDED: Final[dict[str, dict[str, int | str]]] = {
+    RATINGS: {"_id": 1},
+    CLAIMS: {"_id": "hashed"},
+    SESSIONS: {"_id": "hashed"},
+}
+"""The shard keys that a sharded cluster is to be given."""
