@@ -47,7 +47,7 @@ INDEXES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     (SONGS, "grams"): ("grams", "_id"),
     (SONGS, "artist"): ("artist_key", "_id"),
     (SONGS, "level"): ("level", "_id", "milli"),
-    (CLAIMS, "born"): ("born", "song"),
+    (CLAIMS, "song"): ("born", "song"),
     (SESSIONS, "user"): ("user_id",),
     (SESSIONS, "expiry"): ("expires_at",),
 }
