@@ -26,8 +26,16 @@ the state machine, which searches.
 """
 
 FERRETDB = "SONGS_TEST_FERRETDB"
-UNSHOWN: dict[str, str] = {}
-"""What FerretDB 1.24 over SQLite cannot show, and why. It is for the adapter to be right on MongoDB, not here."""
+UNSHOWN = {
+    **dict.fromkeys(
+        ("SNG-8", "SNG-9", "SNG-11"), "it has neither $sample nor $or within $expr: no search of long texts"
+    ),
+    **dict.fromkeys(("SNG-1", "SNG-3", "SNG-12"), "of two sums in one $group it computes the first, the other is 0"),
+    "SNG-6": "the same; and a unique member that is taken is code 1 in an update, not 11000",
+    **dict.fromkeys(("STO-3", "RAT-7", "SES-2", "COH-2", "COH-3"), "changes of one document at once lose some"),
+}
+"""What FerretDB 1.24 over SQLite cannot show, and why. The adapter is for MongoDB: it is not bent to this."""
+ON_FERRETDB = (*EVERYWHERE, "songs", "search", "concurrency")
 
 
 def run_kit(target: str, report: Path, *suites: str) -> dict[str, Any]:
@@ -98,7 +106,7 @@ def ferretdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.skipif(FERRETDB not in os.environ, reason=f"{FERRETDB} names no FerretDB to run")
 def test_over_ferretdb(ferretdb: None, tmp_path: Path) -> None:
     """Every clause holds but those that this server cannot show; the driver waits until it listens."""
-    report = run_kit("over_ferretdb", tmp_path / "report")
+    report = run_kit("over_ferretdb", tmp_path / "report", *ON_FERRETDB)
     failed = {each["id"] for each in report["clauses"] if each["failed_tests"]}
     assert report["failed_without_clause"] == []
     assert failed <= set(UNSHOWN)
