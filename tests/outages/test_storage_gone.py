@@ -1,0 +1,170 @@
+"""A storage that is down, hung, locked or full: every request is answered in time, and nothing acknowledged is lost."""
+
+import os
+import resource
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.outages.service import PASSWORD, Answer, Client, Service
+from tests.outages.writers import acknowledged, stored, writing
+
+from songs_api.http.routes import ROUTES, Route
+from songs_contract.waiting import eventually
+from songs_mongo.trial import TrialServer
+
+pytestmark = pytest.mark.server
+
+DEADLINE_S = 3.0
+PATIENCE_S = 15.0
+"""What a machine that runs other things as well may add to the deadline."""
+RECOVERY_S = 60.0
+LIVENESS, READINESS = "get_health", "get_readiness"
+USES_STORAGE = tuple(route for route in ROUTES if route.tag != "service")
+ASKED = (*USES_STORAGE, *(route for route in ROUTES if route.operation_id in {LIVENESS, READINESS}))
+READS_BY_POST = frozenset({"sign_in"})
+"""These need not write: they may succeed while only writes fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A way in which a storage fails.
+
+    Attributes:
+        variables: The settings of the service.
+        failing: Lets it fail for the length of a block, given the running service.
+        reads_fail: Whether reads fail as well as writes.
+    """
+
+    variables: dict[str, str]
+    failing: Callable[[Service], AbstractContextManager[None]]
+    reads_fail: bool
+
+
+def _limit_files(service: Service, limit: int) -> None:
+    assert service.running
+    for pid in service.running.children():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+
+@contextmanager
+def _no_growth(service: Service) -> Iterator[None]:
+    """No process of the service may write to any file, as if the disk were full."""
+    _limit_files(service, 0)
+    try:
+        yield
+    finally:
+        _limit_files(service, resource.RLIM_INFINITY)
+
+
+@contextmanager
+def _locked(database: Path, _: Service) -> Iterator[None]:
+    """Another process has locked the database and does not let go."""
+    with closing(sqlite3.connect(database, isolation_level=None, timeout=60)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+@contextmanager
+def _stopped(servers: list[TrialServer], _: Service) -> Iterator[None]:
+    """The server hangs."""
+    os.kill(servers[-1].pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(servers[-1].pid, signal.SIGCONT)
+
+
+@contextmanager
+def _killed(servers: list[TrialServer], data: str, _: Service) -> Iterator[None]:
+    """The server dies, and is started again."""
+    servers[-1].stop()
+    yield
+    servers.append(TrialServer(data, servers[-1].port))
+
+
+@pytest.fixture(params=["sqlite-full", "sqlite-locked", "mongo-killed", "mongo-stopped"])
+def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outage]:
+    """A storage, and a way in which it fails."""
+    storage, _, failure = request.param.partition("-")
+    variables = {"SONGS_STORAGE": storage}
+    if storage == "sqlite":
+        database = tmp_path / "songs.db"
+        failing = _no_growth if failure == "full" else partial(_locked, database)
+        yield Outage({**variables, "SONGS_SQLITE_PATH": str(database)}, failing, reads_fail=False)
+        return
+    data = str(tmp_path)
+    servers = [TrialServer(data)]
+    failing = partial(_killed, servers, data) if failure == "killed" else partial(_stopped, servers)
+    yield Outage({**variables, "SONGS_MONGO_URL": servers[-1].url}, failing, reads_fail=True)
+    servers[-1].stop()
+
+
+def _send(client: Client, route: Route, song_id: str) -> Answer:
+    """Send the request that the documentation has as the example of a route."""
+    path = route.path.format(song_id=song_id, name="ben")
+    required = [name for name, parameter in route.query.model_fields.items() if parameter.is_required()]
+    query = "&".join(f"{name}=queen" for name in required)
+    body: Any = None
+    if route.request is not None:
+        body = dict(route.request.model_json_schema()["examples"][0])
+        if "song_id" in body:
+            body["song_id"] = song_id
+    return client.ask(route.method, f"{path}?{query}" if query else path, body)
+
+
+def _ask_everything(connect: Callable[[], Client], song_id: str) -> dict[str, Answer]:
+    """Return what every route answers, all asked at once."""
+    with ThreadPoolExecutor(len(ASKED)) as clients:
+        asked = {route.operation_id: clients.submit(_send, connect(), route, song_id) for route in ASKED}
+        return {name: answer.result() for name, answer in asked.items()}
+
+
+def _people(service: Service, ada: Client) -> None:
+    """Add ben, whom requests are about, and eve, an admin whom the processes have not seen before the outage."""
+    for name in ("ben", "eve"):
+        assert ada.ask("POST", "/auth/register", {"username": name, "password": PASSWORD}).status == 201
+    assert ada.ask("PATCH", "/users/eve", {"role": "admin"}).status == 200
+
+
+def _assert_answered(outage: Outage, answers: dict[str, Answer]) -> None:
+    assert answers[LIVENESS].status == 200
+    ready = answers[READINESS]
+    assert (ready.status, ready.body["checks"]["storage"]) == ((503, "down") if outage.reads_fail else (200, "up"))
+    for route in USES_STORAGE:
+        answer = answers[route.operation_id]
+        if outage.reads_fail or (route.method != "GET" and route.operation_id not in READS_BY_POST):
+            assert answer.status == 503, (route.operation_id, answer)
+            assert int(answer.headers["Retry-After"]) >= 1
+        elif route.method == "GET":
+            assert answer.status < 500, (route.operation_id, answer)
+        assert answer.took_s < DEADLINE_S + PATIENCE_S, (route.operation_id, answer)
+
+
+def test_a_storage_that_fails(
+    outage: Outage, new_service: Callable[..., Service], add_songs: Callable[..., list[str]]
+) -> None:
+    """Every route that needs it is 503 with Retry-After, the process lives, and it comes back by itself."""
+    service = new_service({**outage.variables, "SONGS_WORKERS": "2"})
+    service.add_user("ada", "admin")
+    service.start().wait_until_it_answers()
+    connect = partial(service.connect, service.signed_in("ada"))
+    _people(service, connect())
+    rated, song = add_songs(connect(), 2)
+    stranger = partial(service.connect, service.signed_in("eve"))
+    with writing(connect, [rated], 2) as writers:
+        with outage.failing(service):
+            for who in (connect, stranger):
+                answers = _ask_everything(who, song)
+                _assert_answered(outage, answers)
+                print(f"answered within {max(answer.took_s for answer in answers.values()):.2f} s")  # noqa: T201 - for -rP
+        eventually(lambda: service.connect().ask("GET", "/health/ready").status == 200, within_s=RECOVERY_S)
+        eventually(lambda: all(a.status < 500 for a in _ask_everything(connect, song).values()), within_s=RECOVERY_S)
+    assert stored(connect(), [rated]) == acknowledged(writers)
