@@ -10,6 +10,7 @@ from tests.outages.service import Answer
 EVERYTHING = "page_size=100"
 WORD = "polka"
 """What every title contains."""
+NOT_RATED = (0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Song:
 
     level: int
     difficulty_milli: int
-    ratings: tuple[int, ...] = (0, 0, 0, 0, 0)
+    ratings: tuple[int, ...] = NOT_RATED
 
 
 State = Mapping[str, Song]

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class Answer:
     """What a request was answered, and how long that took."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: Any
     took_s: float
 

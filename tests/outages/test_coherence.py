@@ -121,9 +121,9 @@ class Outages:
     def restored(self, duration_s: float) -> None:
         """It starts again with what it held a while ago."""
         self._admin("SAVE")
-        self.traffic.wait("calm", duration_s)
-        self._cache.kill()
+        self.traffic.wait("saved", duration_s)
         self.traffic.during = "restored"
+        self._cache.kill()
         self._cache.start()
         self.traffic.wait("restored", 0.5)
 
@@ -177,7 +177,7 @@ def test_no_stale_read_for_a_minute(outages: Outages) -> None:
     """The same for longer, each outage with the cache in use before; and nobody waits longer than promised."""
     traffic = outages.traffic
     with traffic.flowing():
-        outages.over(5.0)
+        traffic.wait("before", 5.0)
         outages.flushed(2.0)
         outages.restored(1.0)
         outages.over(2.0)
@@ -188,7 +188,7 @@ def test_no_stale_read_for_a_minute(outages: Outages) -> None:
         outages.gone(5.0)
     print(traffic.report())  # noqa: T201 - for -rP
     assert traffic.faults == []
-    usual_ms = {write: max(traffic.took_ms("calm", write=write)) for write in (False, True)}
-    for during in ("flushed", "restored", "stopped", "continued", "cut off", "healed", "gone", "back", "off"):
+    usual_ms = {write: max(traffic.took_ms("before", write=write)) for write in (False, True)}
+    for during in ("flushed", "restored", "stopped", "continued", "cut off", "healed", "gone", "back", "off", "calm"):
         for write, added_ms in ((False, READ_MS), (True, FIRST_WRITE_MS)):
             assert max(traffic.took_ms(during, write=write), default=0) <= added_ms + usual_ms[write], during

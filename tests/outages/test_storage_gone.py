@@ -127,11 +127,11 @@ def _ask_everything(connect: Callable[[], Client], song_id: str) -> dict[str, An
         return {name: answer.result() for name, answer in asked.items()}
 
 
-def _people(service: Service, ada: Client) -> None:
+def _people(root: Client) -> None:
     """Add ben, whom requests are about, and eve, an admin whom the processes have not seen before the outage."""
     for name in ("ben", "eve"):
-        assert ada.ask("POST", "/auth/register", {"username": name, "password": PASSWORD}).status == 201
-    assert ada.ask("PATCH", "/users/eve", {"role": "admin"}).status == 200
+        assert root.ask("POST", "/auth/register", {"username": name, "password": PASSWORD}).status == 201
+    assert root.ask("PATCH", "/users/eve", {"role": "admin"}).status == 200
 
 
 def _assert_answered(outage: Outage, answers: dict[str, Answer]) -> None:
@@ -153,10 +153,10 @@ def test_a_storage_that_fails(
 ) -> None:
     """Every route that needs it is 503 with Retry-After, the process lives, and it comes back by itself."""
     service = new_service({**outage.variables, "SONGS_WORKERS": "2"})
-    service.add_user("ada", "admin")
+    service.add_user("root", "admin")
     service.start().wait_until_it_answers()
-    connect = partial(service.connect, service.signed_in("ada"))
-    _people(service, connect())
+    connect = partial(service.connect, service.signed_in("root"))
+    _people(connect())
     rated, song = add_songs(connect(), 2)
     stranger = partial(service.connect, service.signed_in("eve"))
     with writing(connect, [rated], 2) as writers:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import quantiles
 
-from tests.outages.history import WORD, History, ReadSong, ReadStats, Song, reads_of_all
+from tests.outages.history import NOT_RATED, WORD, History, Read, ReadSong, ReadStats, Song, reads_of_all
 from tests.outages.service import Answer, Client
 
 READERS = 4
@@ -125,13 +125,13 @@ class _Writer:
         elif random.random() < 0.5:
             self._rate(title, random.randint(1, 5))
         else:
-            after = replace(self._history.state[title], **_details())
+            after = _song(self._history.state[title].ratings)
             self._change(title, after, *random.choice([("PUT", title), ("PATCH", "")]))
         time.sleep(random.uniform(0, LONGEST_PAUSE_S))
 
     def add(self) -> None:
         """Add a song."""
-        title, song = f"{WORD}-{next(self._numbers)}", Song(**_details())
+        title, song = f"{WORD}-{next(self._numbers)}", _song()
         self._history.begin({title: song})
         answer = self._send("POST", "/songs", _body(song, title))
         self._history.ids[title] = answer.body["id"]
@@ -170,7 +170,7 @@ class _Reader:
         titles = list(self._history.ids)
         title = random.choice(titles[-2 * MOST :])
         song_id = self._history.ids[title]
-        of_one = [ReadSong(title, song_id), ReadStats(title, song_id)]
+        of_one: list[Read] = [ReadSong(title, song_id), ReadStats(title, song_id)]
         read = random.choice([*of_one, *of_one, *reads_of_all(random.randint(1, LEVELS), title)])
         acknowledged = self._history.acknowledged
         answer = self._traffic.ask(random.choice(self._clients), "GET", read.path)
@@ -182,8 +182,8 @@ class _Reader:
             )
 
 
-def _details() -> dict[str, int]:
-    return {"level": random.randint(1, LEVELS), "difficulty_milli": random.randint(0, 100_000)}
+def _song(ratings: tuple[int, ...] = NOT_RATED) -> Song:
+    return Song(random.randint(1, LEVELS), random.randint(0, 100_000), ratings)
 
 
 def _body(song: Song, title: str) -> dict[str, object]:
