@@ -33,12 +33,15 @@ STATUSES: Final[Mapping[type[SongsError], int]] = MappingProxyType(
         errors.Conflict: 409,
         errors.DuplicateSong: 409,
         errors.UserExists: 409,
+        errors.OwnAccount: 409,
         errors.VersionConflict: 412,
         errors.Unauthenticated: 401,
         errors.InvalidToken: 401,
         errors.BadCredentials: 401,
+        errors.RefreshRefused: 401,
         errors.Forbidden: 403,
         errors.RegistrationClosed: 403,
+        errors.WrongPassword: 403,
         errors.RateLimited: 429,
         errors.Unavailable: 503,
         errors.StorageUnavailable: 503,
@@ -56,6 +59,7 @@ STATUSES: Final[Mapping[type[SongsError], int]] = MappingProxyType(
         failures.Malformed: 400,
         failures.NoSuchRoute: 404,
         failures.MethodNotAllowed: 405,
+        failures.PreconditionRequired: 428,
         failures.LengthRequired: 411,
         failures.BodyTooLarge: 413,
         failures.UnsupportedMediaType: 415,
@@ -127,6 +131,7 @@ def _answer(req: ApiRequest, resp: falcon.Response, status: int, error: SongsErr
     }
     if isinstance(error, errors.InvalidInput):
         problem["errors"] = [{"pointer": fault.pointer, "message": fault.message} for fault in error.errors]
+    req.problem_code = error.code
     resp.status = status
     resp.content_type = PROBLEM_JSON
     resp.data = orjson.dumps(problem)

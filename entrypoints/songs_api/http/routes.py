@@ -1,6 +1,6 @@
 """The one table of routes. The application, what is public, HEAD, OPTIONS and Allow, and OpenAPI all follow from it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,9 +34,12 @@ class Route:
         request: The body, which is read only where this is given.
         media_types: What the body may be sent as.
         idempotent_by_key: Whether it takes an Idempotency-Key.
+        tagged: Whether its good answers have an ETag; a GET that has one takes If-None-Match.
+        if_match: Whether it changes what If-Match names, and nothing without one.
         answers: The body of each good status; None: without one.
         problems: The errors that are this route's own, besides those that any route may answer.
         limited: Whether it counts against the default limit.
+        audited: Whether the audit trail tells of every request; of refused requests it always does.
         at_root: Whether it is served without `PREFIX` too.
         documented: Whether OpenAPI tells of it.
     """
@@ -52,9 +55,12 @@ class Route:
     request: type[BaseModel] | None = None
     media_types: tuple[str, ...] = (JSON,)
     idempotent_by_key: bool = False
+    tagged: bool = False
+    if_match: bool = False
     answers: Mapping[int, type[BaseModel] | None] = field(default_factory=dict)
     problems: tuple[type[SongsError], ...] = ()
     limited: bool = True
+    audited: bool = False
     at_root: bool = False
     documented: bool = True
 
@@ -74,6 +80,7 @@ _ACCOUNTS: Final = (
         summary="Make an account",
         request=schemas.Registration,
         answers={201: answers.Registered},
+        audited=True,
         problems=(errors.UserExists, errors.RegistrationClosed),
     ),
     Route(
@@ -83,10 +90,70 @@ _ACCOUNTS: Final = (
         operation_id="sign_in",
         tag="accounts",
         summary="Sign in",
-        description="Send the token with every other request: `Authorization: Bearer <access_token>`.",
+        description="Send the access token with every other request: `Authorization: Bearer <access_token>`.",
         request=schemas.Credentials,
         answers={200: answers.SignedIn},
+        audited=True,
         problems=(errors.BadCredentials,),
+    ),
+    Route(
+        method="POST",
+        path="/auth/refresh",
+        needs=None,
+        operation_id="refresh",
+        tag="accounts",
+        summary="Get new tokens for a refresh token",
+        description="A refresh token is good once. If the answer was lost, sign in again; a token that is used again "
+        "later than 10 s after the first time ends its session.",
+        request=schemas.RefreshToken,
+        answers={200: answers.SignedIn},
+        audited=True,
+        problems=(errors.RefreshRefused,),
+    ),
+    Route(
+        method="POST",
+        path="/auth/logout",
+        needs=None,
+        operation_id="sign_out",
+        tag="accounts",
+        summary="Sign out",
+        description="Ends the session of the refresh token, or every session of its user, and makes all access tokens "
+        "of the user worthless: other sessions refresh theirs. A token that is not good any more is no error.",
+        request=schemas.SignOut,
+        answers={204: None},
+        audited=True,
+    ),
+    Route(
+        method="POST",
+        path="/auth/password",
+        operation_id="change_password",
+        tag="accounts",
+        summary="Change your password",
+        description="Ends all your sessions, and answers with the tokens of a new one.",
+        request=schemas.PasswordChange,
+        answers={200: answers.SignedIn},
+        audited=True,
+        problems=(errors.WrongPassword,),
+    ),
+    Route(
+        method="GET",
+        path="/users/me",
+        operation_id="get_own_account",
+        tag="accounts",
+        summary="Get your own account",
+        answers={200: answers.User},
+    ),
+    Route(
+        method="DELETE",
+        path="/users/me",
+        operation_id="remove_own_account",
+        tag="accounts",
+        summary="Remove your own account",
+        description="Takes the password. Your ratings stay, and are nobody's. An admin has to be demoted first.",
+        request=schemas.Confirmation,
+        answers={204: None},
+        audited=True,
+        problems=(errors.WrongPassword, errors.OwnAccount),
     ),
     Route(
         method="GET",
@@ -105,11 +172,13 @@ _ACCOUNTS: Final = (
         operation_id="change_user",
         tag="accounts",
         summary="Change a user's role, or disable it",
-        description="Older access tokens of the user are worthless from then on.",
+        description="Older access tokens of the user are worthless from then on. An admin cannot demote or disable "
+        "itself.",
         request=schemas.UserChanges,
         media_types=(JSON, MERGE_PATCH),
+        audited=True,
         answers={200: answers.User},
-        problems=(errors.UserNotFound,),
+        problems=(errors.UserNotFound, errors.OwnAccount),
     ),
 )
 
@@ -122,6 +191,7 @@ _SONGS: Final = (
         summary="List songs",
         description="Ordered by id. Pages end at 100,000 songs; a cursor goes on from there.",
         query=queries.SongListQuery,
+        tagged=True,
         answers={200: answers.SongList},
         problems=(errors.BadCursor, errors.UseCursor),
     ),
@@ -133,7 +203,9 @@ _SONGS: Final = (
         tag="songs",
         summary="Add a song",
         request=schemas.NewSong,
+        tagged=True,
         answers={201: answers.Song},
+        audited=True,
         problems=(errors.DuplicateSong,),
     ),
     Route(
@@ -144,6 +216,7 @@ _SONGS: Final = (
         summary="Search artists and titles",
         description="Finds songs whose artist or title contains the message, without regard to case and accents.",
         query=queries.SearchQuery,
+        tagged=True,
         answers={200: answers.SearchResult},
         problems=(errors.BadCursor, errors.UseCursor),
     ),
@@ -154,6 +227,7 @@ _SONGS: Final = (
         tag="songs",
         summary="Average difficulty",
         query=queries.LevelQuery,
+        tagged=True,
         answers={200: answers.AverageDifficulty},
     ),
     Route(
@@ -162,6 +236,7 @@ _SONGS: Final = (
         operation_id="get_song",
         tag="songs",
         summary="Get a song",
+        tagged=True,
         answers={200: answers.Song},
         problems=(errors.SongNotFound,),
     ),
@@ -173,7 +248,10 @@ _SONGS: Final = (
         tag="songs",
         summary="Replace all that is said of a song",
         request=schemas.NewSong,
+        if_match=True,
+        tagged=True,
         answers={200: answers.Song},
+        audited=True,
         problems=(errors.SongNotFound, errors.DuplicateSong),
     ),
     Route(
@@ -184,7 +262,10 @@ _SONGS: Final = (
         tag="songs",
         summary="Change some of what is said of a song",
         request=schemas.SongChanges,
+        audited=True,
         media_types=(MERGE_PATCH, JSON),
+        if_match=True,
+        tagged=True,
         answers={200: answers.Song},
         problems=(errors.SongNotFound, errors.DuplicateSong),
     ),
@@ -195,7 +276,9 @@ _SONGS: Final = (
         operation_id="remove_song",
         tag="songs",
         summary="Remove a song with its ratings",
+        if_match=True,
         answers={204: None},
+        audited=True,
         problems=(errors.SongNotFound,),
     ),
 )
@@ -220,6 +303,7 @@ _RATINGS: Final = (
         operation_id="get_rating_stats",
         tag="ratings",
         summary="Statistics of a song's ratings",
+        tagged=True,
         answers={200: answers.RatingStats},
         problems=(errors.SongNotFound,),
     ),
@@ -275,14 +359,25 @@ _SERVICE: Final = (
 
 ROUTES: Final[tuple[Route, ...]] = (*_ACCOUNTS, *_SONGS, *_RATINGS, *_SERVICE)
 
+METRICS: Final = Route(
+    method="GET",
+    path="/metrics",
+    operation_id="get_metrics",
+    tag="service",
+    summary="Metrics for Prometheus",
+    at_root=True,
+    documented=False,
+)
+"""No part of the table: served where a token for it is set, to who has that token and no one else."""
+
 GENERAL_PROBLEMS: Final[tuple[type[SongsError], ...]] = (failures.Malformed, errors.InvalidInput, errors.Unavailable)
 """What any route may answer; a limited one `errors.RateLimited` as well."""
 
 
-def routes_by_path() -> dict[str, tuple[Route, ...]]:
+def routes_by_path(routes: Iterable[Route] = ROUTES) -> dict[str, tuple[Route, ...]]:
     """Return the routes of each path under which anything is served."""
     found: dict[str, tuple[Route, ...]] = {}
-    for route in ROUTES:
+    for route in routes:
         for path in route.paths:
             found[path] = (*found.get(path, ()), route)
     return found
@@ -290,11 +385,15 @@ def routes_by_path() -> dict[str, tuple[Route, ...]]:
 
 def public_routes() -> dict[tuple[str, str], Route]:
     """Return what anyone may use, by method and exact path. Public paths have no fields."""
+    return by_request(route for route in ROUTES if route.needs is None)
+
+
+def by_request(routes: Iterable[Route]) -> dict[tuple[str, str], Route]:
+    """Return the routes by method and exact path, a GET under HEAD as well."""
     found: dict[tuple[str, str], Route] = {}
-    for route in ROUTES:
-        if route.needs is None:
-            for path in route.paths:
-                found[route.method, path] = route
-                if route.method == "GET":
-                    found["HEAD", path] = route
+    for route in routes:
+        for path in route.paths:
+            found[route.method, path] = route
+            if route.method == "GET":
+                found["HEAD", path] = route
     return found

@@ -10,9 +10,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from songs.errors import InvalidInput
 from songs.limits import MAX_LEVEL, MAX_RATING, MAX_TEXT, MIN_RATING
 from songs.model import Role, SongDetails, difficulty_milli
-from songs.services.accounts import MAX_PASSWORD
+from songs.services.password_policy import MAX_PASSWORD
 from songs_api.http.validation import STRICT
 
+_FAR: Final = 1_000
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
@@ -34,9 +35,26 @@ def _milli(number: Any) -> Any:  # noqa: ANN401 - whatever a caller sent
         raise ValueError(error.errors[0].message) from error
 
 
-Title = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
-Level = Annotated[int, Field(ge=0, le=MAX_LEVEL)]
-Rating = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING)]
+def _whole(number: Any) -> Any:  # noqa: ANN401 - whatever a caller sent
+    """Return a number such as 3.0 or 1e1 as the integer that it is; anything else unchanged."""
+    # Compared first: an integer of 1e999999 would have a million digits.
+    if isinstance(number, Decimal) and -_FAR <= number <= _FAR and number == number.to_integral_value():
+        return int(number)
+    return number
+
+
+WHOLE: Final = BeforeValidator(_whole)
+# What the domain refuses, for the document: control characters, line and paragraph separators.
+Title = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_TEXT,
+        json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"},
+    ),
+]
+Level = Annotated[int, Field(ge=0, le=MAX_LEVEL), WHOLE]
+Rating = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING), WHOLE]
 Released = Annotated[
     date,
     BeforeValidator(_released),
@@ -137,7 +155,13 @@ class Registration(BaseModel):
         **STRICT, json_schema_extra={"examples": [{"username": "ada", "password": "a long pass phrase"}]}
     )
 
-    username: Annotated[str, Field(description="3 to 50 letters, digits or any of . _ @ + -")]
+    username: Annotated[
+        str,
+        Field(
+            description="3 to 50 letters, digits or any of . _ @ + -",
+            json_schema_extra={"pattern": r"^[0-9A-Za-z._@+-]{3,50}$"},
+        ),
+    ]
     password: Annotated[Secret, Field(description=f"At most {MAX_PASSWORD} characters.")]
 
 
@@ -149,6 +173,43 @@ class Credentials(BaseModel):
     )
 
     username: str
+    password: Secret
+
+
+class RefreshToken(BaseModel):
+    """A refresh token that was not used yet."""
+
+    model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [{"refresh_token": "as POST /auth/login said"}]})
+
+    refresh_token: Secret
+
+
+class SignOut(BaseModel):
+    """The session that is to end."""
+
+    model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [{"refresh_token": "as POST /auth/login said"}]})
+
+    refresh_token: Secret
+    everywhere: Annotated[bool, Field(description="End all sessions of the user.")] = False
+
+
+class PasswordChange(BaseModel):
+    """The password, and the one that is to take its place."""
+
+    model_config = ConfigDict(
+        **STRICT,
+        json_schema_extra={"examples": [{"current_password": "a long pass phrase", "new_password": "a longer phrase"}]},
+    )
+
+    current_password: Secret
+    new_password: Annotated[Secret, Field(description=f"At most {MAX_PASSWORD} characters.")]
+
+
+class Confirmation(BaseModel):
+    """The password, once more."""
+
+    model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [{"password": "a long pass phrase"}]})
+
     password: Secret
 
 

@@ -5,15 +5,20 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from songs.ports.limiter import RateLimit
 
 PREFIX: Final = "SONGS_"
 
+_BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
 _WINDOWS_S: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 _RATE: Final = re.compile(rf"([1-9][0-9]{{0,8}})\s*/\s*({'|'.join(_WINDOWS_S)})")
+_ORIGIN: Final = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?", re.ASCII
+)
+_OWN_PORTS: Final = {"http": "80", "https": "443"}
 
 
 def parse_rate(value: object) -> object:
@@ -57,7 +62,45 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         raise ValueError(msg) from error
 
 
+def check_bearer(value: SecretStr) -> SecretStr:
+    """Return `value` if it can be sent as a bearer token and is long enough not to be guessed.
+
+    Raises:
+        ValueError: It cannot, or is not.
+    """
+    if _BEARER.fullmatch(value.get_secret_value()) is None:
+        msg = "must be 16 or more letters, digits and -._~+/"
+        raise ValueError(msg)
+    return value
+
+
+BearerToken = Annotated[SecretStr, AfterValidator(check_bearer)]
+
+
+def parse_origins(value: object) -> object:
+    """Return the origins that a text such as ``https://app.example.com, http://localhost:3000`` lists.
+
+    Raises:
+        ValueError: One of them is not as a browser would write it, and so would never be met.
+    """
+    if not isinstance(value, str):
+        return value
+    return tuple(_origin(part) for part in re.split(r"[\s,]+", value) if part)
+
+
+def _origin(text: str) -> str:
+    match = _ORIGIN.fullmatch(text)
+    if match is None:
+        msg = f"{text!r} is not an origin such as https://app.example.com: scheme, host and port, in lower case"
+        raise ValueError(msg)
+    if match["port"] and match["port"] == _OWN_PORTS.get(match["scheme"]):
+        msg = f"{text!r} would never be met: browsers leave the port out that the scheme has anyway"
+        raise ValueError(msg)
+    return text
+
+
 Rate = Annotated[RateLimit | None, BeforeValidator(parse_rate)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(parse_origins)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(parse_networks)]
 
 
@@ -91,10 +134,33 @@ class ServiceSettings(BaseSettings):
         description="Requests of one user, or of one address on public routes: a number per second, "
         "minute, hour or day; or none.",
     )
+    limiter_register: Rate = Field(
+        "20/hour", validate_default=True, description="Registrations from one address; written as the limit above."
+    )
+    limiter_sign_in: Rate = Field(
+        "10/minute", validate_default=True, description="Sign-ins with one username from one address."
+    )
+    limiter_sign_in_address: Rate = Field(
+        "30/minute", validate_default=True, description="Sign-ins from one address, whatever the username."
+    )
+    limiter_sign_in_user: Rate = Field(
+        "30/hour",
+        validate_default=True,
+        description="Sign-ins with one username from anywhere; those beyond take up to 2 s longer.",
+    )
     registration: Literal["open", "closed"] = Field("open", description="Whether anyone may register: open or closed.")
     password_min_length: int = Field(8, ge=8, le=128, description="The shortest new password, in characters.")
     access_token_ttl_s: int = Field(
         600, ge=1, le=2_592_000, description="How long an access token is good for, in seconds."
+    )
+    refresh_token_ttl_s: int = Field(
+        2_592_000,
+        ge=1,
+        le=31_536_000,
+        description="How long after a sign-in its refresh tokens are good at most, in seconds.",
+    )
+    refresh_token_idle_s: int = Field(
+        604_800, ge=1, le=31_536_000, description="How long a refresh token is good if it is not used, in seconds."
     )
     cache_ttl_s: float = Field(300.0, gt=0, le=86_400, description="How long the cache may keep an entry, in seconds.")
     deadline_s: float = Field(3.0, gt=0, le=60, description="How long a request may wait for the storage, in seconds.")
@@ -102,11 +168,21 @@ class ServiceSettings(BaseSettings):
     trusted_proxies: Networks = Field(
         (), description="Networks, separated by commas, whose X-Forwarded-For is believed."
     )
+    cors_origins: Origins = Field(
+        (), description="Origins, separated by commas, whose pages may call the service from a browser."
+    )
     demo_catalogue: Path | None = Field(
         None, description="What `songs demo` serves instead of the bundled catalogue: JSON Lines, a JSON array, or .gz."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least that is logged: debug, info, warning or error."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto",
+        description="The form of log lines: json, text, or auto, which is json in production and text elsewhere.",
+    )
+    metrics_token: BearerToken | None = Field(
+        None, description="What /metrics wants as a bearer token; not set: there is no /metrics."
     )
 
     @classmethod
