@@ -14,6 +14,7 @@ from songs.services.catalogue import Catalogue
 from songs.services.coherence import Coherence
 from songs.services.ratings import Ratings
 from songs.services.reads import CachedReads
+from songs_api.observing.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class HttpOptions:
         default_limit: The limit of each user, or of each address on public routes; None: no limit.
         trusted_proxies: Networks whose X-Forwarded-For is believed.
         registration_open: Whether anyone may register.
+        metrics_token: What may read the metrics; empty: they are not served.
         cors_origins: Origins whose pages may read answers in a browser.
     """
 
@@ -36,6 +38,7 @@ class HttpOptions:
     default_limit: RateLimit | None = None
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
     registration_open: bool = True
+    metrics_token: bytes = field(default=b"", repr=False)
     cors_origins: tuple[str, ...] = ()
 
 
@@ -54,4 +57,5 @@ class Parts:
     catalogue: Catalogue
     ratings: Ratings
     reads: CachedReads
+    recorder: Recorder
     options: HttpOptions

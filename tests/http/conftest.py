@@ -1,10 +1,12 @@
 """The application over real adapters in memory, and people to use it."""
 
+import io
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 from falcon import testing
@@ -22,6 +24,9 @@ from songs.services.reads import CachedReads
 from songs.services.run import UnitRunner
 from songs_api.http.app import create_app
 from songs_api.http.rendering import FORM
+from songs_api.observing.events import json_line
+from songs_api.observing.metrics import Metrics
+from songs_api.observing.recorder import Recorder
 from songs_api.parts import HttpOptions, Parts
 from songs_memory import plugin as memory
 from songs_plugins import AdapterContext, Port
@@ -67,7 +72,12 @@ def adapter(plugin: ModuleType, port: Port, context: AdapterContext, **settings:
 
 
 def build_parts(
-    options: HttpOptions | None = None, *, cached: bool = False, replaced: Mapping[str, object] | None = None
+    options: HttpOptions | None = None,
+    *,
+    cached: bool = False,
+    replaced: Mapping[str, object] | None = None,
+    metrics: Metrics | None = None,
+    log: TextIO | None = None,
 ) -> tuple[Parts, TokenIssuer]:
     """Return open parts over an empty storage in memory.
 
@@ -75,6 +85,8 @@ def build_parts(
         options: Of the application.
         cached: Whether reads go through a cache.
         replaced: Ports to use instead: `storage`, `cache`, `limiter`.
+        metrics: Where to count.
+        log: Where lines go, as JSON.
     """
     from songs_plugins import none  # noqa: PLC0415 - beside its only use
 
@@ -92,8 +104,9 @@ def build_parts(
         port.open()
     tokens: TokenIssuer = adapter(jwt_plugin, Port.TOKENS, context, secret=SECRET)
     passwords = adapter(bcrypt_plugin, Port.PASSWORDS, context, rounds=4)
-    runner = UnitRunner(ports["storage"], clock, max_calls=8)
-    coherence = Coherence(ports["cache"], runner, clock)
+    recorder = Recorder(json_line, clock, level=logging.INFO, metrics=metrics, stream=log or io.StringIO())
+    runner = UnitRunner(ports["storage"], clock, max_calls=8, meter=recorder.meter)
+    coherence = Coherence(ports["cache"], runner, clock, meter=recorder.meter)
     access = Access(runner, tokens, clock)
     catalogue = Catalogue(runner, coherence, ids, Cursors(b"cursors"))
     ratings = Ratings(runner, coherence, ids, clock)
@@ -111,6 +124,7 @@ def build_parts(
         catalogue=catalogue,
         ratings=ratings,
         reads=CachedReads(catalogue, ratings, coherence, form=FORM),
+        recorder=recorder,
         options=options or HttpOptions(),
     )
     return parts, tokens

@@ -24,6 +24,7 @@ class Register:
             raise RegistrationClosed
         body = read()
         user = self._accounts.register(body.username, body.password, deadline=req.deadline)
+        req.target = user.id
         resp.status = 201
         resp.data = encode({"message": "The account was made; sign in with it.", "username": user.name})
 
@@ -37,7 +38,9 @@ class SignIn:
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[Credentials]) -> None:
         """Answer with an access token."""
         body = read()
-        resp.data = signed_in_bytes(self._accounts.sign_in(body.username, body.password, deadline=req.deadline))
+        signed_in = self._accounts.sign_in(body.username, body.password, deadline=req.deadline)
+        req.target = signed_in.user.id
+        resp.data = signed_in_bytes(signed_in)
 
 
 class UserCollection:
