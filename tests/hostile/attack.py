@@ -35,6 +35,8 @@ class Report:
         """Take up what another one noted."""
         self.statuses += other.statuses
         self.wrong += other.wrong
+        self.health_checks += other.health_checks
+        self.slowest_health_s = max(self.slowest_health_s, other.slowest_health_s)
 
 
 def attack(port: int, requests: list[Requests], count: int) -> Report:
@@ -78,20 +80,30 @@ def _watch_health(port: int, done: threading.Event, report: Report) -> None:
 
 def exchange(port: int, request: bytes, *, unfinished_s: float = UNFINISHED_S) -> bytes:
     """Send bytes and return what came back of one answer; ``HANG`` when the server neither answers nor closes."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=HANG_S) as connection:
+            return _conversation(connection, request, unfinished_s)
+    except TimeoutError:
+        return b"HANG"
+
+
+def _conversation(connection: socket.socket, request: bytes, unfinished_s: float) -> bytes:
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=HANG_S) as connection, suppress(ConnectionError):
+    # A server may close whenever it likes; then there is what was received until then.
+    with suppress(ConnectionError):
         connection.sendall(request)
         connection.settimeout(unfinished_s)
-        while not _is_whole(received, request):
+        while not _is_whole(received, request) and len(received) < MAX_ANSWER:
             try:
                 part = connection.recv(65_536)
             except TimeoutError:
                 if connection.gettimeout() == HANG_S:
-                    return b"HANG"
+                    raise
                 connection.settimeout(HANG_S)
-                connection.shutdown(socket.SHUT_WR)
+                with suppress(OSError):  # lost meanwhile: the next receipt says so
+                    connection.shutdown(socket.SHUT_WR)
                 continue
-            if not part or len(received) > MAX_ANSWER:
+            if not part:
                 break
             received += part
     return received
