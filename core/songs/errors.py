@@ -108,6 +108,13 @@ class UserExists(Conflict):
     summary = "This username is taken."
 
 
+class OwnAccount(Conflict):
+    """An admin would take its own rights away, and there might be no other admin."""
+
+    code = "own_account"
+    summary = "An admin cannot demote, disable or delete itself; another admin can."
+
+
 class VersionConflict(SongsError):
     """The record was changed since the version that the caller saw."""
 
@@ -139,6 +146,20 @@ class BadCredentials(Unauthenticated):
     summary = "The username or the password is wrong."
 
 
+class RefreshRefused(Unauthenticated):
+    """A refresh token is malformed, forged, used up, expired or revoked, or its user is gone or disabled.
+
+    `reused` says, to us only, that it was used up long before: someone else may hold it.
+    """
+
+    code = "invalid_refresh_token"
+    summary = "The refresh token is not valid, or no longer; sign in again."
+
+    def __init__(self, *, reused: bool = False) -> None:
+        super().__init__()
+        self.reused = reused
+
+
 class Forbidden(SongsError):
     """The caller is known and lacks the role."""
 
@@ -151,6 +172,13 @@ class RegistrationClosed(Forbidden):
 
     code = "registration_closed"
     summary = "Registration is closed."
+
+
+class WrongPassword(Forbidden):
+    """Someone who is signed in did not give their own password."""
+
+    code = "wrong_password"
+    summary = "The password is not yours."
 
 
 class RateLimited(SongsError):

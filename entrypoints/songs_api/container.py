@@ -9,19 +9,22 @@ from dependency_injector import containers, providers
 
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
+from songs.ports.limiter import LimiterCapabilities
 from songs.services.access import Access
-from songs.services.accounts import Accounts, PasswordPolicy
+from songs.services.accounts import Accounts
 from songs.services.catalogue import Catalogue
 from songs.services.coherence import Coherence
 from songs.services.cursors import Cursors
 from songs.services.importing import Importer
+from songs.services.password_policy import PasswordPolicy
 from songs.services.ratings import Ratings
 from songs.services.reads import CachedReads
 from songs.services.run import UnitRunner
+from songs.services.sessions import Lifetimes, Sessions
 from songs_api.http.rendering import FORM
 from songs_api.observing.events import renderer
 from songs_api.observing.recorder import Recorder
-from songs_api.parts import HttpOptions, Parts
+from songs_api.parts import HttpOptions, Limits, Parts
 from songs_api.servers.options import METRICS_FOLDER
 from songs_api.settings import Settings
 from songs_api.settings.serving import secrets_of
@@ -85,14 +88,19 @@ def _coherence(settings: Settings, cache: Any, runner: UnitRunner, clock: Clock,
     return Coherence(cache, runner, clock, ttl_s=settings.service.cache_ttl_s, meter=recorder.meter)
 
 
+def _sessions(settings: Settings, *arguments: Any) -> Sessions:  # noqa: ANN401 - the container's providers
+    service = settings.service
+    lifetimes = Lifetimes(
+        access_s=service.access_token_ttl_s,
+        refresh_s=service.refresh_token_ttl_s,
+        idle_s=service.refresh_token_idle_s,
+    )
+    return Sessions(*arguments, lifetimes=lifetimes)
+
+
 def _accounts(settings: Settings, *arguments: Any) -> Accounts:  # noqa: ANN401 - the container's providers
     policy = PasswordPolicy(settings.service.password_min_length)
-    return Accounts(
-        *arguments,
-        policy=policy,
-        access_ttl_s=settings.service.access_token_ttl_s,
-        max_hashing=max(1, settings.service.threads // 4),
-    )
+    return Accounts(*arguments, policy=policy, max_hashing=max(1, settings.service.threads // 4))
 
 
 def _options(settings: Settings) -> HttpOptions:
@@ -101,11 +109,25 @@ def _options(settings: Settings) -> HttpOptions:
         deadline_s=service.deadline_s,
         max_body_bytes=service.max_body_bytes,
         request_threads=service.threads,
-        default_limit=service.limiter_default,
+        limits=_limits(settings),
         trusted_proxies=service.trusted_proxies,
         registration_open=service.registration == "open",
         metrics_token=service.metrics_token.get_secret_value().encode() if service.metrics_token else b"",
         cors_origins=service.cors_origins,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    capabilities = settings.adapters[Port.LIMITER].spec.capabilities
+    if isinstance(capabilities, LimiterCapabilities) and not capabilities.limits:
+        return Limits()
+    service = settings.service
+    return Limits(
+        default=service.limiter_default,
+        register=service.limiter_register,
+        sign_in=service.limiter_sign_in,
+        sign_in_address=service.limiter_sign_in_address,
+        sign_in_user=service.limiter_sign_in_user,
     )
 
 
@@ -127,7 +149,8 @@ class Container(containers.DeclarativeContainer):
     coherence = providers.ThreadSafeSingleton(_coherence, settings, cache, runner, clock, recorder)
     cursors = providers.ThreadSafeSingleton(_cursors, settings)
     access = providers.ThreadSafeSingleton(Access, runner, tokens, clock)
-    accounts = providers.ThreadSafeSingleton(_accounts, settings, runner, access, passwords, tokens, ids, clock)
+    sessions = providers.ThreadSafeSingleton(_sessions, settings, runner, tokens, ids, clock)
+    accounts = providers.ThreadSafeSingleton(_accounts, settings, runner, access, sessions, passwords, ids, clock)
     catalogue = providers.ThreadSafeSingleton(Catalogue, runner, coherence, ids, cursors)
     ratings = providers.ThreadSafeSingleton(Ratings, runner, coherence, ids, clock)
     reads = providers.ThreadSafeSingleton(CachedReads, catalogue, ratings, coherence, form=FORM)
@@ -143,6 +166,7 @@ class Container(containers.DeclarativeContainer):
         limiter=limiter,
         coherence=coherence,
         access=access,
+        sessions=sessions,
         accounts=accounts,
         catalogue=catalogue,
         ratings=ratings,

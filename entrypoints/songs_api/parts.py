@@ -14,7 +14,27 @@ from songs.services.catalogue import Catalogue
 from songs.services.coherence import Coherence
 from songs.services.ratings import Ratings
 from songs.services.reads import CachedReads
+from songs.services.sessions import Sessions
 from songs_api.observing.recorder import Recorder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The rate limits; None: no limit.
+
+    Attributes:
+        default: Requests of each user, or of each address on public routes.
+        register: Registrations from one address.
+        sign_in: Sign-ins with one name from one address.
+        sign_in_address: Sign-ins from one address.
+        sign_in_user: Sign-ins with one name from anywhere, beyond which they take longer.
+    """
+
+    default: RateLimit | None = None
+    register: RateLimit | None = None
+    sign_in: RateLimit | None = None
+    sign_in_address: RateLimit | None = None
+    sign_in_user: RateLimit | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +45,7 @@ class HttpOptions:
         deadline_s: How long a request may wait for the storage.
         max_body_bytes: The largest body that is read.
         request_threads: How many requests the server works on at once; at most half of them read bodies.
-        default_limit: The limit of each user, or of each address on public routes; None: no limit.
+        limits: The rate limits.
         trusted_proxies: Networks whose X-Forwarded-For is believed.
         registration_open: Whether anyone may register.
         metrics_token: What may read the metrics; empty: they are not served.
@@ -35,7 +55,7 @@ class HttpOptions:
     deadline_s: float = 3.0
     max_body_bytes: int = 65_536
     request_threads: int = 32
-    default_limit: RateLimit | None = None
+    limits: Limits = field(default_factory=Limits)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
     registration_open: bool = True
     metrics_token: bytes = field(default=b"", repr=False)
@@ -53,6 +73,7 @@ class Parts:
     limiter: RateLimiter
     coherence: Coherence
     access: Access
+    sessions: Sessions
     accounts: Accounts
     catalogue: Catalogue
     ratings: Ratings

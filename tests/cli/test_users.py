@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from songs.deadline import Deadline
+from songs.ports.storage import Scope
+from songs_system.clock import SystemClock
+
 Songs = Callable[..., Any]
 
 PASSWORD = "a long pass phrase"
@@ -50,6 +54,28 @@ def test_a_user_is_disabled_enabled_and_promoted(songs: Songs, add: Callable[...
     assert songs("users", "role", "ada", "editor").out == "ada is editor now\n"
 
 
+def test_a_password_is_set_anew(songs: Songs, add: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whoever runs the service, without the old one; the new one is held to the same rules."""
+    add("ada")
+    before = _hash("ada")
+
+    def set_password(name: str, password: str) -> Any:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(password + "\n"))
+        return songs("users", "password", name, "--password-stdin")
+
+    assert set_password("ADA", "another long phrase").out == "ada has another password now\n"
+    assert _hash("ada") != before
+    for refused in (set_password("ada", "password1"), set_password("ada", "short"), set_password("nobody", PASSWORD)):
+        assert (refused.status, refused.err.count("\n")) == (2, 1)
+        assert "short" not in refused.err
+
+
+def _hash(name: str) -> str:
+    storage = sys.modules["keeper_songs"].KEPT
+    with storage.unit_of_work(Scope.READ, deadline=Deadline.after(SystemClock(), 3.0)) as unit:
+        return str(unit.users.by_name(name).password_hash)
+
+
 def test_what_is_wrong_with_a_user_is_one_line(songs: Songs, add: Callable[..., Any]) -> None:
     """A taken or impossible name, a short or missing password, an unknown user or role: status 2, no password in it."""
     add("ada")
@@ -59,6 +85,8 @@ def test_what_is_wrong_with_a_user_is_one_line(songs: Songs, add: Callable[..., 
         add("a b"),
         add("bob", password="short"),
         add("bob", password=""),
+        add("bob", password="password1"),
+        add("bob.bobson", password="bob.bobson1"),
         songs("users", "role", "nobody", "admin"),
         songs("users", "role", "ada", "king"),
         songs("users", "disable"),

@@ -15,13 +15,15 @@ from songs.deadline import Deadline
 from songs.model import Role, SongDetails, User
 from songs.ports.tokens import AccessClaims, TokenIssuer
 from songs.services.access import Access
-from songs.services.accounts import Accounts, PasswordPolicy
+from songs.services.accounts import Accounts
 from songs.services.catalogue import Catalogue
 from songs.services.coherence import Coherence
 from songs.services.cursors import Cursors
+from songs.services.password_policy import PasswordPolicy
 from songs.services.ratings import Ratings
 from songs.services.reads import CachedReads
 from songs.services.run import UnitRunner
+from songs.services.sessions import Lifetimes, Sessions
 from songs_api.http.app import create_app
 from songs_api.http.rendering import FORM
 from songs_api.observing.events import json_line
@@ -37,6 +39,8 @@ PASSWORD = "correct horse battery staple"
 SECRET = "a secret of the tests, of more than 32 bytes"
 API = "/api/v1"
 ANY = {"If-Match": "*"}
+_TELLING = 9
+"""How long a text must be to be told from a word of ours, such as password."""
 DETAILS = SongDetails(
     artist="Johann Pachelbel",
     title="Canon in D",
@@ -75,18 +79,20 @@ def build_parts(
     options: HttpOptions | None = None,
     *,
     cached: bool = False,
-    replaced: Mapping[str, object] | None = None,
     metrics: Metrics | None = None,
     log: TextIO | None = None,
+    max_hashing: int = 8,
+    replaced: Mapping[str, object] | None = None,
 ) -> tuple[Parts, TokenIssuer]:
     """Return open parts over an empty storage in memory.
 
     Args:
         options: Of the application.
         cached: Whether reads go through a cache.
-        replaced: Ports to use instead: `storage`, `cache`, `limiter`.
         metrics: Where to count.
         log: Where lines go, as JSON.
+        max_hashing: How many requests may hash a password or wait for that.
+        replaced: Ports to use instead: `storage`, `cache`, `limiter`, `passwords`.
     """
     from songs_plugins import none  # noqa: PLC0415 - beside its only use
 
@@ -98,16 +104,18 @@ def build_parts(
         "storage": adapter(memory, Port.STORAGE, context),
         "cache": adapter(memory if cached else none, Port.CACHE, context),
         "limiter": adapter(memory, Port.LIMITER, context),
+        "passwords": adapter(bcrypt_plugin, Port.PASSWORDS, context, rounds=4, concurrency=2),
         **(replaced or {}),
     }
-    for port in ports.values():
-        port.open()
+    for name in ("storage", "cache", "limiter"):
+        ports[name].open()
     tokens: TokenIssuer = adapter(jwt_plugin, Port.TOKENS, context, secret=SECRET)
-    passwords = adapter(bcrypt_plugin, Port.PASSWORDS, context, rounds=4)
     recorder = Recorder(json_line, clock, level=logging.INFO, metrics=metrics, stream=log or io.StringIO())
     runner = UnitRunner(ports["storage"], clock, max_calls=8, meter=recorder.meter)
     coherence = Coherence(ports["cache"], runner, clock, meter=recorder.meter)
+    passwords = ports["passwords"]
     access = Access(runner, tokens, clock)
+    sessions = Sessions(runner, tokens, ids, clock, lifetimes=Lifetimes())
     catalogue = Catalogue(runner, coherence, ids, Cursors(b"cursors"))
     ratings = Ratings(runner, coherence, ids, clock)
     parts = Parts(
@@ -118,8 +126,9 @@ def build_parts(
         limiter=ports["limiter"],
         coherence=coherence,
         access=access,
+        sessions=sessions,
         accounts=Accounts(
-            runner, access, passwords, tokens, ids, clock, policy=PasswordPolicy(), access_ttl_s=600, max_hashing=8
+            runner, access, sessions, passwords, ids, clock, policy=PasswordPolicy(), max_hashing=max_hashing
         ),
         catalogue=catalogue,
         ratings=ratings,
@@ -174,15 +183,65 @@ class Service:
 Build = Callable[..., Service]
 
 
+class Watch:
+    """What was submitted as a password or a token in one test, which must never come back."""
+
+    def __init__(self) -> None:
+        self.submitted: set[str] = set()
+
+    def note(self, value: object, *, secret: bool = False) -> None:
+        """Remember the secrets in a body: texts under a name that speaks of a password or a token."""
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                self.note(inner, secret=secret or "password" in str(name) or "token" in str(name))
+        elif isinstance(value, list):
+            for inner in value:
+                self.note(inner, secret=secret)
+        elif isinstance(value, str) and secret and len(value) >= _TELLING:
+            self.submitted.add(value)
+
+    def found_in(self, text: str) -> list[str]:
+        """Return the secrets that `text` repeats."""
+        return [secret for secret in self.submitted if secret in text]
+
+
+class WatchedClient(testing.TestClient):
+    """A client that fails when an answer holds a password or a token that was submitted before."""
+
+    def __init__(self, app: Any, watch: Watch) -> None:
+        super().__init__(app)
+        self._watch = watch
+
+    def simulate_request(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a request and look through its answer."""
+        self._watch.note(kwargs.get("json"))
+        authorization = str((kwargs.get("headers") or {}).get("Authorization", ""))
+        self._watch.note(authorization.split()[1:], secret=True)
+        result = super().simulate_request(*args, **kwargs)
+        assert self._watch.found_in(f"{result.headers}{result.text}") == [], "the answer repeats a secret"
+        return result
+
+
+@pytest.fixture(autouse=True)
+def watch(caplog: pytest.LogCaptureFixture) -> Iterator[Watch]:
+    """Fails a test whose log shows a password or a token that it submitted, or what tokens are signed with."""
+    caplog.set_level(logging.DEBUG)
+    watching = Watch()
+    watching.submitted.add(SECRET)
+    yield watching
+    format_ = logging.Formatter("%(message)s").format
+    assert watching.found_in("\n".join(map(format_, caplog.get_records("call")))) == [], "the log repeats a secret"
+
+
 @pytest.fixture
-def build() -> Iterator[Build]:
+def build(watch: Watch) -> Iterator[Build]:
     """Builds services, and closes their parts at the end."""
     built: list[Parts] = []
 
     def make(options: HttpOptions | None = None, **how: Any) -> Service:
         parts, tokens = build_parts(options, **how)
         built.append(parts)
-        return Service(parts, tokens, testing.TestClient(create_app(parts)))
+        return Service(parts, tokens, WatchedClient(create_app(parts), watch))
 
     yield make
     for parts in built:

@@ -21,7 +21,10 @@ def test_who_registers_can_sign_in_and_read(service: Service) -> None:
     signed_in = _post(service, "login", username="ADA.l", password=PASSWORD)
 
     assert (registered.status_code, registered.json["username"]) == (201, "Ada.L")
-    assert (signed_in.status_code, set(signed_in.json)) == (200, {"access_token", "token_type", "expires_in"})
+    assert (signed_in.status_code, set(signed_in.json)) == (
+        200,
+        {"access_token", "token_type", "expires_in", "refresh_token"},
+    )
     assert (signed_in.json["token_type"], signed_in.json["expires_in"]) == ("bearer", 600)
     headers = service.bearer(signed_in.json["access_token"])
     assert service.client.simulate_get(f"{PREFIX}/songs", headers=headers).status_code == 200

@@ -1,14 +1,20 @@
 """Every path and method that is not public is 401 without a valid token, whether it exists or not."""
 
+import base64
+import hmac
 import itertools
+import json
 from datetime import timedelta
 
 import pytest
 
 from songs.model import Role
+from songs.ports.tokens import TokenIssuer
 from songs_api.http.routes import PREFIX, ROUTES, Route
+from songs_plugins import AdapterContext, Port
+from songs_security import jwt_plugin
 
-from .conftest import PASSWORD, Build, Service
+from .conftest import PASSWORD, SECRET, Build, Service, adapter
 
 PROTECTED = [route for route in ROUTES if route.needs is not None]
 METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "WEBSOCKET", "BREW", "get"]
@@ -49,41 +55,93 @@ def _url(route: Route, song_id: str = "s1") -> str:
     return (PREFIX + route.path).replace("{song_id}", song_id).replace("{name}", "ursula")
 
 
+def _part(content: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content, separators=(",", ":")).encode()).rstrip(b"=").decode()
+
+
+def _forged(good: str, *, secret: bytes = SECRET.encode(), digest: str = "sha256", **header: str) -> str:
+    """Return a good token with another header, signed anew; without a signature where `digest` is empty."""
+    first, second, _ = good.split(".")
+    known = json.loads(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)))
+    text = f"{_part(known | header)}.{second}"
+    signature = hmac.digest(secret, text.encode(), digest) if digest else b""
+    return f"{text}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+def _issuer(service: Service, **settings: str) -> TokenIssuer:
+    """Return an issuer that differs from the service's in some settings."""
+    context = AdapterContext(clock=service.parts.clock, ids=service.parts.ids)
+    issuer: TokenIssuer = adapter(jwt_plugin, Port.TOKENS, context, **{"secret": SECRET, **settings})
+    return issuer
+
+
 def _tokens(service: Service) -> dict[str, str | None]:
     """Return headers that prove nothing, by what is wrong with them."""
     deadline = service.deadline()
-    user = service.parts.accounts.register("paula", PASSWORD, role=Role.ADMIN, deadline=deadline)
-    gone = service.parts.accounts.register("doris", PASSWORD, role=Role.ADMIN, deadline=deadline)
-    good = service.tokens.issue(service.claims(user))
+    accounts = service.parts.accounts
+    accounts.register("paula", PASSWORD, role=Role.ADMIN, deadline=deadline)
+    user = accounts.set_role("paula", Role.EDITOR, deadline=deadline)
+    user = accounts.set_role("paula", Role.ADMIN, deadline=deadline)
+    gone = accounts.register("doris", PASSWORD, role=Role.ADMIN, deadline=deadline)
+    removed = accounts.register("rita", PASSWORD, role=Role.EDITOR, deadline=deadline)
+    claims = service.claims(user)
+    good = service.tokens.issue(claims)
     now = service.parts.clock.now().replace(microsecond=0)
-    old = service.claims(user, issued_at=now - timedelta(hours=2), expires_at=now - timedelta(hours=1))
-    of_gone = service.tokens.issue(service.claims(gone))
-    service.parts.accounts.set_disabled("doris", disabled=True, deadline=deadline)
-    return {
+    ahead = {"issued_at": now + timedelta(hours=1), "expires_at": now + timedelta(hours=2)}
+    accounts.set_disabled("doris", disabled=True, deadline=deadline)
+    accounts.remove_own(removed.id, PASSWORD, deadline=deadline)
+    refresh_token = service.parts.sessions.start(user, deadline=deadline).refresh_token
+    tokens = {
+        "garbage": "garbage",
+        "three parts of garbage": "a.b.c",
+        "not ASCII": "\xe9",
+        "huge": "a" * 5000,
+        "another signature": f"{good[:-2]}{'A' if good[-2] != 'A' else 'B'}{good[-1]}",
+        "no signature": good.rpartition(".")[0] + ".",
+        "another secret": _issuer(service, secret="x" * 32).issue(claims),
+        "alg none": _forged(good, digest="", alg="none"),
+        "alg none, signed": _forged(good, alg="none"),
+        "another algorithm": _forged(good, digest="sha512", alg="HS512"),
+        "an algorithm of key pairs": _forged(good, alg="RS256"),
+        "another type": _forged(good, typ="JWT"),
+        "another key id": _forged(good, kid="0" * 16),
+        "another audience": _issuer(service, audience="others").issue(claims),
+        "another issuer": _issuer(service, issuer="others").issue(claims),
+        "expired": service.tokens.issue(service.claims(user, issued_at=now - timedelta(hours=1), expires_at=now)),
+        "not yet issued": service.tokens.issue(service.claims(user, **ahead)),
+        "an older version": service.tokens.issue(service.claims(user, token_version=user.token_version - 1)),
+        "the oldest version": service.tokens.issue(service.claims(user, token_version=1)),
+        "a version to come": service.tokens.issue(service.claims(user, token_version=99)),
+        "of nobody": service.tokens.issue(service.claims(user, user_id="nobody")),
+        "of a disabled user": service.tokens.issue(service.claims(gone)),
+        "of a disabled user, of now": service.tokens.issue(service.claims(gone, token_version=2)),
+        "of a removed user": service.tokens.issue(service.claims(removed)),
+        "a refresh token": refresh_token,
+    }
+    assert service.parts.access.authenticate(good, deadline=deadline).role is Role.ADMIN
+    assert _forged(good) == good
+    return {flaw: f"Bearer {token}" for flaw, token in tokens.items()} | {
         "nothing": None,
         "empty": "",
         "no token": "Bearer",
         "only spaces": "Bearer   ",
-        "garbage": "Bearer garbage",
-        "not ASCII": "Bearer \xe9",
-        "huge": "Bearer " + "a" * 5000,
         "two tokens": f"Bearer {good} {good}",
         "two headers": f"Bearer {good},Bearer {good}",
         "another scheme": f"Basic {good}",
         "no scheme": good,
-        "a changed signature": f"Bearer {good[:-2]}{'A' if good[-2] != 'A' else 'B'}{good[-1]}",
-        "expired": f"Bearer {service.tokens.issue(old)}",
-        "an older version": f"Bearer {service.tokens.issue(service.claims(user, token_version=99))}",
-        "nobody's": f"Bearer {service.tokens.issue(service.claims(user, user_id='nobody'))}",
-        "of a disabled user": f"Bearer {of_gone}",
     }
 
 
 @pytest.mark.parametrize("cached", [False, True])
 def test_no_route_answers_without_a_valid_token(build: Build, *, cached: bool) -> None:
-    """Each protected route is 401 for every bad token, before and after the same URL was read with a good one."""
+    """Each protected route is 401 for every bad token, and 403 for too low a role, whatever the token says of it.
+
+    That is so before and after the same URL was read with a good token.
+    """
     service = build(cached=cached)
     good = service.join("george", Role.ADMIN)
+    lola = service.parts.accounts.register("lola", PASSWORD, deadline=service.deadline())
+    low = service.bearer(service.tokens.issue(service.claims(lola, role=Role.ADMIN)))
     song_id = service.add_song()
     bad = _tokens(service)
     for _, route in itertools.product(("cold", "warm"), PROTECTED):
@@ -94,6 +152,8 @@ def test_no_route_answers_without_a_valid_token(build: Build, *, cached: bool) -
 
             assert result.status_code == 401, (route, flaw)
             assert result.headers["WWW-Authenticate"].startswith('Bearer realm="songs"')
+        if route.needs is not Role.USER:
+            assert service.client.simulate_request(route.method, url, headers=low).status_code == 403, route
         assert service.parts.catalogue.get(song_id, deadline=service.deadline()).version == 1
         if route.method == "GET":
             assert service.client.simulate_get(url, headers=good).status_code == 200

@@ -1,5 +1,6 @@
 """The default limit: per user, or per address where nobody is known; and while its limiter is out."""
 
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -7,14 +8,15 @@ import pytest
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, Verdict
 from songs_api.http.client_address import address_bucket, client_address
-from songs_api.http.limits import MAX_BUCKETS, DefaultLimit
+from songs_api.http.limits import MAX_BUCKETS, Limit
 from songs_api.http.routes import PREFIX
-from songs_api.parts import HttpOptions
+from songs_api.parts import HttpOptions, Limits
+from songs_memory.limiter import MemoryLimiter
 
 from .conftest import Build, Service, SteppedClock
 
 LIMIT = RateLimit(amount=3, window_s=60)
-OPTIONS = HttpOptions(default_limit=LIMIT)
+OPTIONS = HttpOptions(limits=Limits(default=LIMIT))
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
 
@@ -102,22 +104,16 @@ class _FailingLimiter:
         return Verdict(allowed=True, remaining=self.remaining, reset_s=30.0)
 
 
-def _charges(limit: DefaultLimit, bucket: str, times: int) -> list[bool]:
-    allowed = []
-    for _ in range(times):
-        try:
-            limit.charge(bucket)
-            allowed.append(True)
-        except Exception:  # noqa: BLE001 - told apart by the tests above
-            allowed.append(False)
-    return allowed
+def _charges(limit: Limit, bucket: str, times: int) -> list[bool]:
+    verdicts = [limit.hit(bucket) for _ in range(times)]
+    return [verdict is not None and verdict.allowed for verdict in verdicts]
 
 
 def test_an_outage_gives_nobody_a_fresh_start() -> None:
     """What the limiter last said was left is what is left; a bucket never seen has the whole limit."""
     limiter, clock = _FailingLimiter(), SteppedClock()
-    limit = DefaultLimit(limiter, LIMIT, clock)
-    limit.charge("seen")
+    limit = Limit("test", limiter, LIMIT, clock)
+    limit.hit("seen")
     limiter.on = False
 
     assert _charges(limit, "seen", 3) == [True, True, False]
@@ -128,8 +124,8 @@ def test_windows_end_during_an_outage_too() -> None:
     """The remembered window ends when the limiter said, and the next is counted here."""
     limiter, clock = _FailingLimiter(), SteppedClock()
     limiter.remaining = 0
-    limit = DefaultLimit(limiter, LIMIT, clock)
-    limit.charge("a")
+    limit = Limit("test", limiter, LIMIT, clock)
+    limit.hit("a")
     limiter.on = False
     clock.sleep(29)
 
@@ -147,11 +143,113 @@ def test_an_outage_is_not_an_error_to_anyone(build: Build) -> None:
     assert _statuses(service, service.join("ada"), 4) == [200, 200, 200, 429]
 
 
+class _Flushed(MemoryLimiter):
+    """A limiter that can lose its counts, as a server without persistence does."""
+
+    def flush(self) -> None:
+        """Lose them."""
+        self.close()
+        self.open()
+
+
+def _flushed(clock: SteppedClock) -> _Flushed:
+    limiter = _Flushed(clock)
+    limiter.open()
+    return limiter
+
+
+def test_a_limiter_that_lost_its_counts_gives_nobody_a_fresh_start() -> None:
+    """What this process remembers of a window holds until it would have ended; then the limiter alone counts."""
+    clock = SteppedClock()
+    limiter = _flushed(clock)
+    limit = Limit("test", limiter, LIMIT, clock)
+    assert _charges(limit, "begun", 2) == [True, True]
+    assert _charges(limit, "used", 4) == [True, True, True, False]
+    clock.sleep(30)
+    limiter.flush()
+
+    assert _charges(limit, "begun", 2) == [True, False]
+    assert _charges(limit, "used", 1) == [False]
+    assert _charges(limit, "new", 4) == [True, True, True, False]
+    clock.sleep(29)
+    refused = limit.hit("used")
+    assert refused is not None
+    assert (refused.allowed, refused.remaining, refused.reset_s) == (False, 0, 1.0)
+    # The limiter has counted since the flush, in a window of its own.
+    clock.sleep(1)
+    assert _charges(limit, "used", 2) == [True, False]
+    clock.sleep(30)
+    assert _charges(limit, "used", 4) == [True, True, True, False]
+
+
+def test_a_flush_and_an_outage_add_up_to_no_fresh_start() -> None:
+    """Refused after a flush, refused in the outage after it."""
+    clock = SteppedClock()
+    limiter = _flushed(clock)
+    limit = Limit("test", limiter, LIMIT, clock)
+    assert _charges(limit, "a", 2) == [True, True]
+    clock.sleep(30)
+    limiter.flush()
+    assert _charges(limit, "a", 1) == [True]
+    limiter.close()
+
+    assert _charges(limit, "a", 1) == [False]
+
+
+def test_the_count_beside_changes_nothing_while_the_limiter_remembers() -> None:
+    """Many windows, many threads, other processes' hits: exactly as many are allowed as the limiter allows."""
+    clock = SteppedClock()
+    limiter = _flushed(clock)
+    here, elsewhere = (Limit("test", limiter, RateLimit(50, 60), clock) for _ in range(2))
+    for _ in range(5):
+        clock.sleep(61.7)
+        assert _charges(elsewhere, "a", 20) == [True] * 20
+        clock.sleep(17.3)
+        with ThreadPoolExecutor(8) as pool:
+            allowed = sum(sum(each) for each in pool.map(lambda _: _charges(here, "a", 10), range(8)))
+        assert allowed == 30
+
+
+def test_clients_are_told_what_is_left(build: Build) -> None:
+    """RateLimit-Policy and RateLimit on every counted answer, good or refused; not where nothing is counted."""
+    service = build(OPTIONS)
+    ada = service.join("ada")
+
+    def told(path: str, headers: dict[str, str]) -> tuple[str | None, str | None]:
+        answer = service.client.simulate_get(PREFIX + path, headers=headers)
+        return answer.headers.get("RateLimit-Policy"), answer.headers.get("RateLimit")
+
+    assert told("/songs", ada) == ('"default";q=3;w=60', '"default";r=2;t=60')
+    service.parts.clock.sleep(0.5)
+    assert told("/nothing", ada) == ('"default";q=3;w=60', '"default";r=1;t=60')
+    service.parts.clock.sleep(29.5)
+    assert told("/songs", ada) == ('"default";q=3;w=60', '"default";r=0;t=30')
+    assert told("/songs", ada) == ('"default";q=3;w=60', '"default";r=0;t=30')
+    assert told("/songs", {}) == (None, None)
+    assert told("/health", {}) == (None, None)
+
+
+def test_clients_are_told_of_every_limit(build: Build) -> None:
+    """A sign-in counts against several, in one list; of attempts by others nothing is told."""
+    limits = Limits(
+        default=RateLimit(100, 60),
+        sign_in=RateLimit(5, 60),
+        sign_in_address=RateLimit(20, 60),
+        sign_in_user=RateLimit(10, 3600),
+    )
+    service = build(HttpOptions(limits=limits))
+
+    answer = service.client.simulate_post(f"{PREFIX}/auth/login", json={"username": "ada", "password": "wrong"})
+
+    assert answer.headers["RateLimit-Policy"] == '"default";q=100;w=60, "sign-in-address";q=20;w=60, "sign-in";q=5;w=60'
+    assert answer.headers["RateLimit"] == '"default";r=99;t=60, "sign-in-address";r=19;t=60, "sign-in";r=4;t=60'
+
+
 def test_what_is_remembered_is_bounded() -> None:
     """Any number of addresses takes the memory of `MAX_BUCKETS`."""
-    limit = DefaultLimit(_FailingLimiter(), LIMIT, SteppedClock())
+    limit = Limit("test", _FailingLimiter(), LIMIT, SteppedClock())
     for n in range(MAX_BUCKETS + 100):
-        limit.charge(str(n))
+        limit.hit(str(n))
 
     assert len(limit._left) == MAX_BUCKETS
 

@@ -10,7 +10,7 @@ from falcon import testing
 from songs.ports.limiter import RateLimit
 from songs_api.http.routes import PREFIX, ROUTES
 from songs_api.observing.metrics import Metrics
-from songs_api.parts import HttpOptions
+from songs_api.parts import HttpOptions, Limits
 
 from .conftest import PASSWORD, Build, Service
 
@@ -62,7 +62,7 @@ def test_a_request_is_told_with_its_route_and_not_its_values(build: Build) -> No
 
 def test_refused_requests_are_audited(build: Build) -> None:
     """401, 403 and 429, each with its code and address, whatever was asked for."""
-    watched = Watched(build, HttpOptions(default_limit=RateLimit(1, 60)))
+    watched = Watched(build, HttpOptions(limits=Limits(default=RateLimit(1, 60))))
     user = watched.service.join("ursula")
 
     watched.client.simulate_get("/nothing/here", remote_addr="192.0.2.1")

@@ -18,6 +18,8 @@ inspect.register_router(TableRouter)(inspect.inspect_compiled_router)
 PUBLIC = {
     "POST /api/v1/auth/register",
     "POST /api/v1/auth/login",
+    "POST /api/v1/auth/refresh",
+    "POST /api/v1/auth/logout",
     "GET /api/v1/health",
     "GET /api/v1/health/ready",
     *(
@@ -37,6 +39,9 @@ NEEDS = {
     "DELETE /api/v1/songs/{song_id}": Role.EDITOR,
     "POST /api/v1/songs/ratings": Role.USER,
     "GET /api/v1/songs/{song_id}/ratings": Role.USER,
+    "POST /api/v1/auth/password": Role.USER,
+    "GET /api/v1/users/me": Role.USER,
+    "DELETE /api/v1/users/me": Role.USER,
     "GET /api/v1/users": Role.ADMIN,
     "PATCH /api/v1/users/{name}": Role.ADMIN,
 }

@@ -128,6 +128,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
             for pid in running.workers:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+    # Whatever a test was about: what its servers printed can be shown to anyone.
+    assert [running.log for running in started if SECRET in running.log.read_text(errors="replace")] == []
 
 
 @pytest.fixture

@@ -7,7 +7,10 @@ import pytest
 from songs.errors import InvalidToken, OutcomeUnknown
 from songs.model import Role
 from songs.services.access import STATE_TTL_S, Access
-from songs.services.accounts import Accounts, PasswordPolicy
+from songs.services.accounts import Accounts
+from songs.services.password_policy import PasswordPolicy
+from songs.services.run import MAX_ATTEMPTS
+from songs.services.sessions import Lifetimes, Sessions
 from songs_security.passwords import BcryptPasswords
 from songs_security.tokens import JwtTokens
 
@@ -20,15 +23,15 @@ class Process:
     def __init__(self, stack: Any) -> None:
         tokens = JwtTokens(secret=b"s" * 32, previous_secret=None, issuer="i", audience="a", clock=stack.clock)
         self.access = Access(stack.runner, tokens, stack.clock)
+        self.sessions = Sessions(stack.runner, tokens, stack.ids, stack.clock, lifetimes=Lifetimes())
         self.accounts = Accounts(
             stack.runner,
             self.access,
+            self.sessions,
             BcryptPasswords(rounds=4, concurrency=1),
-            tokens,
             stack.ids,
             stack.clock,
             policy=PasswordPolicy(),
-            access_ttl_s=600,
             max_hashing=2,
         )
         self._stack = stack
@@ -139,7 +142,7 @@ def test_an_outdated_hash_does_not_keep_anyone_out(one: Process, stack: Any) -> 
     """When the new hash cannot be stored, the sign-in succeeds all the same."""
     process = Process(stack)
     process.accounts._passwords = BcryptPasswords(rounds=5, concurrency=1)
-    stack.storage.before = [None, *[OutcomeUnknown()] * 20]
+    stack.storage.before = [None, *[OutcomeUnknown()] * MAX_ATTEMPTS]
     assert process.sign_in()
     stack.storage.before = []
     assert one.accounts.get("ada", deadline=stack.deadline()).version == 1

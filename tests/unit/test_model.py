@@ -20,8 +20,8 @@ from songs.model import (
     difficulty_milli,
     whole_milliseconds,
 )
-from songs.services.accounts import PasswordPolicy
 from songs.services.catalogue import folded
+from songs.services.password_policy import PasswordPolicy
 
 NOW = datetime(2026, 11, 23, 20, 0, 0, 123_000, tzinfo=UTC)
 

@@ -1,100 +1,70 @@
-"""Accounts: registering, signing in, and what admins do with users."""
+"""Accounts: registering, signing in and out, looking after one's own, and what admins do with users."""
 
 import threading
-import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Final
+from dataclasses import replace
 
 from songs.deadline import Deadline
 from songs.errors import (
     BadCredentials,
-    FieldError,
-    InvalidInput,
+    InvalidToken,
+    OutcomeUnknown,
     Overloaded,
+    OwnAccount,
     Unavailable,
     UserExists,
     UserNotFound,
     VersionConflict,
+    WrongPassword,
 )
-from songs.limits import MOST_COMPOSED
 from songs.model import Role, User, check_username, whole_milliseconds
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
 from songs.ports.passwords import PasswordHasher
-from songs.ports.tokens import AccessClaims, TokenIssuer
 from songs.services.access import Access
+from songs.services.password_policy import PasswordPolicy
 from songs.services.run import UnitRunner
-
-MAX_PASSWORD: Final = 128
-DEFAULT_MIN_PASSWORD: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class PasswordPolicy:
-    """How long a new password must be, in characters after NFKC. Sign-in never checks the form."""
-
-    min_length: int = DEFAULT_MIN_PASSWORD
-
-    def check(self, password: str) -> None:
-        """Raise `InvalidInput` unless `password` may be chosen. The message never holds the password."""
-        if (
-            len(password) > MOST_COMPOSED * MAX_PASSWORD
-            or not self.min_length <= len(unicodedata.normalize("NFKC", password)) <= MAX_PASSWORD
-            or not _encodable(password)
-        ):
-            message = f"must have {self.min_length} to {MAX_PASSWORD} characters"
-            raise InvalidInput([FieldError("/password", message)])
-
-
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """An access token for a user, good for `expires_in_s` seconds."""
-
-    user: User
-    access_token: str
-    expires_in_s: int
+from songs.services.sessions import AccessToken, Sessions, SignedIn
 
 
 class Accounts:
     """The users. Every method raises `songs.errors.Unavailable` when the storage does not answer in time.
 
+    Whatever takes a right away raises the user's token version: older access tokens are refused at once by this
+    process and within `songs.services.access.STATE_TTL_S` by every other one.
+
     Args:
         runner: Runs units of work.
         access: Told of each change that concerns tokens.
+        sessions: Starts and ends sessions.
         passwords: Hashes and checks.
-        tokens: Issues access tokens.
-        ids: Makes the ids of users and tokens.
+        ids: Makes the ids of users.
         clock: The time of day.
         policy: What new passwords must be like.
-        access_ttl_s: How long access tokens are good for, in seconds.
         max_hashing: How many requests may hash a password or wait for their turn to: the others are refused at once,
             so that sign-ins never take all request threads.
     """
 
-    def __init__(  # noqa: PLR0913 - a service takes what it needs, by name
+    def __init__(
         self,
         runner: UnitRunner,
         access: Access,
+        sessions: Sessions,
         passwords: PasswordHasher,
-        tokens: TokenIssuer,
         ids: IdGenerator,
         clock: Clock,
         *,
         policy: PasswordPolicy,
-        access_ttl_s: int,
         max_hashing: int,
     ) -> None:
         self._runner = runner
         self._access = access
+        self._sessions = sessions
         self._passwords = passwords
-        self._tokens = tokens
         self._ids = ids
         self._clock = clock
         self._policy = policy
-        self._access_ttl_s = access_ttl_s
         self._hashing = threading.BoundedSemaphore(max_hashing)
 
     def register(self, name: str, password: str, *, role: Role = Role.USER, deadline: Deadline) -> User:
@@ -106,12 +76,11 @@ class Accounts:
             Overloaded: Too many passwords are being hashed.
         """
         check_username(name)
-        self._policy.check(password)
+        self._policy.check(password, name=name)
         # Asked first because hashing is dear; `add` decides.
         if self._runner.read(lambda unit: unit.users.by_name(name), deadline=deadline) is not None:
             raise UserExists
-        with self._turn_to_hash():
-            hashed = self._passwords.hash(password, wait_s=deadline.remaining_s())
+        hashed = self._hashed(password, deadline)
         user = User(
             id=self._ids.new_id(),
             name=name,
@@ -123,7 +92,7 @@ class Accounts:
         return user
 
     def sign_in(self, name: str, password: str, *, deadline: Deadline) -> SignedIn:
-        """Check a name and a password and return an access token.
+        """Check a name and a password and start a session.
 
         Raises:
             BadCredentials: They do not belong together, or the user is disabled. An unknown name takes the same work.
@@ -137,21 +106,105 @@ class Accounts:
                 raise BadCredentials
             if check.outdated:
                 user = self._rehash(user, password, deadline)
-        return self.token_for(user)
+        return self._sessions.start(user, deadline=deadline)
 
-    def token_for(self, user: User) -> SignedIn:
+    def token_for(self, user: User) -> AccessToken:
         """Return an access token for a user whose identity is established."""
-        issued_at = self._clock.now().replace(microsecond=0)
-        claims = AccessClaims(
-            token_id=self._ids.new_id(),
-            user_id=user.id,
-            name=user.name,
-            role=user.role,
-            token_version=user.token_version,
-            issued_at=issued_at,
-            expires_at=issued_at + timedelta(seconds=self._access_ttl_s),
+        return self._sessions.access_token(user)
+
+    def sign_out(self, refresh_token: str, *, everywhere: bool = False, deadline: Deadline) -> None:
+        """End the session of a refresh token, or all sessions of its user; tokens that are none end nothing.
+
+        All older access tokens of the user are worthless from then on; its other sessions get new ones by refreshing.
+        The session ends first: what a refresh gets in between is worthless as well.
+
+        Raises:
+            OutcomeUnknown: The session is ended, and its access tokens may be good for as long as they say.
+        """
+        found = self._sessions.holder(refresh_token, deadline=deadline)
+        if found is None:
+            return
+        session, user = found
+        if everywhere:
+            self._sessions.end_all(user.id, deadline=deadline)
+        else:
+            self._sessions.end(session.id, deadline=deadline)
+        try:
+            self._change(
+                lambda: self.own(user.id, deadline=deadline),
+                lambda before: replace(before, token_version=before.token_version + 1),
+                deadline,
+            )
+        except (InvalidToken, UserNotFound):
+            return
+        except Unavailable as error:
+            raise OutcomeUnknown from error
+
+    def change_password(self, user_id: str, current: str, new: str, *, deadline: Deadline) -> SignedIn:
+        """Give a user who knows its password another one, end all its sessions and start a new one.
+
+        Raises:
+            WrongPassword: `current` is not the user's password.
+            InvalidInput: `new` is not acceptable.
+            InvalidToken: The user is gone.
+            Overloaded: Too many passwords are being hashed.
+        """
+        while True:
+            before = self._known(user_id, current, deadline)
+            self._policy.check(new, name=before.name, pointer="/new_password")
+            after = _next(before, replace(before, password_hash=self._hashed(new, deadline)))
+            # Stored first, the new session is good for nothing until the password is changed, which ends all others.
+            signed_in = self._sessions.start(after, deadline=deadline)
+            try:
+                self._store(after, deadline)
+            except VersionConflict:
+                deadline.check()
+            except UserNotFound as error:
+                raise InvalidToken from error
+            else:
+                return signed_in
+
+    def set_password(self, name: str, password: str, *, deadline: Deadline) -> User:
+        """Give a user another password, whatever it was, and end all its sessions.
+
+        Raises:
+            UserNotFound: There is no such user.
+            InvalidInput: The password is not acceptable.
+        """
+        user = self.get(name, deadline=deadline)
+        self._policy.check(password, name=user.name)
+        hashed = self._hashed(password, deadline)
+        return self._change(
+            lambda: self.get(name, deadline=deadline), lambda before: replace(before, password_hash=hashed), deadline
         )
-        return SignedIn(user, self._tokens.issue(claims), self._access_ttl_s)
+
+    def remove_own(self, user_id: str, password: str, *, deadline: Deadline) -> None:
+        """Remove a user who knows its password, with its sessions. Its ratings stay, and are nobody's.
+
+        Raises:
+            WrongPassword: It is not the user's password.
+            OwnAccount: The user is an admin.
+            InvalidToken: The user is gone.
+            Overloaded: Too many passwords are being hashed.
+        """
+        user = self._known(user_id, password, deadline)
+        if user.role is Role.ADMIN:
+            raise OwnAccount
+        try:
+            self._runner.write(lambda unit: unit.users.delete(user_id), deadline=deadline)
+        finally:
+            self._access.forget(user_id)
+
+    def own(self, user_id: str, *, deadline: Deadline) -> User:
+        """Return the user who asks.
+
+        Raises:
+            InvalidToken: The user is gone, which its tokens have not heard of yet.
+        """
+        user = self._runner.read(lambda unit: unit.users.get(user_id), deadline=deadline)
+        if user is None:
+            raise InvalidToken
+        return user
 
     def get(self, name: str, *, deadline: Deadline) -> User:
         """Return the user with this name, without regard to case.
@@ -168,39 +221,77 @@ class Accounts:
         """Return users ordered by id, at most `limit`, those after `after_id` if given."""
         return self._runner.read(lambda unit: unit.users.find(limit=limit, after_id=after_id), deadline=deadline)
 
-    def set_role(self, name: str, role: Role, *, deadline: Deadline) -> User:
-        """Give a user another role; its older access tokens are worthless from then on.
+    def change(
+        self,
+        name: str,
+        *,
+        role: Role | None = None,
+        disabled: bool | None = None,
+        by: str | None = None,
+        deadline: Deadline,
+    ) -> User:
+        """Change what is given of a user, in one write; its older access tokens are worthless from then on.
+
+        A user that is enabled again begins without sessions: those of before stay ended.
+
+        Args:
+            name: The user's name.
+            role: Its new role.
+            disabled: Whether it may not sign in.
+            by: The id of the admin who asks, over HTTP. Nobody demotes or disables themselves there: so there is
+                an admin afterwards, whatever happens.
+            deadline: Until when.
 
         Raises:
             UserNotFound: There is no such user.
+            OwnAccount: The user is the admin who asks.
         """
-        return self._change(name, lambda user: replace(user, role=role), deadline)
+
+        def edit(user: User) -> User:
+            after = replace(
+                user,
+                role=user.role if role is None else role,
+                disabled=user.disabled if disabled is None else disabled,
+            )
+            if after != user and user.id == by:
+                raise OwnAccount
+            if user.disabled and not after.disabled:
+                self._sessions.end_all(user.id, deadline=deadline)
+            return after
+
+        return self._change(lambda: self.get(name, deadline=deadline), edit, deadline)
+
+    def set_role(self, name: str, role: Role, *, deadline: Deadline) -> User:
+        """Give a user another role, as `change` does."""
+        return self.change(name, role=role, deadline=deadline)
 
     def set_disabled(self, name: str, *, disabled: bool, deadline: Deadline) -> User:
-        """Disable a user, or enable it again; its older access tokens are worthless from then on.
+        """Disable a user, or enable it again, as `change` does."""
+        return self.change(name, disabled=disabled, deadline=deadline)
 
-        Raises:
-            UserNotFound: There is no such user.
-        """
-        return self._change(name, lambda user: replace(user, disabled=disabled), deadline)
-
-    def _change(self, name: str, edit: Callable[[User], User], deadline: Deadline) -> User:
+    def _change(self, find: Callable[[], User], edit: Callable[[User], User], deadline: Deadline) -> User:
         while True:
-            before = self.get(name, deadline=deadline)
+            before = find()
             after = edit(before)
             if after == before:
                 # Perhaps the repetition of a change whose outcome was unknown.
                 self._access.forget(before.id)
                 return before
-            after = replace(after, version=before.version + 1, token_version=before.token_version + 1)
+            after = _next(before, after)
             try:
                 self._store(after, deadline)
             except VersionConflict:
                 deadline.check()
             else:
                 return after
-            finally:
-                self._access.forget(before.id)
+
+    def _known(self, user_id: str, password: str, deadline: Deadline) -> User:
+        user = self.own(user_id, deadline=deadline)
+        with self._turn_to_hash():
+            check = self._passwords.verify(password, user.password_hash, wait_s=deadline.remaining_s())
+        if not check.ok:
+            raise WrongPassword
+        return user
 
     def _rehash(self, user: User, password: str, deadline: Deadline) -> User:
         hashed = self._passwords.hash(password, wait_s=deadline.remaining_s())
@@ -210,6 +301,10 @@ class Accounts:
         except (VersionConflict, UserNotFound, Unavailable):
             return user  # the password was right all the same; the next sign-in hashes again
         return after
+
+    def _hashed(self, password: str, deadline: Deadline) -> str:
+        with self._turn_to_hash():
+            return self._passwords.hash(password, wait_s=deadline.remaining_s())
 
     @contextmanager
     def _turn_to_hash(self) -> Iterator[None]:
@@ -221,8 +316,18 @@ class Accounts:
             self._hashing.release()
 
     def _store(self, user: User, deadline: Deadline) -> None:
-        self._runner.write(lambda unit: unit.users.replace(user, if_version=user.version - 1), deadline=deadline)
+        """Store the next state of a user, whatever that means for its tokens.
+
+        Raises:
+            VersionConflict: The user was changed in the meantime.
+            UserNotFound: The user is gone.
+        """
+        try:
+            self._runner.write(lambda unit: unit.users.replace(user, if_version=user.version - 1), deadline=deadline)
+        finally:
+            self._access.forget(user.id)
 
 
-def _encodable(password: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in password)
+def _next(before: User, after: User) -> User:
+    """Return `after` as what follows `before` and makes its access tokens worthless."""
+    return replace(after, version=before.version + 1, token_version=before.token_version + 1)

@@ -59,6 +59,10 @@ def demo(host: Host = None, port: PortNumber = None) -> None:
             "limiter": "memory",
             "limiter_default": LIMIT,
             "log_level": "warning",
+            "limiter_register": LIMIT,
+            "limiter_sign_in": LIMIT,
+            "limiter_sign_in_address": LIMIT,
+            "limiter_sign_in_user": LIMIT,
             "access_token_ttl_s": TOKEN_TTL_S,
             "password_min_length": 8,
         }

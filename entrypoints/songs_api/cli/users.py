@@ -21,13 +21,16 @@ users: Final = typer.Typer(help="Look after the users.", no_args_is_help=False)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")]
 
 
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
+]
+
+
 @users.command()
 def add(
     name: Name,
     role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.USER,
-    password_stdin: Annotated[  # noqa: FBT002 - typer's way of declaring a flag
-        bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
-    ] = False,
+    password_stdin: PasswordStdin = False,  # noqa: FBT002 - typer's way of declaring a flag
 ) -> None:
     """Add a user. The password is asked for, or read from standard input; it is never an argument."""
     password = _password(from_stdin=password_stdin)
@@ -63,7 +66,7 @@ def list_(
 
 @users.command()
 def disable(name: Name) -> None:
-    """Keep a user from signing in, and make its access tokens worthless."""
+    """Keep a user from signing in, and make its tokens worthless."""
     _set_disabled(name, disabled=True)
 
 
@@ -75,11 +78,21 @@ def enable(name: Name) -> None:
 
 @users.command()
 def role(name: Name, new: Annotated[Role, typer.Argument(metavar="ROLE", help="user, editor or admin.")]) -> None:
-    """Give a user another role; it has to sign in again."""
+    """Give a user another role, and make its access tokens worthless: they are to be refreshed."""
     with durable_storage() as container:
         deadline = Deadline.after(container.clock(), DEADLINE_S)
         user = container.accounts().set_role(name, new, deadline=deadline)
     typer.echo(f"{user.name} is {user.role} now")
+
+
+@users.command()
+def password(name: Name, password_stdin: PasswordStdin = False) -> None:  # noqa: FBT002 - typer's way of declaring a flag
+    """Give a user another password, and end all its sessions."""
+    new = _password(from_stdin=password_stdin)
+    with durable_storage() as container:
+        deadline = Deadline.after(container.clock(), DEADLINE_S)
+        user = container.accounts().set_password(name, new, deadline=deadline)
+    typer.echo(f"{user.name} has another password now")
 
 
 def _set_disabled(name: str, *, disabled: bool) -> None:

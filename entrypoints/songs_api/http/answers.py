@@ -103,17 +103,18 @@ class Registered(BaseModel):
 
 
 class SignedIn(BaseModel):
-    """An access token, for the Authorization header: `Bearer <access_token>`."""
+    """An access token, for the Authorization header: `Bearer <access_token>`; and what gets the next one."""
 
     model_config = _CLOSED
 
     access_token: str
     token_type: Literal["bearer"]
-    expires_in: Annotated[int, Field(description="In seconds.")]
+    expires_in: Annotated[int, Field(description="How long the access token is good for, in seconds.")]
+    refresh_token: Annotated[str, Field(description="For POST /auth/refresh, once.")]
 
 
 class User(BaseModel):
-    """A user, as an admin sees it."""
+    """A user, as an admin sees it, or the user itself."""
 
     model_config = _CLOSED
 

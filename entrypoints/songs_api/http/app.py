@@ -15,6 +15,7 @@ from songs_api.http.request import ApiRequest
 from songs_api.http.resources import accounts, ratings, service, songs
 from songs_api.http.router import TableRouter
 from songs_api.http.routes import METRICS, PREFIX, ROUTES, routes_by_path
+from songs_api.http.sign_in_limits import SignInLimits
 from songs_api.http.watch import Watch
 from songs_api.parts import Parts
 
@@ -42,10 +43,15 @@ def create_app(parts: Parts) -> falcon.App[ApiRequest, falcon.Response]:
 
 def _resources(parts: Parts) -> dict[str, object]:
     """Return what serves each path of the table."""
+    sign_ins = SignInLimits(parts)
     probe = ReadinessProbe(parts.storage, parts.cache, parts.clock, deadline_s=parts.options.deadline_s)
     return {
-        "/auth/register": accounts.Register(parts.accounts, open_to_anyone=parts.options.registration_open),
-        "/auth/login": accounts.SignIn(parts.accounts),
+        "/auth/register": accounts.Register(parts),
+        "/auth/login": accounts.SignIn(parts.accounts, sign_ins),
+        "/auth/refresh": accounts.Refresh(parts.sessions),
+        "/auth/logout": accounts.SignOut(parts.accounts),
+        "/auth/password": accounts.Password(parts.accounts, sign_ins),
+        "/users/me": accounts.OwnAccount(parts.accounts, sign_ins),
         "/users": accounts.UserCollection(parts.accounts),
         "/users/{name}": accounts.UserItem(parts.accounts),
         "/songs": songs.SongCollection(parts.reads, parts.catalogue),

@@ -1,8 +1,8 @@
 """Where a request comes from, believing only proxies that were named."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final
+from typing import Any, Final
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -29,6 +29,12 @@ def client_address(remote: str, forwarded_for: str, trusted: Sequence[Network]) 
             break
         address = further
     return address
+
+
+def bucket_of(environ: Mapping[str, Any], trusted: Sequence[Network]) -> str:
+    """Return the rate limit's bucket of where a request comes from."""
+    forwarded_for = environ.get("HTTP_X_FORWARDED_FOR", "")
+    return address_bucket(client_address(environ.get("REMOTE_ADDR", ""), forwarded_for, trusted))
 
 
 def address_bucket(address: Address | None) -> str:

@@ -8,9 +8,9 @@ import falcon
 
 from songs.deadline import Deadline
 from songs.errors import InvalidToken, Unauthenticated
-from songs_api.http.client_address import Address, address_bucket, client_address
+from songs_api.http.client_address import bucket_of
 from songs_api.http.cors import Cors
-from songs_api.http.limits import DefaultLimit
+from songs_api.http.limits import Limit, headers_of
 from songs_api.http.request import ApiRequest
 from songs_api.http.routes import METRICS, by_request, public_routes
 from songs_api.parts import Parts
@@ -36,7 +36,9 @@ class Gate:
         self._ids = parts.ids
         self._clock = parts.clock
         self._access = parts.access
-        self._limit = DefaultLimit(parts.limiter, parts.options.default_limit, parts.clock)
+        self._limit = Limit(
+            "default", parts.limiter, parts.options.limits.default, parts.clock, meter=parts.recorder.meter
+        )
         self._deadline_s = parts.options.deadline_s
         self._trusted = parts.options.trusted_proxies
         self._public = public_routes()
@@ -62,10 +64,10 @@ class Gate:
                 raise InvalidToken
         elif public is None:
             req.principal = self._access.authenticate(_token(req), deadline=req.deadline)
-            self._limit.charge(f"user:{req.principal.user_id}")
+            self._limit.charge(req, f"user:{req.principal.user_id}")
         elif public.limited:
             req.route = public
-            self._limit.charge(address_bucket(self._address(req)))
+            self._limit.charge(req, bucket_of(req.env, self._trusted))
 
     def process_response(self, req: ApiRequest, resp: falcon.Response, *_: object) -> None:
         """Add the headers that every answer has."""
@@ -74,10 +76,8 @@ class Gate:
             if resp.get_header(name) is None:
                 resp.set_header(name, value)
         self._cors.allow(req, resp)
-
-    def _address(self, req: ApiRequest) -> Address | None:
-        forwarded_for = req.env.get("HTTP_X_FORWARDED_FOR", "")
-        return client_address(req.env.get("REMOTE_ADDR", ""), forwarded_for, self._trusted)
+        if req.charged:
+            resp.set_headers(headers_of(req))
 
 
 def _token(req: ApiRequest) -> str:

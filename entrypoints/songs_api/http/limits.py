@@ -1,69 +1,125 @@
-"""The default rate limit, and what holds while the limiter does not answer."""
+"""Rate limits: the shared limiter, a local count beside it, and what clients are told."""
 
+import math
 import threading
 from collections import OrderedDict
 from typing import Final
 
 from songs.errors import LimiterUnavailable, RateLimited
+from songs.meter import UNMETERED, Meter
 from songs.ports.clock import Clock
-from songs.ports.limiter import RateLimit, RateLimiter
+from songs.ports.limiter import RateLimit, RateLimiter, Verdict
+from songs_api.http.request import ApiRequest
 
 MAX_BUCKETS: Final = 10_000
+SAME_WINDOW_S: Final = 1.0
+"""How much later than expected a window may seem to end and be the same one: an answer takes time to arrive."""
+_ALMOST_S: Final = 0.001
 
 
-class DefaultLimit:
-    """Counts each request in its bucket. Thread-safe.
+class Limit:
+    """Counts requests in buckets, under one policy. Thread-safe.
 
-    What the limiter last said was left of a bucket is remembered. When the limiter does not answer, that is what this
-    process still allows in the window, so that an outage gives nobody a fresh start; a bucket that this process has
-    not seen starts with the whole limit.
+    What the limiter last said was left of a bucket is remembered until its window ends. When the limiter does not
+    answer, that is what this process still allows, and when it has lost its counts and begins a bucket's window anew,
+    no more than that either: neither an outage nor a flush gives anybody a fresh start. A bucket that this process has
+    not seen starts with the whole limit, or with the part of it that is meant for an outage.
 
     Args:
+        name: Of the policy; of characters that need no quoting.
         limiter: Counts.
-        limit: The limit; None allows everything without asking.
+        rate: The limit; None allows everything without asking.
         clock: Tells when a remembered window is over.
+        outage_divisor: In an outage each process allows this fraction of the limit.
+        meter: Told when the limiter does not answer.
     """
 
-    def __init__(self, limiter: RateLimiter, limit: RateLimit | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        limiter: RateLimiter,
+        rate: RateLimit | None,
+        clock: Clock,
+        *,
+        outage_divisor: int = 1,
+        meter: Meter = UNMETERED,
+    ) -> None:
         self._limiter = limiter
-        self._limit = limit
+        self._rate = rate
         self._clock = clock
+        self._meter = meter
+        self._prefix = f"{name}:"
+        self._quoted = f'"{name}"'
+        self._alone = math.ceil(rate.amount / outage_divisor) if rate else 0
         self._left: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._lock = threading.Lock()
+        self.policy = f"{self._quoted};q={rate.amount};w={rate.window_s}" if rate else ""
 
-    def charge(self, bucket: str) -> None:
-        """Count one request.
+    def charge(self, req: ApiRequest, bucket: str) -> None:
+        """Count one request, and tell its client what is left.
 
         Raises:
             RateLimited: It is one too many.
         """
-        if self._limit is None:
+        verdict = self.hit(bucket)
+        if verdict is None:
             return
-        try:
-            verdict = self._limiter.hit(bucket, self._limit)
-        except LimiterUnavailable:
-            self._charge_here(bucket, self._limit)
-            return
-        self._remember(bucket, verdict.remaining, self._clock.monotonic_s() + verdict.reset_s)
+        state = f"{self._quoted};r={verdict.remaining};t={math.ceil(verdict.reset_s)}"
+        req.charged = (*req.charged, (self.policy, state))
         if not verdict.allowed:
             raise RateLimited(verdict.reset_s)
 
-    def _charge_here(self, bucket: str, limit: RateLimit) -> None:
+    def hit(self, bucket: str) -> Verdict | None:
+        """Count one hit and return what came of it; None where there is no limit."""
+        if self._rate is None:
+            return None
+        try:
+            verdict = self._limiter.hit(self._prefix + bucket, self._rate)
+        except LimiterUnavailable:
+            self._meter.limiter_unavailable()
+            return self._counted_here(bucket, self._rate)
+        return self._compared(bucket, verdict)
+
+    def _compared(self, bucket: str, verdict: Verdict) -> Verdict:
+        now_s = self._clock.monotonic_s()
+        ends_s = now_s + verdict.reset_s
+        with self._lock:
+            left, known_ends_s = self._left.get(bucket, (0, 0.0))
+            if known_ends_s - now_s < _ALMOST_S:
+                self._keep(bucket, verdict.remaining, ends_s)
+                return verdict
+            if ends_s <= known_ends_s + SAME_WINDOW_S:
+                self._keep(bucket, min(left, verdict.remaining), known_ends_s)
+                return verdict
+            # The limiter has forgotten the window that this process remembers.
+            remaining = min(max(0, left - 1), verdict.remaining)
+            self._keep(bucket, remaining, known_ends_s)
+        return Verdict(left > 0 and verdict.allowed, remaining, known_ends_s - now_s)
+
+    def _counted_here(self, bucket: str, rate: RateLimit) -> Verdict:
         now_s = self._clock.monotonic_s()
         with self._lock:
-            left, ends_s = self._left.get(bucket, (0, now_s))
-            if ends_s <= now_s:
-                left, ends_s = limit.amount, now_s + limit.window_s
-            self._keep(bucket, max(0, left - 1), ends_s)
-        if left <= 0:
-            raise RateLimited(ends_s - now_s)
-
-    def _remember(self, bucket: str, left: int, ends_s: float) -> None:
-        with self._lock:
-            self._keep(bucket, left, ends_s)
+            left, ends_s = self._left.get(bucket, (0, 0.0))
+            if ends_s - now_s < _ALMOST_S:
+                left, ends_s = self._alone, now_s + rate.window_s
+            left = min(left, self._alone)
+            remaining = max(0, left - 1)
+            self._keep(bucket, remaining, ends_s)
+        return Verdict(left > 0, remaining, ends_s - now_s)
 
     def _keep(self, bucket: str, left: int, ends_s: float) -> None:
         self._left[bucket] = (left, ends_s)
         self._left.move_to_end(bucket)
         while len(self._left) > MAX_BUCKETS:
             self._left.popitem(last=False)
+
+
+def headers_of(req: ApiRequest) -> dict[str, str]:
+    """Return what tells a client of the limits that its request counted against.
+
+    In the form of draft-ietf-httpapi-ratelimit-headers-10.
+    """
+    return {
+        "RateLimit-Policy": ", ".join(policy for policy, _ in req.charged),
+        "RateLimit": ", ".join(state for _, state in req.charged),
+    }

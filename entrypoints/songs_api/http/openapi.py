@@ -29,7 +29,7 @@ _TAGS_PATTERN: Final = rf"^(\*|{_TAG_PATTERN}( *, *{_TAG_PATTERN})*)$"
 _TAGS: Final = {
     "songs": "The catalogue. Reading takes any account, editing the role of an editor.",
     "ratings": "Ratings from 1 to 5, and their statistics.",
-    "accounts": "Registering and signing in; users, for admins.",
+    "accounts": "Registering, signing in and out; your own account; users, for admins.",
     "service": "Whether the service is well.",
 }
 
@@ -223,10 +223,10 @@ def _responses(route: Route) -> dict[str, Any]:
 
 
 def _headers(status: int) -> dict[str, Any]:
-    names = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+    names = {401: ["WWW-Authenticate"], 429: ["Retry-After", "RateLimit", "RateLimit-Policy"], 503: ["Retry-After"]}
     if status not in names:
         return {}
-    return {"headers": _named(names[status])}
+    return {"headers": _named(*names[status])}
 
 
 def _headers_of_good(route: Route, status: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import orjson
 
 from songs.model import DifficultyTotals, RatingStats, Song, User
 from songs.query import SongPage
-from songs.services.accounts import SignedIn
+from songs.services.sessions import SignedIn
 
 FORM: Final = "http-2"
 """Names what the renderings look like, in entity tags and as the `form` of the cached reads. Another number with every
@@ -106,18 +106,19 @@ def tagged_difficulty(level: int | None, totals: DifficultyTotals) -> bytes:
 
 
 def signed_in_bytes(signed_in: SignedIn) -> bytes:
-    """Return an access token."""
+    """Return the tokens of a session."""
     return encode(
         {
             "access_token": signed_in.access_token,
             "token_type": "bearer",
             "expires_in": signed_in.expires_in_s,
+            "refresh_token": signed_in.refresh_token,
         }
     )
 
 
 def user_fields(user: User) -> dict[str, Any]:
-    """Return what an admin may see of a user."""
+    """Return what an admin may see of a user, and a user of itself."""
     return {
         "id": user.id,
         "username": user.name,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from songs.errors import InvalidInput
 from songs.limits import MAX_LEVEL, MAX_RATING, MAX_TEXT, MIN_RATING
 from songs.model import Role, SongDetails, difficulty_milli
-from songs.services.accounts import MAX_PASSWORD
+from songs.services.password_policy import MAX_PASSWORD
 from songs_api.http.validation import STRICT
 
 _FAR: Final = 1_000
@@ -173,6 +173,43 @@ class Credentials(BaseModel):
     )
 
     username: str
+    password: Secret
+
+
+class RefreshToken(BaseModel):
+    """A refresh token that was not used yet."""
+
+    model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [{"refresh_token": "as POST /auth/login said"}]})
+
+    refresh_token: Secret
+
+
+class SignOut(BaseModel):
+    """The session that is to end."""
+
+    model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [{"refresh_token": "as POST /auth/login said"}]})
+
+    refresh_token: Secret
+    everywhere: Annotated[bool, Field(description="End all sessions of the user.")] = False
+
+
+class PasswordChange(BaseModel):
+    """The password, and the one that is to take its place."""
+
+    model_config = ConfigDict(
+        **STRICT,
+        json_schema_extra={"examples": [{"current_password": "a long pass phrase", "new_password": "a longer phrase"}]},
+    )
+
+    current_password: Secret
+    new_password: Annotated[Secret, Field(description=f"At most {MAX_PASSWORD} characters.")]
+
+
+class Confirmation(BaseModel):
+    """The password, once more."""
+
+    model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [{"password": "a long pass phrase"}]})
+
     password: Secret
 
 

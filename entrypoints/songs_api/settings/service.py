@@ -134,10 +134,33 @@ class ServiceSettings(BaseSettings):
         description="Requests of one user, or of one address on public routes: a number per second, "
         "minute, hour or day; or none.",
     )
+    limiter_register: Rate = Field(
+        "20/hour", validate_default=True, description="Registrations from one address; written as the limit above."
+    )
+    limiter_sign_in: Rate = Field(
+        "10/minute", validate_default=True, description="Sign-ins with one username from one address."
+    )
+    limiter_sign_in_address: Rate = Field(
+        "30/minute", validate_default=True, description="Sign-ins from one address, whatever the username."
+    )
+    limiter_sign_in_user: Rate = Field(
+        "30/hour",
+        validate_default=True,
+        description="Sign-ins with one username from anywhere; those beyond take up to 2 s longer.",
+    )
     registration: Literal["open", "closed"] = Field("open", description="Whether anyone may register: open or closed.")
     password_min_length: int = Field(8, ge=8, le=128, description="The shortest new password, in characters.")
     access_token_ttl_s: int = Field(
         600, ge=1, le=2_592_000, description="How long an access token is good for, in seconds."
+    )
+    refresh_token_ttl_s: int = Field(
+        2_592_000,
+        ge=1,
+        le=31_536_000,
+        description="How long after a sign-in its refresh tokens are good at most, in seconds.",
+    )
+    refresh_token_idle_s: int = Field(
+        604_800, ge=1, le=31_536_000, description="How long a refresh token is good if it is not used, in seconds."
     )
     cache_ttl_s: float = Field(300.0, gt=0, le=86_400, description="How long the cache may keep an entry, in seconds.")
     deadline_s: float = Field(3.0, gt=0, le=60, description="How long a request may wait for the storage, in seconds.")

@@ -1,27 +1,50 @@
-"""Registering, signing in, and what admins do with users."""
+"""Registering, signing in and out, one's own account, and what admins do with users."""
 
 import falcon
 
 from songs.errors import RegistrationClosed
 from songs.services.accounts import Accounts
+from songs.services.sessions import Sessions
+from songs_api.http.client_address import bucket_of
+from songs_api.http.limits import Limit
 from songs_api.http.queries import UserListQuery
 from songs_api.http.reading import Read
 from songs_api.http.rendering import encode, signed_in_bytes, user_fields
 from songs_api.http.request import ApiRequest
-from songs_api.http.schemas import Credentials, Registration, UserChanges
+from songs_api.http.schemas import (
+    Confirmation,
+    Credentials,
+    PasswordChange,
+    RefreshToken,
+    Registration,
+    UserChanges,
+)
+from songs_api.http.schemas import SignOut as SignOutBody
+from songs_api.http.sign_in_limits import OUTAGE_DIVISOR, SignInLimits
+from songs_api.parts import Parts
 
 
 class Register:
     """POST /auth/register."""
 
-    def __init__(self, accounts: Accounts, *, open_to_anyone: bool) -> None:
-        self._accounts = accounts
-        self._open = open_to_anyone
+    def __init__(self, parts: Parts) -> None:
+        self._accounts = parts.accounts
+        self._open = parts.options.registration_open
+        self._trusted = parts.options.trusted_proxies
+        self._limit = Limit(
+            "register",
+            parts.limiter,
+            parts.options.limits.register,
+            parts.clock,
+            outage_divisor=OUTAGE_DIVISOR,
+            meter=parts.recorder.meter,
+        )
 
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[Registration]) -> None:
         """Make an account with the role of a user."""
         if not self._open:
             raise RegistrationClosed
+        self._limit.charge(req, bucket_of(req.env, self._trusted))
         body = read()
         user = self._accounts.register(body.username, body.password, deadline=req.deadline)
         req.target = user.id
@@ -32,15 +55,83 @@ class Register:
 class SignIn:
     """POST /auth/login."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, limits: SignInLimits) -> None:
         self._accounts = accounts
+        self._limits = limits
 
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[Credentials]) -> None:
-        """Answer with an access token."""
+        """Answer with the tokens of a new session."""
+        self._limits.charge_address(req)
         body = read()
+        self._limits.charge_name(req, body.username)
         signed_in = self._accounts.sign_in(body.username, body.password, deadline=req.deadline)
         req.target = signed_in.user.id
         resp.data = signed_in_bytes(signed_in)
+
+
+class Refresh:
+    """POST /auth/refresh."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[RefreshToken]) -> None:
+        """Answer with the next tokens of a session."""
+        body = read()
+        signed_in = self._sessions.refresh(body.refresh_token, deadline=req.deadline)
+        req.target = signed_in.user.id
+        resp.data = signed_in_bytes(signed_in)
+
+
+class SignOut:
+    """POST /auth/logout."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[SignOutBody]) -> None:
+        """End a session, or all of a user."""
+        body = read()
+        self._accounts.sign_out(body.refresh_token, everywhere=body.everywhere, deadline=req.deadline)
+        resp.status = 204
+
+
+class Password:
+    """POST /auth/password."""
+
+    def __init__(self, accounts: Accounts, limits: SignInLimits) -> None:
+        self._accounts = accounts
+        self._limits = limits
+
+    def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[PasswordChange]) -> None:
+        """Change the password, end all sessions, and answer with the tokens of a new one."""
+        self._limits.charge_address(req)
+        body = read()
+        self._limits.charge_name(req, req.user.name)
+        signed_in = self._accounts.change_password(
+            req.user.user_id, body.current_password, body.new_password, deadline=req.deadline
+        )
+        resp.data = signed_in_bytes(signed_in)
+
+
+class OwnAccount:
+    """GET and DELETE /users/me."""
+
+    def __init__(self, accounts: Accounts, limits: SignInLimits) -> None:
+        self._accounts = accounts
+        self._limits = limits
+
+    def on_get(self, req: ApiRequest, resp: falcon.Response) -> None:
+        """Answer with what is stored of the user who asks, but for the hash of the password."""
+        resp.data = encode(user_fields(self._accounts.own(req.user.user_id, deadline=req.deadline)))
+
+    def on_delete(self, req: ApiRequest, resp: falcon.Response, *, read: Read[Confirmation]) -> None:
+        """Remove the user who asks."""
+        self._limits.charge_address(req)
+        body = read()
+        self._limits.charge_name(req, req.user.name)
+        self._accounts.remove_own(req.user.user_id, body.password, deadline=req.deadline)
+        resp.status = 204
 
 
 class UserCollection:
@@ -64,11 +155,13 @@ class UserItem:
         self._accounts = accounts
 
     def on_patch(self, req: ApiRequest, resp: falcon.Response, *, name: str, read: Read[UserChanges]) -> None:
-        """Change a role, or disable a user, or enable it again: each of both atomic alone."""
+        """Change a role, or disable a user, or enable it again, in one write."""
         body = read()
-        user = self._accounts.get(name, deadline=req.deadline)
-        if "role" in body.model_fields_set:
-            user = self._accounts.set_role(name, body.role, deadline=req.deadline)
-        if "disabled" in body.model_fields_set:
-            user = self._accounts.set_disabled(name, disabled=body.disabled, deadline=req.deadline)
+        user = self._accounts.change(
+            name,
+            role=body.role if "role" in body.model_fields_set else None,
+            disabled=body.disabled if "disabled" in body.model_fields_set else None,
+            by=req.user.user_id,
+            deadline=req.deadline,
+        )
         resp.data = encode(user_fields(user))

@@ -1,0 +1,63 @@
+"""What new passwords must be like."""
+
+import string
+import unicodedata
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from songs.errors import FieldError, InvalidInput
+from songs.limits import MOST_COMPOSED
+
+MAX_PASSWORD: Final = 128
+DEFAULT_MIN_PASSWORD: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordPolicy:
+    """How long a new password must be, in characters after NFKC, and what it may not be. Sign-in never checks the form.
+
+    Refused are the passwords that everyone tries first: the most common ones, and the user's own name, with digits and
+    punctuation behind it or not. Nothing is asked about kinds of characters: that makes passwords worse, not better.
+    """
+
+    min_length: int = DEFAULT_MIN_PASSWORD
+
+    def check(self, password: str, *, name: str = "", pointer: str = "/password") -> None:
+        """Raise `InvalidInput` unless the user `name` may choose `password`. The message never holds the password."""
+        if problem := self._problem(password, name):
+            raise InvalidInput([FieldError(pointer, problem)])
+
+    def _problem(self, password: str, name: str) -> str | None:
+        length = f"must have {self.min_length} to {MAX_PASSWORD} characters"
+        if len(password) > MOST_COMPOSED * MAX_PASSWORD or not _encodable(password):
+            return length
+        if not self.min_length <= len(unicodedata.normalize("NFKC", password)) <= MAX_PASSWORD:
+            return length
+        key = _key(password)
+        if key in common_passwords():
+            return "is among the most common ones; choose another"
+        if name and (key == _key(name) or _stem(key) == _stem(_key(name))):
+            return "must not be the username; choose another"
+        return None
+
+
+@cache
+def common_passwords() -> AbstractSet[str]:
+    """Return the most common passwords, as they are compared. Read when the first password is chosen."""
+    text = (files("songs") / "data" / "common-passwords.txt").read_text(encoding="utf-8")
+    return frozenset(text.splitlines())
+
+
+def _key(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def _stem(key: str) -> str:
+    return key.rstrip(string.digits + string.punctuation) or key
+
+
+def _encodable(password: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in password)

@@ -1,0 +1,230 @@
+"""The limits on registering and on guessing passwords."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from songs.errors import LimiterUnavailable
+from songs.ports.limiter import RateLimit, Verdict
+from songs_api.http.routes import PREFIX
+from songs_api.http.sign_in_limits import DELAYS_S
+from songs_api.parts import HttpOptions, Limits
+from songs_memory.limiter import MemoryLimiter
+
+from .conftest import PASSWORD, Build, Service
+
+WRONG = "not the password"
+MANY = RateLimit(amount=1_000, window_s=60)
+
+
+def _options(**limits: RateLimit | None) -> HttpOptions:
+    return HttpOptions(limits=Limits(**limits))
+
+
+def _attempt(service: Service, name: object, address: str = "192.0.2.1", password: str = WRONG) -> Any:
+    body = {"username": name, "password": password}
+    return service.client.simulate_post(f"{PREFIX}/auth/login", json=body, remote_addr=address)
+
+
+def _statuses(service: Service, times: int, name: object, address: str = "192.0.2.1") -> list[int]:
+    return [_attempt(service, name, address).status_code for _ in range(times)]
+
+
+def test_one_name_from_one_address(build: Build) -> None:
+    """The attempt too many is 429 with Retry-After; another name or address has its own count; time heals."""
+    service = build(_options(sign_in=RateLimit(2, 60)))
+    service.join("ada")
+
+    assert _statuses(service, 3, "ada") == [401, 401, 429]
+    assert _attempt(service, "ADA").headers["Retry-After"] == "60"
+    assert _attempt(service, "ada", password=PASSWORD).status_code == 429
+    assert _statuses(service, 1, "bob") == [401]
+    assert _attempt(service, "ada", "192.0.2.2", PASSWORD).status_code == 200
+    service.parts.clock.sleep(60)
+    assert _attempt(service, "ada", password=PASSWORD).status_code == 200
+
+
+def test_many_names_from_one_address(build: Build) -> None:
+    """Trying one password on many names is limited by address, before the body is read."""
+    service = build(_options(sign_in_address=RateLimit(3, 60)))
+
+    assert [_attempt(service, f"user{n}").status_code for n in range(4)] == [401, 401, 401, 429]
+    late = service.client.simulate_post(f"{PREFIX}/auth/login", body="not JSON", remote_addr="192.0.2.1")
+    assert late.status_code == 429
+    assert _statuses(service, 1, "ada", "192.0.2.2") == [401]
+
+
+def test_nobody_locks_another_out(build: Build) -> None:
+    """However many fail with a name from elsewhere, its owner gets in: each attempt only takes longer, up to 2 s."""
+    service = build(_options(sign_in=RateLimit(5, 60), sign_in_user=RateLimit(3, 3600)))
+    service.join("ada")
+    took = []
+    for n in range(20):
+        began_s = service.parts.clock.monotonic_s()
+        assert _attempt(service, "ada", f"198.51.100.{n}").status_code == 401
+        took.append(service.parts.clock.monotonic_s() - began_s)
+
+    assert took == [0, 0, 0, *DELAYS_S, *[DELAYS_S[-1]] * 13]
+    assert _attempt(service, "ada", "192.0.2.1", PASSWORD).status_code == 200
+    began_s = service.parts.clock.monotonic_s()
+    assert _attempt(service, "bob").status_code == 401
+    assert service.parts.clock.monotonic_s() == began_s
+
+
+def test_delays_take_few_threads(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An eighth of the threads may be in a delay; one more is 429 with the delay as Retry-After; others go on."""
+    service = build(_options(sign_in_user=RateLimit(1, 3600)))
+    entered, leave = threading.Semaphore(0), threading.Event()
+
+    def wait(_: float) -> None:
+        entered.release()
+        assert leave.wait(30)
+
+    _statuses(service, 1, "ada")
+    monkeypatch.setattr(service.parts.clock, "sleep", wait)
+    with ThreadPoolExecutor(4) as pool:
+        try:
+            waiting = [pool.submit(_attempt, service, "ada") for _ in range(4)]
+            assert all(entered.acquire(timeout=30) for _ in waiting)
+            refused = _attempt(service, "ada")
+            assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
+            assert _statuses(service, 1, "bob") == [401]
+        finally:
+            leave.set()
+        assert [each.result().status_code for each in waiting] == [401] * 4
+
+
+def test_a_delay_leaves_the_time_for_the_storage(build: Build) -> None:
+    """The deadline of a request begins after its delay."""
+    service = build(HttpOptions(deadline_s=1.0, limits=Limits(sign_in_user=RateLimit(1, 3600))))
+    service.join("ada")
+    for _ in range(len(DELAYS_S) + 1):
+        _attempt(service, "ada")
+
+    assert _attempt(service, "ada", password=PASSWORD).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+def test_registrations_from_one_address(build: Build, address: str) -> None:
+    """The one too many is 429, before its body is read; signing in is not affected."""
+    service = build(_options(register=RateLimit(2, 3600)))
+
+    def register(name: str, remote: str) -> int:
+        body = {"username": name, "password": PASSWORD}
+        return service.client.simulate_post(f"{PREFIX}/auth/register", json=body, remote_addr=remote).status_code
+
+    assert [register(f"user{n}", address) for n in range(3)] == [201, 201, 429]
+    assert service.client.simulate_post(f"{PREFIX}/auth/register", body="?", remote_addr=address).status_code == 429
+    assert register("user3", "192.0.2.77") == 201
+    assert _attempt(service, "user0", address, PASSWORD).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["password", "me"])
+def test_ones_own_password_cannot_be_guessed_either(build: Build, path: str) -> None:
+    """Whoever has a token and not the password gets as many attempts as at a sign-in, and they count together."""
+    service = build(_options(sign_in=RateLimit(3, 60)))
+    sent: dict[str, Any] = {"headers": service.join("ada"), "remote_addr": "192.0.2.1"}
+
+    def guess() -> int:
+        body: dict[str, str]
+        if path == "me":
+            body = {"password": "a guess"}
+            return service.client.simulate_delete(f"{PREFIX}/users/me", json=body, **sent).status_code
+        body = {"current_password": "a guess", "new_password": PASSWORD}
+        return service.client.simulate_post(f"{PREFIX}/auth/password", json=body, **sent).status_code
+
+    assert [guess(), guess(), *_statuses(service, 1, "ada"), guess()] == [403, 403, 401, 429]
+
+
+class _CountingHasher:
+    """A hasher that counts what it is asked to do."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.calls = 0
+
+    def hash(self, password: str, *, wait_s: float) -> str:
+        """Count and hash."""
+        self.calls += 1
+        return str(self._inner.hash(password, wait_s=wait_s))
+
+    def verify(self, password: str, hashed: str | None, *, wait_s: float) -> Any:
+        """Count and verify."""
+        self.calls += 1
+        return self._inner.verify(password, hashed, wait_s=wait_s)
+
+
+def test_what_is_refused_costs_no_hash(build: Build) -> None:
+    """Limits are counted before anything is hashed, also when many come at once: no more hashes than attempts."""
+    service = build(_options(sign_in=RateLimit(3, 60)))
+    hasher = _CountingHasher(service.parts.accounts._passwords)
+    service.parts.accounts._passwords = hasher
+    ready = threading.Barrier(12)
+
+    def attempt(_: int) -> int:
+        ready.wait(30)
+        return int(_attempt(service, "ada").status_code)
+
+    with ThreadPoolExecutor(12) as pool:
+        statuses = sorted(pool.map(attempt, range(12)))
+
+    assert statuses == [401] * 3 + [429] * 9
+    assert hasher.calls == 3
+
+
+class _RecordingLimiter(MemoryLimiter):
+    """A limiter that remembers its buckets, and answers while it is on."""
+
+    def __init__(self, clock: Any) -> None:
+        super().__init__(clock)
+        self.buckets: list[str] = []
+        self.on = True
+
+    def hit(self, bucket: str, limit: RateLimit) -> Verdict:
+        """Count one hit."""
+        if not self.on:
+            raise LimiterUnavailable
+        self.buckets.append(bucket)
+        return super().hit(bucket, limit)
+
+
+def _recording(build: Build, options: HttpOptions) -> tuple[Service, _RecordingLimiter]:
+    limiter = _RecordingLimiter(build().parts.clock)
+    return build(options, replaced={"limiter": limiter}), limiter
+
+
+def test_buckets_tell_no_names(build: Build) -> None:
+    """People type passwords into the wrong field: what was sent as a name is in no bucket, and makes none long."""
+    service, limiter = _recording(build, _options(sign_in=MANY, sign_in_user=MANY, sign_in_address=MANY))
+    names = ["correct horse", "a:b", "\ufffd\u202e", "x" * 60_000, "", "\0"]
+
+    for name in names:
+        assert _attempt(service, name).status_code in {400, 401}
+
+    assert [name for name in names if len(name) > 2 and any(name in bucket for bucket in limiter.buckets)] == []
+    assert max(map(len, limiter.buckets)) < 100
+
+
+def test_names_and_addresses_make_no_others_bucket(build: Build) -> None:
+    """No name can be chosen so that its attempts count for another name, address or policy."""
+    service, limiter = _recording(build, _options(sign_in=MANY, sign_in_user=MANY, sign_in_address=MANY))
+    names = ["ada", "ada:addr:192.0.2.1", "addr:192.0.2.1", "ada ", "sign-in:ada"]
+
+    for name in names:
+        _attempt(service, name)
+
+    assert len(set(limiter.buckets)) == 2 * len(names) + 1
+
+
+def test_without_its_limiter_signing_in_is_limited_harder(build: Build) -> None:
+    """Each process counts alone then, and allows a quarter; what had been used up before stays used up."""
+    service, limiter = _recording(build, _options(sign_in=RateLimit(8, 60)))
+    assert _statuses(service, 8, "used") == [401] * 8
+    assert _statuses(service, 1, "begun") == [401]
+    limiter.on = False
+
+    assert _statuses(service, 1, "used") == [429]
+    assert _statuses(service, 3, "begun") == [401, 401, 429]
+    assert _statuses(service, 3, "new") == [401, 401, 429]

@@ -1,0 +1,75 @@
+"""Passwords, tokens and secrets: none is in what a server prints, or in what it answers."""
+
+import http.client
+import json
+import signal
+from typing import Any
+
+import pytest
+
+from .conftest import SECRET, Running, Start
+
+pytestmark = pytest.mark.server
+
+PASSWORDS = ("the first long phrase 1f4c", "the second long phrase 9a70", "a guess that is wrong 77e2")
+GARBAGE = ("a-token-that-is-none-3d5b", "another-one-in-the-query-c012", "one-in-a-broken-body-4e8f")
+
+
+class _Client:
+    """Sends requests, and keeps what was submitted and what was answered."""
+
+    def __init__(self, running: Running) -> None:
+        self._port = running.port
+        self.submitted = {SECRET, *GARBAGE}
+        self.repeated: list[str] = []
+
+    def call(self, method: str, path: str, body: Any = None, token: str = "", **headers: str) -> Any:
+        sent = body if isinstance(body, str) else json.dumps(body)
+        if isinstance(body, dict):
+            self.submitted |= {v for k, v in body.items() if "password" in k or "token" in k}
+        if token:
+            self.submitted.add(token)
+            headers["Authorization"] = f"Bearer {token}"
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection.request(method, path, sent, {"Content-Type": "application/json", **headers})
+        response = connection.getresponse()
+        text = response.read().decode()
+        connection.close()
+        self.repeated += [secret for secret in self.submitted if secret in text + str(response.getheaders())]
+        return json.loads(text) if text.startswith("{") else {}
+
+
+@pytest.mark.parametrize("kind", ["granian", "gunicorn"])
+def test_secrets_are_neither_printed_nor_answered(start: Start, kind: str) -> None:
+    """Good, wrong and broken requests with everything that is secret, at the most talkative level of the log."""
+    running = start(kind, SONGS_LOG_LEVEL="debug")
+    client = _Client(running)
+    first, second, wrong = PASSWORDS
+    ada = {"username": "ada", "password": first}
+
+    client.call("POST", "/api/v1/auth/register", ada)
+    client.call("POST", "/api/v1/auth/register", {"username": "bob", "password": wrong * 9})
+    client.call("POST", "/api/v1/auth/login", ada | {"password": wrong})
+    tokens = client.call("POST", "/api/v1/auth/login", ada)
+    old, access = tokens["refresh_token"], tokens["access_token"]
+    tokens = client.call("POST", "/api/v1/auth/refresh", {"refresh_token": old})
+    client.call("POST", "/api/v1/auth/refresh", {"refresh_token": old})
+    change = {"current_password": wrong, "new_password": second}
+    client.call("POST", "/api/v1/auth/password", change, access)
+    tokens = client.call("POST", "/api/v1/auth/password", change | {"current_password": first}, access)
+    client.call("GET", "/api/v1/songs", token=access)
+    client.call("GET", "/api/v1/songs", token=GARBAGE[0])
+    client.call("GET", f"/api/v1/songs?level={GARBAGE[1]}", token=tokens["access_token"])
+    client.call("GET", f"/api/v1/songs?access_token={GARBAGE[1]}")
+    client.call("POST", "/api/v1/auth/login", f'{{"password": "{GARBAGE[2]}"')
+    client.call("POST", "/api/v1/auth/login", f'{{"password": "{GARBAGE[2]}", "password": 1}}')
+    client.call("GET", "/metrics", token=tokens["access_token"])
+    client.call("DELETE", "/api/v1/users/me", {"password": wrong}, tokens["access_token"])
+    client.call("POST", "/api/v1/auth/logout", {"refresh_token": tokens["refresh_token"]})
+    running.process.send_signal(signal.SIGTERM)
+    running.process.wait(40)
+    printed = running.log.read_text(errors="replace")
+
+    assert len(client.submitted) >= len(GARBAGE) + len(PASSWORDS) + 5
+    assert client.repeated == []
+    assert [secret for secret in client.submitted if secret in printed] == []

@@ -1,0 +1,404 @@
+"""Sessions and what ends them, over a storage that fails when told to."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from songs.errors import (
+    InvalidToken,
+    OutcomeUnknown,
+    OwnAccount,
+    RefreshRefused,
+    StorageUnavailable,
+    WrongPassword,
+)
+from songs.model import Role
+from songs.ports.storage import Scope
+from songs.services.access import Access
+from songs.services.accounts import Accounts
+from songs.services.password_policy import PasswordPolicy
+from songs.services.sessions import GRACE_S, SWEEP_EVERY_S, SWEPT_AT_ONCE, Lifetimes, Sessions, SignedIn
+from songs_security.passwords import BcryptPasswords
+from songs_security.tokens import JwtTokens
+
+PASSWORD = "correct horse"
+OTHER = "battery staple"
+LIFETIMES = Lifetimes(access_s=600, refresh_s=3600, idle_s=1000)
+
+
+class _Process:
+    """The accounts of one process with the user ada, and calls that need no deadline."""
+
+    def __init__(self, stack: Any) -> None:
+        tokens = JwtTokens(secret=b"s" * 32, previous_secret=None, issuer="i", audience="a", clock=stack.clock)
+        self.stack = stack
+        self.access = Access(stack.runner, tokens, stack.clock)
+        self.sessions = Sessions(stack.runner, tokens, stack.ids, stack.clock, lifetimes=LIFETIMES)
+        self.accounts = Accounts(
+            stack.runner,
+            self.access,
+            self.sessions,
+            BcryptPasswords(rounds=4, concurrency=1),
+            stack.ids,
+            stack.clock,
+            policy=PasswordPolicy(),
+            max_hashing=2,
+        )
+
+    def sign_in(self, password: str = PASSWORD) -> SignedIn:
+        return self.accounts.sign_in("ada", password, deadline=self.stack.deadline())
+
+    def refresh(self, token: str) -> SignedIn:
+        return self.sessions.refresh(token, deadline=self.stack.deadline())
+
+    def is_refused(self, token: str) -> bool:
+        try:
+            self.refresh(token)
+        except RefreshRefused:
+            return True
+        return False
+
+    def opens(self, access_token: str) -> bool:
+        try:
+            self.access.authenticate(access_token, deadline=self.stack.deadline())
+        except InvalidToken:
+            return False
+        return True
+
+    def stored(self, token: str) -> Any:
+        with self.stack.storage.inner.unit_of_work(Scope.READ, deadline=self.stack.deadline()) as unit:
+            return unit.sessions.get(token.partition(".")[0])
+
+
+@pytest.fixture
+def ada(stack: Any) -> _Process:
+    """A process with the user ada."""
+    process = _Process(stack)
+    process.accounts.register("ada", PASSWORD, deadline=stack.deadline())
+    return process
+
+
+def test_a_refresh_token_is_good_once(ada: _Process) -> None:
+    """Each refresh answers the next token and a new access token; the one before is refused."""
+    first = ada.sign_in()
+    second = ada.refresh(first.refresh_token)
+
+    assert ada.opens(second.access_token)
+    assert ada.is_refused(first.refresh_token)
+    assert len({first.refresh_token, second.refresh_token, ada.refresh(second.refresh_token).refresh_token}) == 3
+
+
+def test_a_token_is_not_stored(ada: _Process) -> None:
+    """The storage holds neither the token nor its secret, nor a plain hash that could be made without the user."""
+    token = ada.sign_in().refresh_token
+
+    assert token.partition(".")[2] not in str([getattr(ada.stored(token), n) for n in ("id", "current_hash")])
+    assert len(token.partition(".")[2]) == 43
+
+
+def test_a_retry_does_no_harm(ada: _Process) -> None:
+    """Whoever lost an answer and tries again within the grace time is refused, and the session goes on."""
+    first = ada.sign_in()
+    second = ada.refresh(first.refresh_token)
+    ada.stack.clock.sleep(GRACE_S)
+
+    assert ada.is_refused(first.refresh_token)
+    assert not ada.is_refused(second.refresh_token)
+
+
+def test_a_token_used_again_later_ends_its_session(ada: _Process) -> None:
+    """After the grace time two hold the token: the session is ended. The user's other sessions go on."""
+    other, first = ada.sign_in(), ada.sign_in()
+    second = ada.refresh(first.refresh_token)
+    ada.stack.clock.sleep(GRACE_S + 0.001)
+
+    with pytest.raises(RefreshRefused) as caught:
+        ada.refresh(first.refresh_token)
+    assert caught.value.reused
+    assert ada.is_refused(second.refresh_token)
+    assert not ada.is_refused(other.refresh_token)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda _: "",
+        lambda token: token[:-1],
+        lambda token: token + "A",
+        lambda token: token.replace(".", "", 1),
+        lambda token: "nobody" + token[token.index(".") :],
+        lambda token: token + "\n",
+        lambda token: "\ud800" + token,
+        lambda _: "x" * 100_000,
+    ],
+)
+def test_what_is_no_token_is_refused_and_changes_nothing(ada: _Process, spoil: Callable[[str], str]) -> None:
+    """Texts of another form, and sessions that do not exist, are refused without a write."""
+    token = ada.sign_in().refresh_token
+    del ada.stack.storage.scopes[:]
+
+    assert ada.is_refused(spoil(token))
+    assert Scope.WRITE_ONE not in ada.stack.storage.scopes
+    assert not ada.is_refused(token)
+
+
+def test_a_session_ends_some_time(ada: _Process) -> None:
+    """However often it is refreshed, a session ends `refresh_s` after the sign-in."""
+    token = ada.sign_in().refresh_token
+    for _ in range(3):
+        ada.stack.clock.sleep(900)
+        token = ada.refresh(token).refresh_token
+    ada.stack.clock.sleep(900)
+
+    assert ada.is_refused(token)
+
+
+def test_a_session_that_is_not_used_ends(ada: _Process) -> None:
+    """`idle_s` after the last refresh the token is refused."""
+    kept, left = ada.sign_in().refresh_token, ada.sign_in().refresh_token
+    ada.stack.clock.sleep(999)
+    kept = ada.refresh(kept).refresh_token
+    ada.stack.clock.sleep(1)
+
+    assert ada.is_refused(left)
+    assert not ada.is_refused(kept)
+
+
+def test_disabled_and_removed_users_refresh_nothing(ada: _Process) -> None:
+    """Neither while disabled nor after having been enabled again do older tokens work."""
+    token = ada.sign_in().refresh_token
+    ada.accounts.set_disabled("ada", disabled=True, deadline=ada.stack.deadline())
+    assert ada.is_refused(token)
+    ada.accounts.set_disabled("ada", disabled=False, deadline=ada.stack.deadline())
+    assert ada.is_refused(token)
+
+    signed_in = ada.sign_in()
+    ada.accounts.remove_own(signed_in.user.id, PASSWORD, deadline=ada.stack.deadline())
+    assert ada.is_refused(signed_in.refresh_token)
+    assert not ada.opens(signed_in.access_token)
+
+
+def test_a_refresh_gives_the_role_of_now(ada: _Process) -> None:
+    """A change of role ends the access token and not the session; the next one has the new role."""
+    signed_in = ada.sign_in()
+    ada.accounts.set_role("ada", Role.EDITOR, deadline=ada.stack.deadline())
+    assert not ada.opens(signed_in.access_token)
+
+    again = ada.refresh(signed_in.refresh_token)
+
+    assert ada.access.authenticate(again.access_token, deadline=ada.stack.deadline()).role is Role.EDITOR
+
+
+def test_signing_out_ends_one_session(ada: _Process) -> None:
+    """Its refresh token and every access token are worthless at once; another session refreshes and goes on."""
+    here, there = ada.sign_in(), ada.sign_in()
+
+    ada.accounts.sign_out(here.refresh_token, deadline=ada.stack.deadline())
+
+    assert ada.is_refused(here.refresh_token)
+    assert (ada.opens(here.access_token), ada.opens(there.access_token)) == (False, False)
+    assert ada.opens(ada.refresh(there.refresh_token).access_token)
+
+
+def test_signing_out_everywhere_ends_all_sessions(ada: _Process) -> None:
+    """No refresh token of the user is good any more."""
+    here, there = ada.sign_in(), ada.sign_in()
+
+    ada.accounts.sign_out(here.refresh_token, everywhere=True, deadline=ada.stack.deadline())
+
+    assert (ada.is_refused(here.refresh_token), ada.is_refused(there.refresh_token)) == (True, True)
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_signing_out_with_a_bad_token_ends_nothing(ada: _Process, everywhere: bool) -> None:
+    """A guessed secret for a session that exists signs nobody out, and raises nobody's token version."""
+    signed_in = ada.sign_in()
+    guess = signed_in.refresh_token.partition(".")[0] + "." + "A" * 43
+
+    for bad in ("", "garbage", guess):
+        ada.accounts.sign_out(bad, everywhere=everywhere, deadline=ada.stack.deadline())
+
+    assert ada.opens(signed_in.access_token)
+    assert not ada.is_refused(signed_in.refresh_token)
+
+
+def test_half_a_sign_out_is_said(ada: _Process) -> None:
+    """When the session was ended and the storage then fails, nobody is told that nothing was changed."""
+    signed_in = ada.sign_in()
+    ada.stack.storage.before = [None, None, StorageUnavailable()]
+
+    with pytest.raises(OutcomeUnknown):
+        ada.accounts.sign_out(signed_in.refresh_token, deadline=ada.stack.deadline())
+    assert ada.is_refused(signed_in.refresh_token)
+
+
+def test_another_password_ends_all_sessions_but_the_new_one(ada: _Process) -> None:
+    """Older refresh and access tokens are worthless; those that the change answered with are good."""
+    here, there = ada.sign_in(), ada.sign_in()
+
+    new = ada.accounts.change_password(here.user.id, PASSWORD, OTHER, deadline=ada.stack.deadline())
+
+    assert [ada.is_refused(old.refresh_token) for old in (here, there)] == [True, True]
+    assert [ada.opens(token.access_token) for token in (here, there, new)] == [False, False, True]
+    assert ada.opens(ada.refresh(new.refresh_token).access_token)
+    ada.sign_in(OTHER)
+
+
+@pytest.mark.parametrize("written", range(3))
+def test_no_crash_leaves_a_session_alive_that_a_new_password_ended(ada: _Process, written: int) -> None:
+    """Whichever write a change of password gets to: with the old password the old session is alive, else it is not."""
+    old = ada.sign_in()
+    ada.stack.clock.sleep(SWEEP_EVERY_S)
+    # The units of a change: read the user, add a session, sweep, replace the user.
+    ada.stack.storage.before = [None, *[None] * written, StorageUnavailable(), StorageUnavailable()]
+
+    try:
+        ada.accounts.change_password(old.user.id, PASSWORD, OTHER, deadline=ada.stack.deadline())
+    except StorageUnavailable:
+        ada.stack.storage.before = []
+        assert not ada.is_refused(old.refresh_token)
+        ada.sign_in(PASSWORD)
+    else:
+        pytest.fail("the storage was to fail")
+
+
+def test_a_change_of_password_without_an_answer_counts(ada: _Process) -> None:
+    """A replacement that was kept and not answered is repeated, and is one change."""
+    old = ada.sign_in()
+    ada.stack.storage.after = [None, None, OutcomeUnknown()]
+
+    new = ada.accounts.change_password(old.user.id, PASSWORD, OTHER, deadline=ada.stack.deadline())
+
+    assert ada.is_refused(old.refresh_token)
+    assert not ada.is_refused(new.refresh_token)
+
+
+def test_a_change_of_password_goes_on_top_of_an_admins(ada: _Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change of role in the middle is neither lost nor in the way."""
+    user_id = ada.sign_in().user.id
+    start = ada.sessions.start
+
+    def interrupted(*arguments: Any, **keywords: Any) -> SignedIn:
+        monkeypatch.setattr(ada.sessions, "start", start)
+        ada.accounts.set_role("ada", Role.EDITOR, deadline=ada.stack.deadline())
+        return start(*arguments, **keywords)
+
+    monkeypatch.setattr(ada.sessions, "start", interrupted)
+    new = ada.accounts.change_password(user_id, PASSWORD, OTHER, deadline=ada.stack.deadline())
+
+    assert ada.access.authenticate(new.access_token, deadline=ada.stack.deadline()).role is Role.EDITOR
+    ada.sign_in(OTHER)
+
+
+def test_a_refresh_that_a_change_of_password_overtakes_gets_nowhere(
+    ada: _Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the user and the rotation the password changes: what the refresh answers is worthless."""
+    old = ada.sign_in()
+    find = ada.sessions._find
+
+    def overtaken(*arguments: Any) -> Any:
+        found = find(*arguments)
+        monkeypatch.setattr(ada.sessions, "_find", find)
+        ada.accounts.change_password(old.user.id, PASSWORD, OTHER, deadline=ada.stack.deadline())
+        return found
+
+    monkeypatch.setattr(ada.sessions, "_find", overtaken)
+    got = ada.refresh(old.refresh_token)
+
+    assert not ada.opens(got.access_token)
+    assert ada.is_refused(got.refresh_token)
+
+
+def test_a_refresh_that_a_sign_out_overtakes_gets_nowhere(ada: _Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refresh that rotated before the session was ended has an access token of before the sign-out."""
+    old = ada.sign_in()
+    end = ada.sessions.end
+    got: list[SignedIn] = []
+
+    def late(*arguments: Any, **keywords: Any) -> None:
+        got.append(ada.refresh(old.refresh_token))
+        end(*arguments, **keywords)
+
+    monkeypatch.setattr(ada.sessions, "end", late)
+    ada.accounts.sign_out(old.refresh_token, deadline=ada.stack.deadline())
+
+    assert not ada.opens(got[0].access_token)
+    assert ada.is_refused(got[0].refresh_token)
+
+
+def test_a_lost_answer_of_the_storage_does_not_use_up_a_token(ada: _Process) -> None:
+    """A rotation that was kept and not answered is repeated with the same next token, which is good."""
+    token = ada.sign_in().refresh_token
+    ada.stack.storage.after = [None, OutcomeUnknown()]
+
+    assert not ada.is_refused(ada.refresh(token).refresh_token)
+
+
+def test_the_password_is_asked_for(ada: _Process) -> None:
+    """Whoever holds a token alone can neither change the password nor remove the account."""
+    user_id = ada.sign_in().user.id
+
+    with pytest.raises(WrongPassword):
+        ada.accounts.change_password(user_id, OTHER, OTHER, deadline=ada.stack.deadline())
+    with pytest.raises(WrongPassword):
+        ada.accounts.remove_own(user_id, OTHER, deadline=ada.stack.deadline())
+    ada.sign_in()
+
+
+def test_an_admin_does_not_lock_itself_out(ada: _Process) -> None:
+    """It cannot demote, disable or remove itself; it may say what is so already; another admin may do all of it."""
+    admin = ada.accounts.set_role("ada", Role.ADMIN, deadline=ada.stack.deadline())
+    change = ada.accounts.change
+    for how in ({"role": Role.USER}, {"disabled": True}, {"role": Role.USER, "disabled": True}):
+        with pytest.raises(OwnAccount):
+            change("ada", **how, by=admin.id, deadline=ada.stack.deadline())
+    with pytest.raises(OwnAccount):
+        ada.accounts.remove_own(admin.id, PASSWORD, deadline=ada.stack.deadline())
+
+    assert change("ada", role=Role.ADMIN, disabled=False, by=admin.id, deadline=ada.stack.deadline()) == admin
+    assert change("ada", role=Role.USER, by="another", deadline=ada.stack.deadline()).role is Role.USER
+
+
+def test_a_user_is_changed_in_one_write(ada: _Process) -> None:
+    """Role and state change together or not at all."""
+    del ada.stack.storage.scopes[:]
+
+    changed = ada.accounts.change("ada", role=Role.EDITOR, disabled=True, deadline=ada.stack.deadline())
+
+    assert (changed.role, changed.disabled, changed.version) == (Role.EDITOR, True, 2)
+    assert ada.stack.storage.scopes == [Scope.READ, Scope.WRITE_ONE]
+
+
+def test_expired_sessions_are_collected_at_sign_ins(ada: _Process) -> None:
+    """A piece at a time, at once again while pieces are full, and otherwise once in a while."""
+    tokens = [ada.sign_in().refresh_token for _ in range(SWEPT_AT_ONCE + 1)]
+    ada.stack.clock.sleep(timedelta(hours=1).total_seconds())
+
+    def left() -> int:
+        return sum(ada.stored(token) is not None for token in tokens)
+
+    ada.sign_in()
+    assert left() == 1
+    ada.sign_in()
+    assert left() == 0
+    del ada.stack.storage.scopes[:]
+    ada.sign_in()
+    assert ada.stack.storage.scopes == [Scope.READ, Scope.WRITE_ONE]
+
+
+def test_a_sweep_that_fails_keeps_nobody_out(ada: _Process) -> None:
+    """The session is stored by then."""
+    ada.stack.storage.before = [None, None, StorageUnavailable()]
+
+    assert not ada.is_refused(ada.sign_in().refresh_token)
+
+
+def test_tokens_show_in_no_repr(ada: _Process) -> None:
+    """What is printed in a traceback or a log is not good for anything."""
+    signed_in = ada.sign_in()
+
+    assert signed_in.access_token not in repr(signed_in)
+    assert signed_in.refresh_token not in repr(signed_in)
