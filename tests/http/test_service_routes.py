@@ -1,6 +1,7 @@
 """Health, readiness and the documentation."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -117,6 +118,32 @@ def test_the_first_to_ask_are_many() -> None:
     storage.hanging.set()
     thread.join(10)
     assert (meanwhile.storage, overdue.storage, storage.pings) == (True, False, 1)
+
+
+class _InterruptedClock(SteppedClock):
+    """A clock that, once, lets something else happen while it is asked."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def monotonic_s(self) -> float:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return super().monotonic_s()
+
+
+def test_a_question_that_only_begins_is_not_overdue() -> None:
+    """Who asks while another thread is just beginning to, long after the last time, is told what was found then."""
+    storage, clock = _Storage(), _InterruptedClock()
+    storage.open()
+    probe = ReadinessProbe(storage, NoCache(), clock, deadline_s=3.0)
+    assert probe.ask().storage
+    clock.sleep(60.0)
+    answers: list[Found] = []
+    clock.meanwhile = lambda: answers.append(probe.ask())
+
+    assert probe.ask().storage
+    assert answers == [Found(storage=True, cache=True)]
 
 
 def _document(service: Service, path: str, **headers: str) -> Any:

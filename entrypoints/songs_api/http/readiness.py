@@ -38,20 +38,23 @@ class ReadinessProbe:
         self._clock = clock
         self._deadline_s = deadline_s
         self._asking = threading.Lock()
-        self._asked_at_s = 0.0
         # Nobody is served before the storage was opened, which asked it; of the cache nothing bad is known.
         self._found = Found(storage=True, cache=True)
+        self._asked_at_s: float | None = None
 
     def ask(self) -> Found:
         """Return what answers now, or answered last if another thread is asking."""
         if not self._asking.acquire(blocking=False):
-            overdue = self._clock.monotonic_s() - self._asked_at_s > self._deadline_s
+            # None while the other thread has not noted when it began: what was asked before is no longer open.
+            asked_at_s = self._asked_at_s
+            overdue = asked_at_s is not None and self._clock.monotonic_s() - asked_at_s > self._deadline_s
             return Found(storage=False, cache=self._found.cache) if overdue else self._found
         try:
             self._asked_at_s = self._clock.monotonic_s()
             self._found = Found(storage=self._storage_answers(), cache=self._cache_answers())
             return self._found
         finally:
+            self._asked_at_s = None
             self._asking.release()
 
     def _storage_answers(self) -> bool:

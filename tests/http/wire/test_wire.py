@@ -91,6 +91,28 @@ def test_options_has_no_body(wire: Wire, token: str) -> None:
     assert (result.status, result.headers["allow"], result.body) == (204, "GET, HEAD, OPTIONS, POST", b"")
 
 
+def test_not_modified_has_no_body(wire: Wire, token: str) -> None:
+    """304 has the tag and no body, and the connection goes on with the next answer right behind it."""
+    tag = wire.call("GET", f"{API}/songs", headers=_bearer(token)).headers["etag"]
+    known = f"GET {API}/songs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nIf-None-Match: {tag}\r\n\r\n"
+
+    received = wire.send(known.encode() + _head(f"{API}/health", method="GET"))
+    first, _, rest = received.partition(b"\r\n\r\n")
+
+    assert (_status(first), _status(rest)) == (304, 200)
+    assert f"etag: {tag}".encode() in first
+    assert b"\ncontent-type:" not in first.lower()
+    assert rest.endswith(b'{"status":"healthy"}')
+
+
+def test_no_version_is_told(wire: Wire) -> None:
+    """No header names a version of what serves."""
+    headers = wire.call("GET", f"{API}/health").headers
+
+    assert headers.get("server", "") in {"", "granian", "gunicorn"}
+    assert "x-powered-by" not in headers
+
+
 def test_a_body_may_come_in_chunks(wire: Wire, token: str) -> None:
     """A chunked body is read whole."""
     result = wire.call("POST", f"{API}/auth/login", (LOGIN[i : i + 5] for i in range(0, len(LOGIN), 5)), JSON)
