@@ -1,6 +1,7 @@
 """The composition root: where adapters and services are put together, and nowhere else."""
 
 import hmac
+import logging
 import os
 from typing import Any, Final, cast
 
@@ -21,7 +22,10 @@ from songs.services.reads import CachedReads
 from songs.services.run import UnitRunner
 from songs.services.sessions import Lifetimes, Sessions
 from songs_api.http.rendering import FORM
+from songs_api.observing.events import renderer
+from songs_api.observing.recorder import Recorder
 from songs_api.parts import HttpOptions, Limits, Parts
+from songs_api.servers.options import METRICS_FOLDER
 from songs_api.settings import Settings
 from songs_api.settings.serving import secrets_of
 from songs_plugins import AdapterContext, Port
@@ -65,12 +69,23 @@ def _cursors(settings: Settings) -> Cursors:
     return Cursors(hmac.digest(secrets or os.urandom(32), _CURSORS_LABEL, "sha256"))
 
 
-def _runner(settings: Settings, storage: Any, clock: Clock) -> UnitRunner:  # noqa: ANN401 - checked by the spec
-    return UnitRunner(storage, clock, max_calls=max_calls(settings.service.threads))
+def _recorder(settings: Settings, clock: Clock) -> Recorder:
+    service = settings.service
+    metrics = None
+    if service.metrics_token is not None:
+        from songs_api.observing.metrics import Metrics  # noqa: PLC0415 - importing it decides where they are kept
+
+        metrics = Metrics(os.environ.get(METRICS_FOLDER))
+    render = renderer(service.log_format, production=service.environment == "production")
+    return Recorder(render, clock, level=logging.getLevelNamesMapping()[service.log_level.upper()], metrics=metrics)
 
 
-def _coherence(settings: Settings, cache: Any, runner: UnitRunner, clock: Clock) -> Coherence:  # noqa: ANN401 - checked by the spec
-    return Coherence(cache, runner, clock, ttl_s=settings.service.cache_ttl_s)
+def _runner(settings: Settings, storage: Any, clock: Clock, recorder: Recorder) -> UnitRunner:  # noqa: ANN401 - checked by the spec
+    return UnitRunner(storage, clock, max_calls=max_calls(settings.service.threads), meter=recorder.meter)
+
+
+def _coherence(settings: Settings, cache: Any, runner: UnitRunner, clock: Clock, recorder: Recorder) -> Coherence:  # noqa: ANN401 - checked by the spec
+    return Coherence(cache, runner, clock, ttl_s=settings.service.cache_ttl_s, meter=recorder.meter)
 
 
 def _sessions(settings: Settings, *arguments: Any) -> Sessions:  # noqa: ANN401 - the container's providers
@@ -97,6 +112,7 @@ def _options(settings: Settings) -> HttpOptions:
         limits=_limits(settings),
         trusted_proxies=service.trusted_proxies,
         registration_open=service.registration == "open",
+        metrics_token=service.metrics_token.get_secret_value().encode() if service.metrics_token else b"",
     )
 
 
@@ -127,8 +143,9 @@ class Container(containers.DeclarativeContainer):
     tokens = providers.ThreadSafeSingleton(_build, settings, Port.TOKENS, clock, ids)
     passwords = providers.ThreadSafeSingleton(_build, settings, Port.PASSWORDS, clock, ids)
 
-    runner = providers.ThreadSafeSingleton(_runner, settings, storage, clock)
-    coherence = providers.ThreadSafeSingleton(_coherence, settings, cache, runner, clock)
+    recorder = providers.ThreadSafeSingleton(_recorder, settings, clock)
+    runner = providers.ThreadSafeSingleton(_runner, settings, storage, clock, recorder)
+    coherence = providers.ThreadSafeSingleton(_coherence, settings, cache, runner, clock, recorder)
     cursors = providers.ThreadSafeSingleton(_cursors, settings)
     access = providers.ThreadSafeSingleton(Access, runner, tokens, clock)
     sessions = providers.ThreadSafeSingleton(_sessions, settings, runner, tokens, ids, clock)
@@ -153,5 +170,6 @@ class Container(containers.DeclarativeContainer):
         catalogue=catalogue,
         ratings=ratings,
         reads=reads,
+        recorder=recorder,
         options=options,
     )

@@ -15,6 +15,7 @@ from songs.services.coherence import Coherence
 from songs.services.ratings import Ratings
 from songs.services.reads import CachedReads
 from songs.services.sessions import Sessions
+from songs_api.observing.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class HttpOptions:
         limits: The rate limits.
         trusted_proxies: Networks whose X-Forwarded-For is believed.
         registration_open: Whether anyone may register.
+        metrics_token: What may read the metrics; empty: they are not served.
     """
 
     deadline_s: float = 3.0
@@ -55,6 +57,7 @@ class HttpOptions:
     limits: Limits = field(default_factory=Limits)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
     registration_open: bool = True
+    metrics_token: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,4 +76,5 @@ class Parts:
     catalogue: Catalogue
     ratings: Ratings
     reads: CachedReads
+    recorder: Recorder
     options: HttpOptions

@@ -46,9 +46,10 @@ def opened(settings: Settings) -> Iterator[Container]:
 
 
 def close(container: Container) -> None:
-    """Close what was opened, the storage last."""
+    """Close what was opened, the storage last but for what tells of it."""
     for adapter in (container.limiter(), container.cache(), container.storage()):
         adapter.close()
+    container.recorder().stop()
 
 
 def application(variables: Variables, prepare: Callable[[Container], None] | None = None) -> Application:
@@ -64,11 +65,9 @@ def application(variables: Variables, prepare: Callable[[Container], None] | Non
     """
     settings = resolve(variables, Registry())
     scrub()
-    logging.basicConfig(
-        level=settings.service.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
     container = Container(settings=settings)
     parts = container.parts()
+    parts.recorder.start()
     _close_at_exit(container)
     parts.cache.open()
     parts.limiter.open()

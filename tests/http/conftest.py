@@ -1,11 +1,12 @@
 """The application over real adapters in memory, and people to use it."""
 
+import io
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 from falcon import testing
@@ -25,6 +26,9 @@ from songs.services.run import UnitRunner
 from songs.services.sessions import Lifetimes, Sessions
 from songs_api.http.app import create_app
 from songs_api.http.rendering import FORM
+from songs_api.observing.events import json_line
+from songs_api.observing.metrics import Metrics
+from songs_api.observing.recorder import Recorder
 from songs_api.parts import HttpOptions, Parts
 from songs_memory import plugin as memory
 from songs_plugins import AdapterContext, Port
@@ -76,6 +80,8 @@ def build_parts(
     cached: bool = False,
     max_hashing: int = 8,
     replaced: Mapping[str, object] | None = None,
+    metrics: Metrics | None = None,
+    log: TextIO | None = None,
 ) -> tuple[Parts, TokenIssuer]:
     """Return open parts over an empty storage in memory.
 
@@ -84,6 +90,8 @@ def build_parts(
         cached: Whether reads go through a cache.
         max_hashing: How many requests may hash a password or wait for that.
         replaced: Ports to use instead: `storage`, `cache`, `limiter`, `passwords`.
+        metrics: Where to count.
+        log: Where lines go, as JSON.
     """
     from songs_plugins import none  # noqa: PLC0415 - beside its only use
 
@@ -102,8 +110,9 @@ def build_parts(
         ports[name].open()
     tokens: TokenIssuer = adapter(jwt_plugin, Port.TOKENS, context, secret=SECRET)
     passwords = ports["passwords"]
-    runner = UnitRunner(ports["storage"], clock, max_calls=8)
-    coherence = Coherence(ports["cache"], runner, clock)
+    recorder = Recorder(json_line, clock, level=logging.INFO, metrics=metrics, stream=log or io.StringIO())
+    runner = UnitRunner(ports["storage"], clock, max_calls=8, meter=recorder.meter)
+    coherence = Coherence(ports["cache"], runner, clock, meter=recorder.meter)
     access = Access(runner, tokens, clock)
     sessions = Sessions(runner, tokens, ids, clock, lifetimes=Lifetimes())
     catalogue = Catalogue(runner, coherence, ids, Cursors(b"cursors"))
@@ -123,6 +132,7 @@ def build_parts(
         catalogue=catalogue,
         ratings=ratings,
         reads=CachedReads(catalogue, ratings, coherence, form=FORM),
+        recorder=recorder,
         options=options or HttpOptions(),
     )
     return parts, tokens
@@ -172,11 +182,11 @@ class Service:
 Build = Callable[..., Service]
 
 
-class Watch:
+class Submitted:
     """What was submitted as a password or a token in one test, which must never come back."""
 
     def __init__(self) -> None:
-        self.submitted: set[str] = set()
+        self.secrets: set[str] = set()
 
     def note(self, value: object, *, secret: bool = False) -> None:
         """Remember the secrets in a body: texts under a name that speaks of a password or a token."""
@@ -187,56 +197,60 @@ class Watch:
             for inner in value:
                 self.note(inner, secret=secret)
         elif isinstance(value, str) and secret and len(value) >= _TELLING:
-            self.submitted.add(value)
+            self.secrets.add(value)
 
     def found_in(self, text: str) -> list[str]:
         """Return the secrets that `text` repeats."""
-        return [secret for secret in self.submitted if secret in text]
+        return [secret for secret in self.secrets if secret in text]
 
 
 class WatchedClient(testing.TestClient):
     """A client that fails when an answer holds a password or a token that was submitted before."""
 
-    def __init__(self, app: Any, watch: Watch) -> None:
+    def __init__(self, app: Any, submitted: Submitted) -> None:
         super().__init__(app)
-        self._watch = watch
+        self._submitted = submitted
 
     def simulate_request(self, *args: Any, **kwargs: Any) -> Any:
         """Send a request and look through its answer."""
-        self._watch.note(kwargs.get("json"))
+        self._submitted.note(kwargs.get("json"))
         authorization = str((kwargs.get("headers") or {}).get("Authorization", ""))
-        self._watch.note(authorization.split()[1:], secret=True)
+        self._submitted.note(authorization.split()[1:], secret=True)
         result = super().simulate_request(*args, **kwargs)
-        assert self._watch.found_in(f"{result.headers}{result.text}") == [], "the answer repeats a secret"
+        assert self._submitted.found_in(f"{result.headers}{result.text}") == [], "the answer repeats a secret"
         return result
 
 
 @pytest.fixture(autouse=True)
-def watch(caplog: pytest.LogCaptureFixture) -> Iterator[Watch]:
+def submitted(caplog: pytest.LogCaptureFixture) -> Iterator[Submitted]:
     """Fails a test whose log shows a password or a token that it submitted, or what tokens are signed with."""
     caplog.set_level(logging.DEBUG)
-    watching = Watch()
-    watching.submitted.add(SECRET)
-    yield watching
+    submitted = Submitted()
+    submitted.secrets.add(SECRET)
+    yield submitted
     format_ = logging.Formatter("%(message)s").format
-    assert watching.found_in("\n".join(map(format_, caplog.get_records("call")))) == [], "the log repeats a secret"
+    assert submitted.found_in("\n".join(map(format_, caplog.get_records("call")))) == [], "the log repeats a secret"
 
 
 @pytest.fixture
-def build(watch: Watch) -> Iterator[Build]:
-    """Builds services, and closes their parts at the end."""
-    built: list[Parts] = []
+def build(submitted: Submitted) -> Iterator[Build]:
+    """Builds services, and closes their parts at the end. What they told by then repeats no secret either."""
+    built: list[tuple[Parts, TextIO]] = []
 
-    def make(options: HttpOptions | None = None, **how: Any) -> Service:
-        parts, tokens = build_parts(options, **how)
-        built.append(parts)
-        return Service(parts, tokens, WatchedClient(create_app(parts), watch))
+    def make(options: HttpOptions | None = None, *, log: TextIO | None = None, **how: Any) -> Service:
+        log = log or io.StringIO()
+        parts, tokens = build_parts(options, log=log, **how)
+        built.append((parts, log))
+        return Service(parts, tokens, WatchedClient(create_app(parts), submitted))
 
     yield make
-    for parts in built:
+    for parts, log in built:
         parts.storage.close()
         parts.cache.close()
         parts.limiter.close()
+        metrics = parts.recorder.exposition().decode()
+        log.seek(0)
+        assert submitted.found_in(log.read() + metrics) == [], "the log or the metrics repeat a secret"
 
 
 @pytest.fixture

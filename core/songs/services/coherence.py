@@ -23,6 +23,7 @@ from typing import Final
 
 from songs.deadline import Deadline
 from songs.errors import CacheUnavailable, OutcomeUnknown, Unavailable
+from songs.meter import UNMETERED, Meter
 from songs.ports.cache import Cache, Hit, Miss
 from songs.ports.clock import Clock
 from songs.ports.coherence import CoherenceRecord
@@ -55,13 +56,17 @@ class Coherence:
         runner: Runs the units that read and advance the coherence record.
         clock: The monotonic clock of this process.
         ttl_s: The time to live of entries, in seconds.
+        meter: Told of reads, invalidations and the record.
     """
 
-    def __init__(self, cache: Cache, runner: UnitRunner, clock: Clock, *, ttl_s: float = 300.0) -> None:
+    def __init__(
+        self, cache: Cache, runner: UnitRunner, clock: Clock, *, ttl_s: float = 300.0, meter: Meter = UNMETERED
+    ) -> None:
         self._cache = cache
         self._runner = runner
         self._clock = clock
         self._ttl_s = ttl_s
+        self._meter = meter
         self._active = cache.capabilities.keeps
         self._seen: _Seen | None = None
         self._noting = threading.Lock()
@@ -86,17 +91,22 @@ class Coherence:
             return load()
         seen = self._current(deadline)
         if not seen.record.cache_on:
+            self._meter.cache_read("off")
             self._return_if_due(seen, deadline)
             return load()
         entry = f"{seen.record.epoch}:{key}"
         try:
             found = self._cache.get(group, entry)
         except CacheUnavailable:
+            self._meter.cache_read("unavailable")
             return load()
         if isinstance(found, Hit):
             if self._clock.monotonic_s() - seen.read_started_s <= TRUST_S:
+                self._meter.cache_read("hit")
                 return found.value
+            self._meter.cache_read("outdated")
             return load()
+        self._meter.cache_read("miss")
         return self._load_and_fill(group, entry, found, load)
 
     def wrote(self, groups: Collection[str]) -> None:
@@ -109,7 +119,9 @@ class Coherence:
             return
         try:
             self._cache.invalidate(groups)
+            self._meter.invalidation(done=True)
         except CacheUnavailable:
+            self._meter.invalidation(done=False)
             try:
                 self._outlast()
             except Unavailable as error:
@@ -168,6 +180,7 @@ class Coherence:
                 seen = _Seen(record, started_s, now_s)
                 self._return_at_s = now_s + self._return_pause_s
             self._seen = seen
+            self._meter.coherence(record.epoch, cache_on=record.cache_on)
             return seen
 
     def _outlast(self) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from songs.deadline import Deadline
-from songs.errors import DeadlineExceeded, OutcomeUnknown, StorageUnavailable, TransientConflict
+from songs.errors import DeadlineExceeded, OutcomeUnknown, SongsError, StorageUnavailable, TransientConflict
+from songs.meter import UNMETERED, Meter
 from songs.ports.clock import Clock
 from songs.ports.storage import Scope, Storage, UnitOfWork
 from songs.services.slots import Slots
@@ -30,10 +31,17 @@ class UnitRunner:
         max_calls: How many units may be open at once, half of them writing. Fewer than there are request threads, so
             that requests which need no storage (health) are answered while the storage hangs.
         jitter: Returns a number in 0..1 by which each pause is multiplied.
+        meter: Told of each unit.
     """
 
     def __init__(
-        self, storage: Storage, clock: Clock, *, max_calls: int, jitter: Callable[[], float] = random.random
+        self,
+        storage: Storage,
+        clock: Clock,
+        *,
+        max_calls: int,
+        jitter: Callable[[], float] = random.random,
+        meter: Meter = UNMETERED,
     ) -> None:
         self._storage = storage
         self._clock = clock
@@ -41,6 +49,7 @@ class UnitRunner:
         # A writer that hangs keeps all other writers waiting, and must not keep readers waiting too.
         self._writes = Slots(clock, max(1, max_calls // 2))
         self._jitter = jitter
+        self._meter = meter
 
     def read(self, work: Work[T], *, deadline: Deadline) -> T:
         """Run `work` in a READ unit and return what it returns.
@@ -89,12 +98,30 @@ class UnitRunner:
     def _attempts(
         self, work: Work[T], scope: Scope, deadline: Deadline, note_unknown: Callable[[], None] = lambda: None
     ) -> T:
+        started_s = self._clock.monotonic_s()
+        attempts = 0
+
+        def once() -> T:
+            nonlocal attempts
+            attempts += 1
+            with self._storage.unit_of_work(scope, deadline=deadline) as unit:
+                return work(unit)
+
+        outcome = "ok"
+        try:
+            return self._until_settled(once, deadline, note_unknown)
+        except SongsError as error:
+            outcome = error.code
+            raise
+        finally:
+            self._meter.unit(scope.name.lower(), outcome, attempts, self._clock.monotonic_s() - started_s)
+
+    def _until_settled(self, once: Callable[[], T], deadline: Deadline, note_unknown: Callable[[], None]) -> T:
         unknown: OutcomeUnknown | None = None
         attempt, pause_s = 1, FIRST_PAUSE_S
         while True:
             try:
-                with self._storage.unit_of_work(scope, deadline=deadline) as unit:
-                    return work(unit)
+                return once()
             except (TransientConflict, OutcomeUnknown) as error:
                 if isinstance(error, OutcomeUnknown):
                     unknown = error

@@ -5,7 +5,7 @@ import secrets
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import IO, Final
@@ -62,6 +62,7 @@ def demo(host: Host = None, port: PortNumber = None) -> None:
             "limiter_sign_in": LIMIT,
             "limiter_sign_in_address": LIMIT,
             "limiter_sign_in_user": LIMIT,
+            "log_level": "warning",
             "access_token_ttl_s": TOKEN_TTL_S,
             "password_min_length": 8,
         }
@@ -72,7 +73,7 @@ def demo(host: Host = None, port: PortNumber = None) -> None:
     chosen = free_port(service.host, service.port)
     told = Demo(settings.variables, service.demo_catalogue, service.host, chosen, secrets.token_urlsafe(12))
     granian.serve(
-        replace(ServerOptions.of(settings, port=chosen), log_level="warning"),
+        ServerOptions.of(settings, port=chosen),
         functools.partial(application, settings.variables, functools.partial(_fill, told)),
         respawn=False,  # another worker would know nothing of what was rated
     )

@@ -9,6 +9,7 @@ import typer
 from songs_api.cli.session import load
 from songs_api.refusals import warn
 from songs_api.servers.listening import free_port, once_listening, url
+from songs_api.servers.metrics_folder import metrics_folder
 from songs_api.servers.options import Load, ServerOptions
 from songs_api.servers.select import serve_with
 from songs_api.settings import Settings, check_serving
@@ -36,10 +37,11 @@ def serve(
     for line in check_serving(settings):
         warn(line)
     chosen = free_port(settings.service.host, settings.service.port)
-    # What would keep every worker from starting is found out once, and told in one line.
-    with opened(settings):
-        pass
-    run(settings, chosen, functools.partial(application, settings.variables))
+    with metrics_folder(settings):
+        # What would keep every worker from starting is found out once, and told in one line.
+        with opened(settings):
+            pass
+        run(settings, chosen, functools.partial(application, settings.variables))
 
 
 def run(settings: Settings, port: int, load_application: Load) -> None:

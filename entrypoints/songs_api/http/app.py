@@ -14,8 +14,9 @@ from songs_api.http.reading import BodyReader
 from songs_api.http.request import ApiRequest
 from songs_api.http.resources import accounts, ratings, service, songs
 from songs_api.http.router import TableRouter
-from songs_api.http.routes import PREFIX, routes_by_path
+from songs_api.http.routes import METRICS, PREFIX, ROUTES, routes_by_path
 from songs_api.http.sign_in_limits import SignInLimits
+from songs_api.http.watch import Watch
 from songs_api.parts import Parts
 
 
@@ -23,9 +24,11 @@ def create_app(parts: Parts) -> falcon.App[ApiRequest, falcon.Response]:
     """Return the WSGI application. Pure: reads no setting, does no I/O, and needs `parts` open only to answer."""
     options = parts.options
     reader = BodyReader(max_bytes=options.max_body_bytes, request_threads=options.request_threads)
+    # What refuses comes within what tells of it.
+    middleware: list[Watch | Gate] = [Watch(parts.recorder, parts.clock, options.trusted_proxies), Gate(parts)]
     app = falcon.App(
         request_type=ApiRequest,
-        middleware=[Gate(parts)],
+        middleware=middleware,
         router=TableRouter(reader, parts.clock, options.deadline_s),
     )
     app.resp_options.xml_error_serialization = False
@@ -33,7 +36,7 @@ def create_app(parts: Parts) -> falcon.App[ApiRequest, falcon.Response]:
     app.add_error_handler(falcon.HTTPError, problems.answer_http_error)
     app.add_error_handler(SongsError, problems.answer_songs_error)
     resources = _resources(parts)
-    for path, routes in routes_by_path().items():
+    for path, routes in routes_by_path((*ROUTES, METRICS) if options.metrics_token else ROUTES).items():
         app.add_route(path, resources[path.removeprefix(PREFIX)], routes=routes)
     return app
 
@@ -59,6 +62,7 @@ def _resources(parts: Parts) -> dict[str, object]:
         "/songs/{song_id}/ratings": ratings.SongRatings(parts.reads),
         "/health": service.Health(),
         "/health/ready": service.Readiness(probe),
+        "/metrics": service.MetricsPage(parts.recorder.exposition),
         "/openapi.json": _openapi(),
         "/docs": _document(PAGE),
         **{f"/docs/{file_name}": _document(asset) for file_name, asset in ASSETS.items()},

@@ -1,5 +1,6 @@
 """What every request passes before anything is looked up: its id, who is asking, and the default limit."""
 
+import hmac
 import re
 from typing import Final
 
@@ -10,7 +11,7 @@ from songs.errors import InvalidToken, Unauthenticated
 from songs_api.http.client_address import bucket_of
 from songs_api.http.limits import Limit, headers_of
 from songs_api.http.request import ApiRequest
-from songs_api.http.routes import public_routes
+from songs_api.http.routes import METRICS, by_request, public_routes
 from songs_api.parts import Parts
 
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.ASCII | re.IGNORECASE)
@@ -32,6 +33,8 @@ class Gate:
         self._deadline_s = parts.options.deadline_s
         self._trusted = parts.options.trusted_proxies
         self._public = public_routes()
+        self._metrics_token = parts.options.metrics_token
+        self._metrics = by_request([METRICS]) if self._metrics_token else {}
 
     def process_request(self, req: ApiRequest, _: falcon.Response) -> None:
         """Let the request in.
@@ -44,10 +47,14 @@ class Gate:
         req.request_id = self._ids.new_id()
         req.deadline = Deadline.after(self._clock, self._deadline_s)
         public = self._public.get((req.method, req.path))
-        if public is None:
+        if public is None and (req.method, req.path) in self._metrics:
+            if not hmac.compare_digest(_token(req).encode(), self._metrics_token):
+                raise InvalidToken
+        elif public is None:
             req.principal = self._access.authenticate(_token(req), deadline=req.deadline)
             self._limit.charge(req, f"user:{req.principal.user_id}")
         elif public.limited:
+            req.route = public
             self._limit.charge(req, bucket_of(req.env, self._trusted))
 
     def process_response(self, req: ApiRequest, resp: falcon.Response, *_: object) -> None:

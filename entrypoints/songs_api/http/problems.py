@@ -130,6 +130,7 @@ def _answer(req: ApiRequest, resp: falcon.Response, status: int, error: SongsErr
     }
     if isinstance(error, errors.InvalidInput):
         problem["errors"] = [{"pointer": fault.pointer, "message": fault.message} for fault in error.errors]
+    req.problem_code = error.code
     resp.status = status
     resp.content_type = PROBLEM_JSON
     resp.data = orjson.dumps(problem)

@@ -1,12 +1,15 @@
 """A request and what is known of it once it has passed the gate."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import falcon
 
 from songs.deadline import Deadline
 from songs.errors import Unauthenticated
 from songs.services.access import Principal
+
+if TYPE_CHECKING:
+    from songs_api.http.routes import Route
 
 
 class ApiRequest(falcon.Request):
@@ -17,12 +20,20 @@ class ApiRequest(falcon.Request):
         deadline: When to give up on the storage.
         principal: Who is asking; None on public routes.
         charged: The limits that it counted against, each with what is left of it, as clients are told.
+        started_s: When it came, by the monotonic clock.
+        route: What answers it, once that is known.
+        target: What a request that is audited was about: the id of a song or a user, or a user's name from the path.
+        problem_code: The code of the problem that it was answered with.
     """
 
     request_id: str = ""
     deadline: Deadline
     principal: Principal | None = None
     charged: tuple[tuple[str, str], ...] = ()
+    started_s: float = 0.0
+    route: "Route | None" = None
+    target: str | None = None
+    problem_code: str | None = None
 
     def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
         super().__init__(env, options)

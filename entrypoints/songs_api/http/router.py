@@ -74,8 +74,12 @@ class TableRouter(DefaultRouter):
         needs = route.needs if route.needs is not Role.USER else None
         query_model = None if route.query is NoQuery else route.query
         has_body = route.request is not None
+        audited = route.audited
 
         def respond(req: ApiRequest, resp: falcon.Response, **params: Any) -> None:  # noqa: ANN401 - fields
+            req.route = route
+            if audited:
+                req.target = next(iter(params.values()), None)
             if needs is not None and not req.user.role.includes(needs):
                 raise Forbidden
             if query_model is not None:

@@ -1,6 +1,6 @@
 """The one table of routes. The application, what is public, HEAD, OPTIONS and Allow, and OpenAPI all follow from it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,6 +37,7 @@ class Route:
         answers: The body of each good status; None: without one.
         problems: The errors that are this route's own, besides those that any route may answer.
         limited: Whether it counts against the default limit.
+        audited: Whether the audit trail tells of every request; of refused requests it always does.
         at_root: Whether it is served without `PREFIX` too.
         documented: Whether OpenAPI tells of it.
     """
@@ -55,6 +56,7 @@ class Route:
     answers: Mapping[int, type[BaseModel] | None] = field(default_factory=dict)
     problems: tuple[type[SongsError], ...] = ()
     limited: bool = True
+    audited: bool = False
     at_root: bool = False
     documented: bool = True
 
@@ -74,6 +76,7 @@ _ACCOUNTS: Final = (
         summary="Make an account",
         request=schemas.Registration,
         answers={201: answers.Registered},
+        audited=True,
         problems=(errors.UserExists, errors.RegistrationClosed),
     ),
     Route(
@@ -86,6 +89,7 @@ _ACCOUNTS: Final = (
         description="Send the access token with every other request: `Authorization: Bearer <access_token>`.",
         request=schemas.Credentials,
         answers={200: answers.SignedIn},
+        audited=True,
         problems=(errors.BadCredentials,),
     ),
     Route(
@@ -99,6 +103,7 @@ _ACCOUNTS: Final = (
         "later than 10 s after the first time ends its session.",
         request=schemas.RefreshToken,
         answers={200: answers.SignedIn},
+        audited=True,
         problems=(errors.RefreshRefused,),
     ),
     Route(
@@ -112,6 +117,7 @@ _ACCOUNTS: Final = (
         "of the user worthless: other sessions refresh theirs. A token that is not good any more is no error.",
         request=schemas.SignOut,
         answers={204: None},
+        audited=True,
     ),
     Route(
         method="POST",
@@ -122,6 +128,7 @@ _ACCOUNTS: Final = (
         description="Ends all your sessions, and answers with the tokens of a new one.",
         request=schemas.PasswordChange,
         answers={200: answers.SignedIn},
+        audited=True,
         problems=(errors.WrongPassword,),
     ),
     Route(
@@ -141,6 +148,7 @@ _ACCOUNTS: Final = (
         description="Takes the password. Your ratings stay, and are nobody's. An admin has to be demoted first.",
         request=schemas.Confirmation,
         answers={204: None},
+        audited=True,
         problems=(errors.WrongPassword, errors.OwnAccount),
     ),
     Route(
@@ -164,6 +172,7 @@ _ACCOUNTS: Final = (
         "itself.",
         request=schemas.UserChanges,
         media_types=(JSON, MERGE_PATCH),
+        audited=True,
         answers={200: answers.User},
         problems=(errors.UserNotFound, errors.OwnAccount),
     ),
@@ -190,6 +199,7 @@ _SONGS: Final = (
         summary="Add a song",
         request=schemas.NewSong,
         answers={201: answers.Song},
+        audited=True,
         problems=(errors.DuplicateSong,),
     ),
     Route(
@@ -230,6 +240,7 @@ _SONGS: Final = (
         summary="Replace all that is said of a song",
         request=schemas.NewSong,
         answers={200: answers.Song},
+        audited=True,
         problems=(errors.SongNotFound, errors.DuplicateSong),
     ),
     Route(
@@ -240,6 +251,7 @@ _SONGS: Final = (
         tag="songs",
         summary="Change some of what is said of a song",
         request=schemas.SongChanges,
+        audited=True,
         media_types=(MERGE_PATCH, JSON),
         answers={200: answers.Song},
         problems=(errors.SongNotFound, errors.DuplicateSong),
@@ -252,6 +264,7 @@ _SONGS: Final = (
         tag="songs",
         summary="Remove a song with its ratings",
         answers={204: None},
+        audited=True,
         problems=(errors.SongNotFound,),
     ),
 )
@@ -331,14 +344,25 @@ _SERVICE: Final = (
 
 ROUTES: Final[tuple[Route, ...]] = (*_ACCOUNTS, *_SONGS, *_RATINGS, *_SERVICE)
 
+METRICS: Final = Route(
+    method="GET",
+    path="/metrics",
+    operation_id="get_metrics",
+    tag="service",
+    summary="Metrics for Prometheus",
+    at_root=True,
+    documented=False,
+)
+"""No part of the table: served where a token for it is set, to who has that token and no one else."""
+
 GENERAL_PROBLEMS: Final[tuple[type[SongsError], ...]] = (failures.Malformed, errors.InvalidInput, errors.Unavailable)
 """What any route may answer; a limited one `errors.RateLimited` as well."""
 
 
-def routes_by_path() -> dict[str, tuple[Route, ...]]:
+def routes_by_path(routes: Iterable[Route] = ROUTES) -> dict[str, tuple[Route, ...]]:
     """Return the routes of each path under which anything is served."""
     found: dict[str, tuple[Route, ...]] = {}
-    for route in ROUTES:
+    for route in routes:
         for path in route.paths:
             found[path] = (*found.get(path, ()), route)
     return found
@@ -346,11 +370,15 @@ def routes_by_path() -> dict[str, tuple[Route, ...]]:
 
 def public_routes() -> dict[tuple[str, str], Route]:
     """Return what anyone may use, by method and exact path. Public paths have no fields."""
+    return by_request(route for route in ROUTES if route.needs is None)
+
+
+def by_request(routes: Iterable[Route]) -> dict[tuple[str, str], Route]:
+    """Return the routes by method and exact path, a GET under HEAD as well."""
     found: dict[tuple[str, str], Route] = {}
-    for route in ROUTES:
-        if route.needs is None:
-            for path in route.paths:
-                found[route.method, path] = route
-                if route.method == "GET":
-                    found["HEAD", path] = route
+    for route in routes:
+        for path in route.paths:
+            found[route.method, path] = route
+            if route.method == "GET":
+                found["HEAD", path] = route
     return found

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import sys
-from typing import Any, Final
+from typing import Final
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
@@ -26,7 +26,7 @@ from songs_api.servers.options import (
 
 _RESPAWN_PAUSE_S: Final = 0.5
 _HANDLER: Final = {"formatter": "generic", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
-_LOG: Final[dict[str, Any]] = {"handlers": {"console": _HANDLER, "access": _HANDLER}}
+_HANDLERS: Final = {"console": _HANDLER, "access": _HANDLER}
 
 
 def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
@@ -56,7 +56,7 @@ def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
             max_buffer_size=CONNECTION_BUFFER_BYTES,
         ),
         log_level=LogLevels(options.log_level),
-        log_dictconfig=_LOG,
+        log_dictconfig={"handlers": _HANDLERS, "formatters": {"generic": options.log_formatter}},
         log_access=False,
         respawn_failed_workers=respawn,
         respawn_interval=_RESPAWN_PAUSE_S,

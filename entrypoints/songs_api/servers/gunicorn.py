@@ -4,11 +4,14 @@ Importing it reads the environment, and ends the process with status 2 where the
 gunicorn's own command line comes before what is here.
 """
 
+import atexit
+import contextlib
 import sys
 from typing import Any
 
 from songs_api.refusals import EXPECTED, REFUSED, report, warn
 from songs_api.servers.gunicorn_options import gunicorn_options
+from songs_api.servers.metrics_folder import metrics_folder
 from songs_api.servers.options import ServerOptions
 from songs_api.settings import Settings, Variables, check_serving, resolve
 from songs_plugins.registry import Registry
@@ -23,6 +26,9 @@ def _settings() -> Settings:
 
 
 _found = _settings()
+_folder = contextlib.ExitStack()
+_folder.enter_context(metrics_folder(_found))
+atexit.register(_folder.close)
 
 
 def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's hook

@@ -38,12 +38,24 @@ def gunicorn_options(options: ServerOptions) -> dict[str, Any]:
         "loglevel": options.log_level,
         "accesslog": None,
         "errorlog": "-",
+        "logconfig_dict": _log(options),
         "control_socket_disable": True,
         "forwarder_headers": "",  # a client's SCRIPT_NAME is no business of ours
         "preload_app": False,  # storages are opened after the fork
         # The heartbeat file blocks a worker where the temporary folder is on a slow disk.
         "worker_tmp_dir": str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None,
         "post_fork": _post_fork,
+    }
+
+
+def _log(options: ServerOptions) -> dict[str, Any]:
+    # Not passed on to the root: in a worker that would be told twice.
+    own = {"level": options.log_level.upper(), "handlers": ["error_console"], "propagate": False}
+    console = {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"}
+    return {
+        "loggers": {"gunicorn.error": own},
+        "handlers": {"console": console, "error_console": console},
+        "formatters": {"generic": options.log_formatter},
     }
 
 

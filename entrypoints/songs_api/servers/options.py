@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from songs_api.observing.events import LineFormatter
 from songs_api.settings import Settings
 
 HEADER_TIMEOUT_S: Final = 5
@@ -13,6 +14,8 @@ GRACE_S: Final = 30
 REQUEST_LINE_BYTES: Final = 8190
 HEADER_BYTES: Final = 8190
 HEADERS: Final = 100
+METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable by which the Prometheus client, when it is imported, learns where several processes keep metrics."""
 CONNECTION_BUFFER_BYTES: Final = 32_768
 
 Application = Callable[..., Any]
@@ -30,12 +33,27 @@ class ServerOptions:
     workers: int
     threads: int
     log_level: str
+    log_form: str
+    production: bool
 
     @classmethod
     def of(cls, settings: Settings, *, port: int) -> "ServerOptions":
         """Return the options that the settings ask for, with a port that was found free."""
         service = settings.service
-        return cls(service.host, port, service.workers, service.threads, service.log_level)
+        return cls(
+            service.host,
+            port,
+            service.workers,
+            service.threads,
+            log_level=service.log_level,
+            log_form=service.log_format,
+            production=service.environment == "production",
+        )
+
+    @property
+    def log_formatter(self) -> dict[str, Any]:
+        """What makes the lines of the server's own messages, in the form of `logging.config`."""
+        return {"()": LineFormatter, "form": self.log_form, "production": self.production}
 
 
 class Serve(Protocol):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Generic, TypeVar, get_args
+from typing import Annotated, Final, Generic, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -40,8 +40,19 @@ class Reading(Generic[M]):
 
 def is_secret(info: FieldInfo) -> bool:
     """Return whether a field of a settings model holds a secret."""
-    kinds = {info.annotation, *get_args(info.annotation)}
-    return bool(kinds & {SecretStr, SecretBytes})
+    return _holds_secret(info.annotation)
+
+
+def _holds_secret(annotation: object) -> bool:
+    # However deep: in a union, in an annotated type, in a list.
+    if annotation is SecretStr or annotation is SecretBytes:
+        return True
+    return any(_holds_secret(each) for each in _parts(annotation))
+
+
+def _parts(annotation: object) -> tuple[object, ...]:
+    # Of an annotated type what is annotated; its other arguments are no types, and some cannot be compared.
+    return get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
 
 
 def variable_names(model: type[BaseModel], prefix: str) -> dict[str, str]:

@@ -5,13 +5,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from songs.ports.limiter import RateLimit
 
 PREFIX: Final = "SONGS_"
 
+_BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
 _WINDOWS_S: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 _RATE: Final = re.compile(rf"([1-9][0-9]{{0,8}})\s*/\s*({'|'.join(_WINDOWS_S)})")
 
@@ -57,6 +58,19 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         raise ValueError(msg) from error
 
 
+def check_bearer(value: SecretStr) -> SecretStr:
+    """Return `value` if it can be sent as a bearer token and is long enough not to be guessed.
+
+    Raises:
+        ValueError: It cannot, or is not.
+    """
+    if _BEARER.fullmatch(value.get_secret_value()) is None:
+        msg = "must be 16 or more letters, digits and -._~+/"
+        raise ValueError(msg)
+    return value
+
+
+BearerToken = Annotated[SecretStr, AfterValidator(check_bearer)]
 Rate = Annotated[RateLimit | None, BeforeValidator(parse_rate)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(parse_networks)]
 
@@ -130,6 +144,13 @@ class ServiceSettings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least that is logged: debug, info, warning or error."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto",
+        description="The form of log lines: json, text, or auto, which is json in production and text elsewhere.",
+    )
+    metrics_token: BearerToken | None = Field(
+        None, description="What /metrics wants as a bearer token; not set: there is no /metrics."
     )
 
     @classmethod

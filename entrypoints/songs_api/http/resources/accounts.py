@@ -2,7 +2,7 @@
 
 import falcon
 
-from songs.errors import RegistrationClosed
+from songs.errors import RefreshRefused, RegistrationClosed
 from songs.services.accounts import Accounts
 from songs.services.sessions import Sessions
 from songs_api.http.client_address import bucket_of
@@ -42,6 +42,7 @@ class Register:
         self._limit.charge(req, bucket_of(req.env, self._trusted))
         body = read()
         user = self._accounts.register(body.username, body.password, deadline=req.deadline)
+        req.target = user.id
         resp.status = 201
         resp.data = encode({"message": "The account was made; sign in with it.", "username": user.name})
 
@@ -58,7 +59,9 @@ class SignIn:
         self._limits.charge_address(req)
         body = read()
         self._limits.charge_name(req, body.username)
-        resp.data = signed_in_bytes(self._accounts.sign_in(body.username, body.password, deadline=req.deadline))
+        signed_in = self._accounts.sign_in(body.username, body.password, deadline=req.deadline)
+        req.target = signed_in.user.id
+        resp.data = signed_in_bytes(signed_in)
 
 
 class Refresh:
@@ -70,7 +73,13 @@ class Refresh:
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[RefreshToken]) -> None:
         """Answer with the next tokens of a session."""
         body = read()
-        resp.data = signed_in_bytes(self._sessions.refresh(body.refresh_token, deadline=req.deadline))
+        try:
+            signed_in = self._sessions.refresh(body.refresh_token, deadline=req.deadline)
+        except RefreshRefused as error:
+            req.target = error.reused_of
+            raise
+        req.target = signed_in.user.id
+        resp.data = signed_in_bytes(signed_in)
 
 
 class SignOut:
@@ -82,7 +91,8 @@ class SignOut:
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[SignOutBody]) -> None:
         """End a session, or all of a user."""
         body = read()
-        self._accounts.sign_out(body.refresh_token, everywhere=body.everywhere, deadline=req.deadline)
+        user = self._accounts.sign_out(body.refresh_token, everywhere=body.everywhere, deadline=req.deadline)
+        req.target = user.id if user else None
         resp.status = 204
 
 

@@ -46,6 +46,22 @@ class Readiness:
         )
 
 
+class MetricsPage:
+    """GET /metrics.
+
+    Args:
+        exposition: Returns all metrics as of now, in Prometheus' text form.
+    """
+
+    def __init__(self, exposition: Callable[[], bytes]) -> None:
+        self._exposition = exposition
+
+    def on_get(self, _: ApiRequest, resp: falcon.Response) -> None:
+        """Answer with the metrics."""
+        resp.content_type = "text/plain; version=0.0.4; charset=utf-8"
+        resp.data = self._exposition()
+
+
 class Document:
     """GET of something that never changes while the process lives: a file of the documentation, openapi.json.
 

@@ -30,6 +30,7 @@ class SongCollection:
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[NewSong]) -> None:
         """Add a song."""
         song = self._catalogue.add(read().details, deadline=req.deadline)
+        req.target = song.id
         resp.status = 201
         resp.set_header("Location", f"{PREFIX}/songs/{song.id}")
         resp.data = song_bytes(song)

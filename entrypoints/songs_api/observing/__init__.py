@@ -1,0 +1,1 @@
+"""What the service tells of itself while it runs: lines of a log, an audit trail among them, and metrics."""

@@ -1,0 +1,93 @@
+"""Events, and how a line is made of one: JSON for programs, or text for a terminal."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from structlog.dev import ConsoleRenderer
+
+Event = dict[str, Any]
+"""`timestamp`, `level` and `event`, and whatever else is known of it."""
+Render = Callable[[Event], str]
+
+MAX_TEXT: Final = 16_384
+"""Characters of a message or a traceback: what is longer is cut."""
+
+
+def timestamp(seconds: float) -> str:
+    """Return a time of day, given in seconds since 1970, as RFC 3339 in UTC with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def event_of(record: logging.LogRecord) -> Event:
+    """Return the event that a record of Python's logging is."""
+    event: Event = {
+        "timestamp": timestamp(record.created),
+        "level": record.levelname.lower(),
+        "event": _message(record)[:MAX_TEXT],
+        "logger": record.name,
+    }
+    if record.exc_info and record.exc_info[0] is not None:
+        # Without the values of variables, among which there may be passwords.
+        event["exception"] = "".join(traceback.format_exception(*record.exc_info))[-MAX_TEXT:]
+    return event
+
+
+def json_line(event: Event) -> str:
+    """Return one line of JSON."""
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def text_line(*, colors: bool) -> Render:
+    """Return a function that makes one line for people to read; a traceback follows on lines that are indented."""
+    # The representation of a text has no line feeds and no control characters, which could forge lines or drive a
+    # terminal.
+    render = ConsoleRenderer(colors=colors, repr_native_str=True, pad_event_to=28, sort_keys=False)
+
+    def line(event: Event) -> str:
+        told = {**event, "event": printable(str(event.get("event", "")))}
+        exception: str = told.pop("exception", "")
+        first = str(render(None, str(event.get("level", "")), told))
+        return "\n".join([first, *(f"    {printable(each)}" for each in exception.splitlines())])
+
+    return line
+
+
+def printable(text: str) -> str:
+    """Return `text` with every character that is not printable written as an escape."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def renderer(form: str, *, production: bool) -> Render:
+    """Return what makes lines: `form` is ``json``, ``text`` or ``auto``, which is JSON in production."""
+    if form == "json" or (form == "auto" and production):
+        return json_line
+    return text_line(colors=sys.stderr.isatty())
+
+
+class LineFormatter(logging.Formatter):
+    """Makes our lines of records, for handlers of servers' own.
+
+    Args:
+        form: As for `renderer`.
+        production: As for `renderer`.
+    """
+
+    def __init__(self, form: str, *, production: bool) -> None:
+        super().__init__()
+        self._render = renderer(form, production=production)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return self._render(event_of(record))
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError) as error:  # a library's arguments do not fit its message
+        return f"{record.msg} (cannot be formatted: {error})"

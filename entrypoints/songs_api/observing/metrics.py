@@ -1,0 +1,138 @@
+"""Metrics for Prometheus. Importing this module decides where they are kept: see `metrics_folder`."""
+
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Final, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from songs.meter import CacheOutcome
+
+T = TypeVar("T")
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+_REQUEST_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_UNIT_BUCKETS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 3.0)
+
+
+class BulkHistogram(Histogram):
+    """A histogram that takes many observations in one step."""
+
+    def observe_all(self, amounts: Iterable[float]) -> None:
+        """Observe each of `amounts`."""
+        kept = list(amounts)
+        for index, count in Tally(bisect_left(self._upper_bounds, amount) for amount in kept).items():
+            self._buckets[index].inc(count)
+        self._sum.inc(sum(kept))
+
+
+class Metrics:
+    """All metrics of the service; a `songs.meter.Meter`. Thread-safe but for `collect`, called by one thread at a time.
+
+    What happens on the way of a request is only noted; `collect` counts it.
+
+    Args:
+        folder: Where the processes of one service keep their metrics together; None where there is one process.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        self._folder = folder
+        # The metrics of several processes are read from the folder, by a registry made for each reading.
+        self._registry = CollectorRegistry()
+        self._units: deque[tuple[str, str, int, float]] = deque()
+        self._cache_reads: deque[CacheOutcome] = deque()
+        self._invalidations: deque[bool] = deque()
+        self._record: tuple[int, bool] | None = None
+        self._limiter_failures: deque[None] = deque()
+        self._requests = BulkHistogram(
+            "songs_request_duration_seconds",
+            "Requests by method, route and status.",
+            ("method", "route", "status"),
+            buckets=_REQUEST_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._unit_seconds = BulkHistogram(
+            "songs_storage_unit_duration_seconds",
+            "Units of work by scope and outcome, all attempts together.",
+            ("scope", "outcome"),
+            buckets=_UNIT_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._retries = self._counter("songs_storage_retries", "Attempts after the first of a unit of work.", "scope")
+        self._cache = self._counter("songs_cache_reads", "Reads through the cache by outcome.", "outcome")
+        self._invalidated = self._counter("songs_cache_invalidations", "Invalidations by outcome.", "outcome")
+        self._limiter = self._counter("songs_limiter_unavailable", "Hits that the limiter did not answer.")
+        self._epoch = self._gauge("songs_coherence_epoch", "The epoch of the cache's entries.")
+        self._cache_on = self._gauge("songs_coherence_cache_on", "1 while the cache is believed, 0 while it is off.")
+        if folder is None:
+            ProcessCollector(registry=self._registry)
+        self._gauge("songs_build_info", "The version that serves.", "version").labels(version("songs-api")).set(1)
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(name, documentation, labels, registry=self._registry)
+
+    def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
+        return Gauge(name, documentation, labels, registry=self._registry, multiprocess_mode="mostrecent")
+
+    def unit(self, scope: str, outcome: str, attempts: int, duration_s: float) -> None:
+        """Note a unit of work."""
+        self._units.append((scope, outcome, attempts, duration_s))
+
+    def cache_read(self, outcome: CacheOutcome) -> None:
+        """Note a read through the cache."""
+        self._cache_reads.append(outcome)
+
+    def invalidation(self, *, done: bool) -> None:
+        """Note an invalidation."""
+        self._invalidations.append(done)
+
+    def coherence(self, epoch: int, *, cache_on: bool) -> None:
+        """Note the coherence record."""
+        self._record = (epoch, cache_on)
+
+    def limiter_unavailable(self) -> None:
+        """Note that the limiter did not answer."""
+        self._limiter_failures.append(None)
+
+    def requests(self, durations_s: dict[tuple[str, str, str], list[float]]) -> None:
+        """Count requests: how long each took, by method, route and status. Called by the thread of `collect`."""
+        for labels, durations in durations_s.items():
+            self._requests.labels(*labels).observe_all(durations)
+
+    def collect(self) -> None:
+        """Count what was noted."""
+        seconds: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        retries: Tally[str] = Tally()
+        for scope, outcome, attempts, duration_s in _taken(self._units):
+            seconds[scope, outcome].append(duration_s)
+            retries[scope] += attempts - 1
+        for labels, durations in seconds.items():
+            self._unit_seconds.labels(*labels).observe_all(durations)
+        for scope, count in retries.items():
+            self._retries.labels(scope).inc(count)
+        for read, count in Tally(_taken(self._cache_reads)).items():
+            self._cache.labels(read).inc(count)
+        for done, count in Tally(_taken(self._invalidations)).items():
+            self._invalidated.labels("done" if done else "failed").inc(count)
+        self._limiter.inc(len(_taken(self._limiter_failures)))
+        if self._record is not None:
+            epoch, cache_on = self._record
+            self._epoch.set(epoch)
+            self._cache_on.set(cache_on)
+
+    def exposition(self) -> bytes:
+        """Return all metrics, of every process, in Prometheus' text form."""
+        if self._folder is None:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+
+def _taken(noted: deque[T]) -> list[T]:
+    return [noted.popleft() for _ in range(len(noted))]

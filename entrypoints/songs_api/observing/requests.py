@@ -1,0 +1,114 @@
+"""What is told of each request: a line, an audit line where it matters who did what, and metrics."""
+
+import logging
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from songs.ports.clock import Clock
+from songs_api.http.routes import PREFIX, Route
+from songs_api.observing.events import Event, timestamp
+from songs_api.observing.lines import Lines
+
+if TYPE_CHECKING:
+    # Imported where metrics are wanted only: importing it decides where they are kept.
+    from songs_api.observing.metrics import Metrics
+
+REFUSALS: Final = frozenset({401, 403, 429})
+"""The statuses of refused requests, each of which is audited."""
+NO_ROUTE: Final = "none"
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SERVER_ERROR: Final = 500
+_MAX_TARGET: Final = 100
+
+
+class Finished(NamedTuple):
+    """A request that was answered. Times are of the monotonic clock. No header, body or query is kept of it."""
+
+    request_id: str
+    method: str
+    route: Route | None
+    status: int
+    code: str | None
+    user_id: str | None
+    address: str | None
+    target: str | None
+    trace_id: str | None
+    started_s: float
+    ended_s: float
+
+    @property
+    def path(self) -> str:
+        """The template of the path; `NO_ROUTE` for a request that was refused before, or found, no route."""
+        return PREFIX + self.route.path if self.route else NO_ROUTE
+
+    @property
+    def audited(self) -> bool:
+        """Whether the audit trail tells of it."""
+        return self.status in REFUSALS or (self.route is not None and self.route.audited)
+
+
+class RequestLog:
+    """Takes answered requests at once and tells of them later. Thread-safe but for `tell`.
+
+    Args:
+        lines: Where its lines go.
+        metrics: Where requests are counted, if anywhere.
+        clock: The one by which requests are timed.
+        level: The least level that is told, of `logging`. The audit trail is told always.
+    """
+
+    def __init__(self, lines: Lines, metrics: "Metrics | None", clock: Clock, level: int) -> None:
+        self._lines = lines
+        self._metrics = metrics
+        self._clock = clock
+        self._level = level
+        self._finished: deque[Finished] = deque()
+
+    def wants(self, status: int) -> bool:
+        """Return whether anything would be told of a request with this status that is not audited."""
+        return self._metrics is not None or self._level <= _level(status)
+
+    def note(self, finished: Finished) -> None:
+        """Take an answered request."""
+        self._finished.append(finished)
+
+    def tell(self) -> None:
+        """Count what was taken, and hand its lines on."""
+        durations: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
+        # What the monotonic clock must be given to be the time of day.
+        offset_s = self._clock.now().timestamp() - self._clock.monotonic_s()
+        for _ in range(len(self._finished)):
+            finished = self._finished.popleft()
+            method = finished.method if finished.method in _METHODS else "other"
+            durations[method, finished.path, str(finished.status)].append(finished.ended_s - finished.started_s)
+            level = _level(finished.status)
+            if finished.audited:
+                self._lines.put(_event(finished, method, "audit", offset_s))
+            elif level >= self._level:
+                self._lines.put(_event(finished, method, "request", offset_s))
+        if self._metrics is not None:
+            self._metrics.requests(durations)
+
+
+def _level(status: int) -> int:
+    return logging.INFO if status < _SERVER_ERROR else logging.WARNING
+
+
+def _event(finished: Finished, method: str, event: str, offset_s: float) -> Event:
+    told: dict[str, Any] = {
+        "timestamp": timestamp(finished.ended_s + offset_s),
+        "level": logging.getLevelName(_level(finished.status)).lower(),
+        "event": event,
+        "action": finished.route.operation_id if finished.route else None,
+        "method": method,
+        "route": finished.path,
+        "status": finished.status,
+        "code": finished.code,
+        "duration_ms": round(1000 * (finished.ended_s - finished.started_s), 3),
+        "request_id": finished.request_id,
+        "user_id": finished.user_id,
+        "address": finished.address,
+        "target": finished.target[:_MAX_TARGET] if finished.target else None,
+        "trace_id": finished.trace_id,
+    }
+    return {name: value for name, value in told.items() if value is not None}

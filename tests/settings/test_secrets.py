@@ -1,0 +1,30 @@
+"""Which settings are secrets."""
+
+from typing import Annotated
+
+import pytest
+from pydantic import AfterValidator, BaseModel, Field, SecretBytes, SecretStr
+
+from songs_api.settings.reading import is_secret
+
+_Checked = Annotated[SecretStr, AfterValidator(lambda value: value)]
+
+
+class _Model(BaseModel):
+    """Secrets in every wrapping, and what is none."""
+
+    plain_secret: SecretStr
+    bytes_secret: SecretBytes
+    optional_secret: SecretStr | None = None
+    checked_secret: _Checked
+    optional_checked_secret: _Checked | None = None
+    list_secret: list[SecretStr] = Field(default_factory=list)
+    path: str = ""
+    names: tuple[str, ...] = ()
+    port: Annotated[int | None, Field(ge=0)] = None
+
+
+@pytest.mark.parametrize(("name", "info"), _Model.model_fields.items(), ids=lambda value: str(value)[:30])
+def test_a_secret_is_one_in_any_wrapping(name: str, info: object) -> None:
+    """Optional, validated or in a list: it is masked and may come from a file."""
+    assert is_secret(info) is name.endswith("_secret")  # type: ignore[arg-type]
