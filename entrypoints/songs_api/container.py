@@ -113,6 +113,7 @@ def _options(settings: Settings) -> HttpOptions:
         trusted_proxies=service.trusted_proxies,
         registration_open=service.registration == "open",
         metrics_token=service.metrics_token.get_secret_value().encode() if service.metrics_token else b"",
+        cors_origins=service.cors_origins,
     )
 
 

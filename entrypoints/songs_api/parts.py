@@ -49,6 +49,7 @@ class HttpOptions:
         trusted_proxies: Networks whose X-Forwarded-For is believed.
         registration_open: Whether anyone may register.
         metrics_token: What may read the metrics; empty: they are not served.
+        cors_origins: Origins whose pages may read answers in a browser.
     """
 
     deadline_s: float = 3.0
@@ -58,6 +59,7 @@ class HttpOptions:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
     registration_open: bool = True
     metrics_token: bytes = field(default=b"", repr=False)
+    cors_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

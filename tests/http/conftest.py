@@ -38,6 +38,7 @@ from songs_system import plugin as system
 PASSWORD = "correct horse battery staple"
 SECRET = "a secret of the tests, of more than 32 bytes"
 API = "/api/v1"
+ANY = {"If-Match": "*"}
 _TELLING = 9
 """How long a text must be to be told from a word of ours, such as password."""
 DETAILS = SongDetails(
@@ -78,20 +79,20 @@ def build_parts(
     options: HttpOptions | None = None,
     *,
     cached: bool = False,
-    max_hashing: int = 8,
-    replaced: Mapping[str, object] | None = None,
     metrics: Metrics | None = None,
     log: TextIO | None = None,
+    max_hashing: int = 8,
+    replaced: Mapping[str, object] | None = None,
 ) -> tuple[Parts, TokenIssuer]:
     """Return open parts over an empty storage in memory.
 
     Args:
         options: Of the application.
         cached: Whether reads go through a cache.
-        max_hashing: How many requests may hash a password or wait for that.
-        replaced: Ports to use instead: `storage`, `cache`, `limiter`, `passwords`.
         metrics: Where to count.
         log: Where lines go, as JSON.
+        max_hashing: How many requests may hash a password or wait for that.
+        replaced: Ports to use instead: `storage`, `cache`, `limiter`, `passwords`.
     """
     from songs_plugins import none  # noqa: PLC0415 - beside its only use
 
@@ -109,10 +110,10 @@ def build_parts(
     for name in ("storage", "cache", "limiter"):
         ports[name].open()
     tokens: TokenIssuer = adapter(jwt_plugin, Port.TOKENS, context, secret=SECRET)
-    passwords = ports["passwords"]
     recorder = Recorder(json_line, clock, level=logging.INFO, metrics=metrics, stream=log or io.StringIO())
     runner = UnitRunner(ports["storage"], clock, max_calls=8, meter=recorder.meter)
     coherence = Coherence(ports["cache"], runner, clock, meter=recorder.meter)
+    passwords = ports["passwords"]
     access = Access(runner, tokens, clock)
     sessions = Sessions(runner, tokens, ids, clock, lifetimes=Lifetimes())
     catalogue = Catalogue(runner, coherence, ids, Cursors(b"cursors"))

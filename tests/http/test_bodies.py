@@ -17,7 +17,7 @@ from songs_api.http.routes import PREFIX
 from songs_api.http.validation import STRICT
 from songs_api.parts import HttpOptions
 
-from .conftest import Build, Service
+from .conftest import ANY, Build, Service
 
 SONG = {"artist": "Anon.", "title": "Greensleeves", "difficulty": 3.5, "level": 2, "released": "1580-09-03"}
 WRONG: dict[str, object] = {
@@ -83,11 +83,27 @@ def test_what_cannot_be_added_cannot_be_edited_in(
     before = service.parts.catalogue.get(song_id, deadline=service.deadline())
 
     result = service.client.simulate_request(
-        method, f"{PREFIX}/songs/{song_id}", headers=editor | {"Content-Type": JSON}, body=json.dumps(value)
+        method, f"{PREFIX}/songs/{song_id}", headers=editor | ANY | {"Content-Type": JSON}, body=json.dumps(value)
     )
 
     assert result.status_code == (200 if method == "PATCH" and value == {} else 422)
     assert service.parts.catalogue.get(song_id, deadline=service.deadline()) == before
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        *((text, 201) for text in ("2.0", "2e0", "0.2e1", "-0.0", "200E-2", "1e2")),
+        *((text, 422) for text in ("2.5", "1e3", "1e99999999", "1e-99999999", "-2.0", "1e-1")),
+    ],
+)
+def test_an_integer_is_a_number_without_a_fraction(
+    service: Service, editor: dict[str, str], sent: str, status: int
+) -> None:
+    """However it is written: JSON has one kind of number, and the document says what JSON Schema calls an integer."""
+    body = json.dumps(SONG | {"level": None}).replace("null", sent).encode()
+
+    assert _post(service, editor, body).status_code == status
 
 
 def test_every_fault_is_named_once_by_its_pointer(service: Service, editor: dict[str, str]) -> None:
@@ -170,7 +186,7 @@ def test_compressed_bodies_are_refused(service: Service, editor: dict[str, str])
 def test_merge_patch_is_accepted_where_it_means_something(service: Service, editor: dict[str, str]) -> None:
     """PATCH takes application/merge-patch+json."""
     song_id = service.add_song()
-    headers = editor | {"Content-Type": "application/merge-patch+json"}
+    headers = editor | ANY | {"Content-Type": "application/merge-patch+json"}
 
     result = service.client.simulate_patch(f"{PREFIX}/songs/{song_id}", headers=headers, body=b'{"level":9}')
 

@@ -10,7 +10,7 @@ from openapi_spec_validator import validate
 from songs_api.http import openapi
 from songs_api.http.routes import PREFIX, ROUTES, Route
 
-from .conftest import PASSWORD, Service
+from .conftest import ANY, PASSWORD, Service
 
 DOCUMENT = openapi.document()
 DOCUMENTED = [route for route in ROUTES if route.documented]
@@ -67,6 +67,10 @@ def test_an_operation_says_what_its_route_does(route: Route) -> None:
     assert {name for kind, name in parameters if kind == "path"} == set(re.findall(r"{(\w+)}", route.path))
     assert {name for kind, name in parameters if kind == "query"} == set(route.query.model_fields)
     assert (("header", "Idempotency-Key") in parameters) == route.idempotent_by_key
+    assert (("header", "If-Match") in parameters) == ("428" in responses) == route.if_match
+    assert (
+        (("header", "If-None-Match") in parameters) == ("304" in responses) == (route.tagged and route.method == "GET")
+    )
     for status, response in responses.items():
         assert ("application/problem+json" in response.get("content", {})) == (int(status) >= 400)
 
@@ -127,7 +131,11 @@ def test_answers_are_what_the_document_says(service: Service, admin: dict[str, s
         headers = own.get(route.operation_id, admin)
         bad = service.client.simulate_request(route.method, url, headers=headers, query_string="no=1")
         good = service.client.simulate_request(
-            route.method, url, headers=headers, query_string=query, json=bodies.get(route.operation_id)
+            route.method,
+            url,
+            headers=headers | ANY if route.if_match else headers,
+            query_string=query,
+            json=bodies.get(route.operation_id),
         )
 
         assert good.status_code in route.answers, (route.operation_id, good.text)
@@ -135,5 +143,6 @@ def test_answers_are_what_the_document_says(service: Service, admin: dict[str, s
         for result in (good, bad):
             response = _operation(route)["responses"][str(result.status_code)]
             if "content" in response:
+                assert all(name in result.headers for name in response.get("headers", {}))
                 media_type = result.headers["Content-Type"]
                 _check(response["content"][media_type]["schema"], result.json)

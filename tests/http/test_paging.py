@@ -7,7 +7,7 @@ import pytest
 from songs.query import SongPage
 from songs_api.http.paging import link_header, split
 from songs_api.http.queries import PageQuery, SearchQuery
-from songs_api.http.rendering import page_bytes
+from songs_api.http.rendering import tagged_page
 
 
 def _links(query: PageQuery, total_pages: int | None, next_cursor: str) -> dict[str, str]:
@@ -61,7 +61,7 @@ def test_nothing_gets_out_of_a_link(message: str) -> None:
 )
 def test_a_rendered_page_tells_what_its_links_need(page: SongPage, expected: tuple[int | None, str]) -> None:
     """The line before the body comes apart into what went into it, and the body is JSON again."""
-    total_pages, next_cursor, body = split(page_bytes(page))
+    total_pages, next_cursor, body = split(tagged_page(page).partition(b"\n")[2])
 
     assert (total_pages, next_cursor) == expected
     assert body.startswith(b'{"data":[],"pagination":{')

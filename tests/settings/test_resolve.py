@@ -51,6 +51,28 @@ def test_proxies_are_networks_in_a_list(settings: Resolve) -> None:
     assert found == (ip_network("10.0.0.0/8"), ip_network("::1"), ip_network("192.0.2.1"))
 
 
+def test_origins_are_a_list(settings: Resolve) -> None:
+    """Commas and blanks separate origins as browsers write them; by default there are none."""
+    found = settings({"SONGS_CORS_ORIGINS": "https://app.example.com, http://localhost:3000 http://[::1]:8080"})
+
+    assert found.service.cors_origins == ("https://app.example.com", "http://localhost:3000", "http://[::1]:8080")
+    assert settings().service.cors_origins == ()
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("*", "null", "example.com", "https://a.example/", "https://a.example/x", "HTTPS://a.example"),
+        *("https://A.example", "https://a.example:443", "http://a.example:80", "https://*.example.com"),
+        *("https://u@a.example", "https://a.example:0"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(settings: Resolve, origin: str) -> None:
+    """It would be compared with what browsers send, and never be equal: better told at the start."""
+    with pytest.raises(SettingsError, match=r"^SONGS_CORS_ORIGINS: '.+' "):
+        settings({"SONGS_CORS_ORIGINS": origin})
+
+
 def test_an_adapter_is_set_up_by_variables_with_its_name(settings: Resolve) -> None:
     """SONGS_<NAME>_<FIELD> reaches the adapter's own settings model."""
     found = settings({"SONGS_STORAGE": "acme", "SONGS_ACME_SIZE": "7"})

@@ -58,11 +58,11 @@ def demo(host: Host = None, port: PortNumber = None) -> None:
             "cache": "none",
             "limiter": "memory",
             "limiter_default": LIMIT,
+            "log_level": "warning",
             "limiter_register": LIMIT,
             "limiter_sign_in": LIMIT,
             "limiter_sign_in_address": LIMIT,
             "limiter_sign_in_user": LIMIT,
-            "log_level": "warning",
             "access_token_ttl_s": TOKEN_TTL_S,
             "password_min_length": 8,
         }

@@ -30,6 +30,13 @@ class MethodNotAllowed(SongsError):
         self.allowed = allowed
 
 
+class PreconditionRequired(SongsError):
+    """A change does not say which version of the record it is meant for."""
+
+    code = "precondition_required"
+    summary = "Send If-Match with the ETag of the song as you read it, or * to change whichever is stored."
+
+
 class LengthRequired(SongsError):
     """A body is needed and none is announced."""
 

@@ -9,13 +9,20 @@ import falcon
 from songs.deadline import Deadline
 from songs.errors import InvalidToken, Unauthenticated
 from songs_api.http.client_address import bucket_of
+from songs_api.http.cors import Cors
 from songs_api.http.limits import Limit, headers_of
 from songs_api.http.request import ApiRequest
 from songs_api.http.routes import METRICS, by_request, public_routes
 from songs_api.parts import Parts
 
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.ASCII | re.IGNORECASE)
-_CLOSED_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+_HEADERS: Final = {
+    "Cache-Control": "private, no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+"""What every answer has, unless its resource says something else."""
 
 
 class Gate:
@@ -29,14 +36,17 @@ class Gate:
         self._ids = parts.ids
         self._clock = parts.clock
         self._access = parts.access
-        self._limit = Limit("default", parts.limiter, parts.options.limits.default, parts.clock)
+        self._limit = Limit(
+            "default", parts.limiter, parts.options.limits.default, parts.clock, meter=parts.recorder.meter
+        )
         self._deadline_s = parts.options.deadline_s
         self._trusted = parts.options.trusted_proxies
         self._public = public_routes()
         self._metrics_token = parts.options.metrics_token
         self._metrics = by_request([METRICS]) if self._metrics_token else {}
+        self._cors = Cors(parts.options.cors_origins)
 
-    def process_request(self, req: ApiRequest, _: falcon.Response) -> None:
+    def process_request(self, req: ApiRequest, resp: falcon.Response) -> None:
         """Let the request in.
 
         Raises:
@@ -46,6 +56,8 @@ class Gate:
         """
         req.request_id = self._ids.new_id()
         req.deadline = Deadline.after(self._clock, self._deadline_s)
+        if self._cors.answers(req, resp):
+            return
         public = self._public.get((req.method, req.path))
         if public is None and (req.method, req.path) in self._metrics:
             if not hmac.compare_digest(_token(req).encode(), self._metrics_token):
@@ -60,12 +72,12 @@ class Gate:
     def process_response(self, req: ApiRequest, resp: falcon.Response, *_: object) -> None:
         """Add the headers that every answer has."""
         resp.set_header("X-Request-ID", req.request_id)
-        resp.set_header("X-Content-Type-Options", "nosniff")
+        for name, value in _HEADERS.items():
+            if resp.get_header(name) is None:
+                resp.set_header(name, value)
+        self._cors.allow(req, resp)
         if req.charged:
             resp.set_headers(headers_of(req))
-        if resp.get_header("Cache-Control") is None:
-            resp.set_header("Cache-Control", "private, no-store")
-            resp.set_header("Content-Security-Policy", _CLOSED_POLICY)
 
 
 def _token(req: ApiRequest) -> str:

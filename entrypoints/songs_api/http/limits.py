@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import Final
 
 from songs.errors import LimiterUnavailable, RateLimited
+from songs.meter import UNMETERED, Meter
 from songs.ports.clock import Clock
 from songs.ports.limiter import RateLimit, RateLimiter, Verdict
 from songs_api.http.request import ApiRequest
@@ -30,14 +31,23 @@ class Limit:
         rate: The limit; None allows everything without asking.
         clock: Tells when a remembered window is over.
         outage_divisor: In an outage each process allows this fraction of the limit.
+        meter: Told when the limiter does not answer.
     """
 
     def __init__(
-        self, name: str, limiter: RateLimiter, rate: RateLimit | None, clock: Clock, *, outage_divisor: int = 1
+        self,
+        name: str,
+        limiter: RateLimiter,
+        rate: RateLimit | None,
+        clock: Clock,
+        *,
+        outage_divisor: int = 1,
+        meter: Meter = UNMETERED,
     ) -> None:
         self._limiter = limiter
         self._rate = rate
         self._clock = clock
+        self._meter = meter
         self._prefix = f"{name}:"
         self._quoted = f'"{name}"'
         self._alone = math.ceil(rate.amount / outage_divisor) if rate else 0
@@ -66,6 +76,7 @@ class Limit:
         try:
             verdict = self._limiter.hit(self._prefix + bucket, self._rate)
         except LimiterUnavailable:
+            self._meter.limiter_unavailable()
             return self._counted_here(bucket, self._rate)
         return self._compared(bucket, verdict)
 

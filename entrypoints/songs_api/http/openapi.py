@@ -14,13 +14,18 @@ from songs.errors import SongsError
 from songs.limits import MAX_KEY
 from songs.model import Role
 from songs_api.http import answers, failures
+from songs_api.http.conditions import IF_MATCH, IF_NONE_MATCH
 from songs_api.http.problems import PROBLEM_JSON, status_of
 from songs_api.http.reading import JSON
 from songs_api.http.routes import GENERAL_PROBLEMS, IDEMPOTENCY_KEY, PREFIX, ROUTES, Route
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 _BODY_PROBLEMS: Final = (failures.LengthRequired, failures.BodyTooLarge, failures.UnsupportedMediaType)
+_CONDITION_PROBLEMS: Final = (errors.VersionConflict, failures.PreconditionRequired)
 _SCHEME: Final = "bearer"
+_SONG_PATH: Final = "/songs/{song_id}"
+_TAG_PATTERN: Final = r'(W/)?"[!#-~]*"'
+_TAGS_PATTERN: Final = rf"^(\*|{_TAG_PATTERN}( *, *{_TAG_PATTERN})*)$"
 _TAGS: Final = {
     "songs": "The catalogue. Reading takes any account, editing the role of an editor.",
     "ratings": "Ratings from 1 to 5, and their statistics.",
@@ -154,25 +159,41 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _header_parameters(route: Route) -> list[dict[str, Any]]:
-    if not route.idempotent_by_key:
-        return []
-    return [
-        {
-            "name": IDEMPOTENCY_KEY,
-            "in": "header",
-            "required": False,
-            "description": "Chosen by the client: repeating a request with the same key rates once.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"},
-        }
-    ]
+    parameters = []
+    if route.idempotent_by_key:
+        schema = {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"}
+        text = "Chosen by the client: repeating a request with the same key rates once."
+        parameters.append(_header_parameter(IDEMPOTENCY_KEY, text, schema))
+    if route.if_match:
+        schema = {"type": "string", "pattern": _TAGS_PATTERN}
+        text = (
+            "The ETag of the song as it was read, so that no change by others is lost; or `*` for whichever is there."
+        )
+        parameters.append(_header_parameter(IF_MATCH, text, schema, required=True) | {"example": "*"})
+    if _can_be_known(route):
+        text = "The ETag of an earlier answer: if it still holds, the answer is 304 and has no body."
+        parameters.append(_header_parameter(IF_NONE_MATCH, text, {"type": "string"}))
+    return parameters
+
+
+def _header_parameter(name: str, text: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": required, "description": text, "schema": schema}
+
+
+def _can_be_known(route: Route) -> bool:
+    return route.tagged and route.method == "GET"
 
 
 def _problems(route: Route) -> list[type[SongsError]]:
     problems = [*GENERAL_PROBLEMS, *route.problems]
+    if route.if_match:
+        problems.extend(_CONDITION_PROBLEMS)
+    elif _can_be_known(route):
+        problems.append(errors.VersionConflict)
     if route.limited:
         problems.append(errors.RateLimited)
     if route.needs:
-        problems.append(errors.Unauthenticated)
+        problems.extend((errors.Unauthenticated, errors.InvalidToken))
     if route.needs and route.needs is not Role.USER:
         problems.append(errors.Forbidden)
     if route.request:
@@ -186,6 +207,9 @@ def _responses(route: Route) -> dict[str, Any]:
         responses[str(status)] = {"description": HTTPStatus(status).phrase}
         if model:
             responses[str(status)]["content"] = {JSON: _content(model)}
+        responses[str(status)] |= _headers_of_good(route, status) | _links(route)
+    if _can_be_known(route):
+        responses["304"] = {"description": HTTPStatus(304).phrase, "headers": _named("ETag")}
     by_status: dict[int, list[type[SongsError]]] = {}
     for problem in _problems(route):
         by_status.setdefault(status_of(problem), []).append(problem)
@@ -202,4 +226,30 @@ def _headers(status: int) -> dict[str, Any]:
     names = {401: ["WWW-Authenticate"], 429: ["Retry-After", "RateLimit", "RateLimit-Policy"], 503: ["Retry-After"]}
     if status not in names:
         return {}
-    return {"headers": {name: {"schema": {"type": "string"}} for name in names[status]}}
+    return {"headers": _named(*names[status])}
+
+
+def _headers_of_good(route: Route, status: int) -> dict[str, Any]:
+    names = [
+        *(["ETag"] if route.tagged else []),
+        *(["Location"] if status == HTTPStatus.CREATED and route.tagged else []),
+    ]
+    return {"headers": _named(*names)} if names else {}
+
+
+def _named(*names: str) -> dict[str, Any]:
+    return {name: {"required": True, "schema": {"type": "string"}} for name in names}
+
+
+def _links(route: Route) -> dict[str, Any]:
+    """Return where an answer that is a song leads to: everything that can be done with this song."""
+    if answers.Song not in route.answers.values():
+        return {}
+    links = {}
+    for other in ROUTES:
+        if other.path.startswith(_SONG_PATH):
+            parameters = {"path.song_id": "$response.body#/id"}
+            if other.if_match:
+                parameters[f"header.{IF_MATCH}"] = "$response.header.ETag"
+            links[other.operation_id] = {"operationId": other.operation_id, "parameters": parameters}
+    return {"links": links}

@@ -7,7 +7,7 @@ from songs_api.http.queries import PageQuery
 
 
 def split(rendered: bytes) -> tuple[int | None, str, bytes]:
-    """Return what `rendering.page_bytes` made: the number of pages (None in a walk), the next cursor, the body."""
+    """Return what `rendering.tagged_page` made, less the tag: how many pages (None in a walk), next cursor, body."""
     line, _, body = rendered.partition(b"\n")
     pages, _, cursor = line.decode("ascii").partition(" ")
     return (int(pages) if pages else None), cursor, body

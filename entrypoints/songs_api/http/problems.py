@@ -59,6 +59,7 @@ STATUSES: Final[Mapping[type[SongsError], int]] = MappingProxyType(
         failures.Malformed: 400,
         failures.NoSuchRoute: 404,
         failures.MethodNotAllowed: 405,
+        failures.PreconditionRequired: 428,
         failures.LengthRequired: 411,
         failures.BodyTooLarge: 413,
         failures.UnsupportedMediaType: 415,

@@ -1,5 +1,6 @@
 """From domain values to the bytes that are sent. This is the hot path: plain dicts, no models."""
 
+import hashlib
 from typing import Any, Final
 
 import orjson
@@ -8,8 +9,11 @@ from songs.model import DifficultyTotals, RatingStats, Song, User
 from songs.query import SongPage
 from songs.services.sessions import SignedIn
 
-FORM: Final = "http-1"
-"""Names what the renderings look like: the `form` of the cached reads. Another number with every change."""
+FORM: Final = "http-2"
+"""Names what the renderings look like, in entity tags and as the `form` of the cached reads. Another number with every
+change."""
+
+_TAG_DIGITS: Final = 32
 
 encode = orjson.dumps
 
@@ -30,13 +34,28 @@ def _song(song: Song) -> dict[str, Any]:
     }
 
 
+def tagged(tag: str, body: bytes) -> bytes:
+    """Return a representation as it is kept: a line with its strong entity tag, which is ASCII, and its bytes."""
+    return tag.encode("ascii") + b"\n" + body
+
+
+def song_tag(song: Song) -> str:
+    """Return the entity tag of a song: its id and version say which state it is, on every storage."""
+    return f'"{FORM}.{song.id}.{song.version}"'
+
+
+def tagged_song(song: Song) -> bytes:
+    """Return a song with its tag."""
+    return tagged(song_tag(song), song_bytes(song))
+
+
 def song_bytes(song: Song) -> bytes:
     """Return a song."""
     return encode(_song(song))
 
 
-def page_bytes(page: SongPage) -> bytes:
-    """Return a page, preceded by a line for `paging.split`: its number of pages and its next cursor."""
+def tagged_page(page: SongPage) -> bytes:
+    """Return a page with its tag, and a line for `paging.split`: its number of pages and its next cursor."""
     body = {
         "data": [_song(song) for song in page.songs],
         "pagination": {
@@ -48,12 +67,22 @@ def page_bytes(page: SongPage) -> bytes:
         },
     }
     pages = "" if page.total_pages is None else page.total_pages
-    return f"{pages} {page.next_cursor or ''}\n".encode("ascii") + encode(body)
+    return _tagged_by_content(f"{pages} {page.next_cursor or ''}\n".encode("ascii") + encode(body))
+
+
+def _tagged_by_content(body: bytes) -> bytes:
+    return tagged(f'"{FORM}.{hashlib.sha256(body).hexdigest()[:_TAG_DIGITS]}"', body)
 
 
 def found_bytes(message: str, page: bytes) -> bytes:
     """Return a page of a search: what was searched for, then the members of `page`."""
     return b'{"message":' + encode(message) + b"," + page[1:]
+
+
+def tagged_stats(song_id: str, stats: RatingStats) -> bytes:
+    """Return a song's statistics with their tag: the counters, from which everything follows."""
+    counters = ".".join(map(str, stats.distribution))
+    return tagged(f'"{FORM}.{song_id}.{counters}"', stats_bytes(song_id, stats))
 
 
 def stats_bytes(song_id: str, stats: RatingStats) -> bytes:
@@ -71,9 +100,9 @@ def stats_bytes(song_id: str, stats: RatingStats) -> bytes:
     )
 
 
-def difficulty_bytes(level: int | None, totals: DifficultyTotals) -> bytes:
-    """Return an average difficulty."""
-    return encode({"average_difficulty": _number(totals.average_milli), "level": level})
+def tagged_difficulty(level: int | None, totals: DifficultyTotals) -> bytes:
+    """Return an average difficulty with its tag."""
+    return _tagged_by_content(encode({"average_difficulty": _number(totals.average_milli), "level": level}))
 
 
 def signed_in_bytes(signed_in: SignedIn) -> bytes:

@@ -19,21 +19,21 @@ class ApiRequest(falcon.Request):
         request_id: Made by us; names this request in answers and logs.
         deadline: When to give up on the storage.
         principal: Who is asking; None on public routes.
-        charged: The limits that it counted against, each with what is left of it, as clients are told.
         started_s: When it came, by the monotonic clock.
         route: What answers it, once that is known.
         target: What a request that is audited was about: the id of a song or a user, or a user's name from the path.
         problem_code: The code of the problem that it was answered with.
+        charged: The limits that it counted against, each with what is left of it, as clients are told.
     """
 
     request_id: str = ""
     deadline: Deadline
     principal: Principal | None = None
-    charged: tuple[tuple[str, str], ...] = ()
     started_s: float = 0.0
     route: "Route | None" = None
     target: str | None = None
     problem_code: str | None = None
+    charged: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
         super().__init__(env, options)

@@ -34,6 +34,8 @@ class Route:
         request: The body, which is read only where this is given.
         media_types: What the body may be sent as.
         idempotent_by_key: Whether it takes an Idempotency-Key.
+        tagged: Whether its good answers have an ETag; a GET that has one takes If-None-Match.
+        if_match: Whether it changes what If-Match names, and nothing without one.
         answers: The body of each good status; None: without one.
         problems: The errors that are this route's own, besides those that any route may answer.
         limited: Whether it counts against the default limit.
@@ -53,6 +55,8 @@ class Route:
     request: type[BaseModel] | None = None
     media_types: tuple[str, ...] = (JSON,)
     idempotent_by_key: bool = False
+    tagged: bool = False
+    if_match: bool = False
     answers: Mapping[int, type[BaseModel] | None] = field(default_factory=dict)
     problems: tuple[type[SongsError], ...] = ()
     limited: bool = True
@@ -187,6 +191,7 @@ _SONGS: Final = (
         summary="List songs",
         description="Ordered by id. Pages end at 100,000 songs; a cursor goes on from there.",
         query=queries.SongListQuery,
+        tagged=True,
         answers={200: answers.SongList},
         problems=(errors.BadCursor, errors.UseCursor),
     ),
@@ -198,6 +203,7 @@ _SONGS: Final = (
         tag="songs",
         summary="Add a song",
         request=schemas.NewSong,
+        tagged=True,
         answers={201: answers.Song},
         audited=True,
         problems=(errors.DuplicateSong,),
@@ -210,6 +216,7 @@ _SONGS: Final = (
         summary="Search artists and titles",
         description="Finds songs whose artist or title contains the message, without regard to case and accents.",
         query=queries.SearchQuery,
+        tagged=True,
         answers={200: answers.SearchResult},
         problems=(errors.BadCursor, errors.UseCursor),
     ),
@@ -220,6 +227,7 @@ _SONGS: Final = (
         tag="songs",
         summary="Average difficulty",
         query=queries.LevelQuery,
+        tagged=True,
         answers={200: answers.AverageDifficulty},
     ),
     Route(
@@ -228,6 +236,7 @@ _SONGS: Final = (
         operation_id="get_song",
         tag="songs",
         summary="Get a song",
+        tagged=True,
         answers={200: answers.Song},
         problems=(errors.SongNotFound,),
     ),
@@ -239,6 +248,8 @@ _SONGS: Final = (
         tag="songs",
         summary="Replace all that is said of a song",
         request=schemas.NewSong,
+        if_match=True,
+        tagged=True,
         answers={200: answers.Song},
         audited=True,
         problems=(errors.SongNotFound, errors.DuplicateSong),
@@ -253,6 +264,8 @@ _SONGS: Final = (
         request=schemas.SongChanges,
         audited=True,
         media_types=(MERGE_PATCH, JSON),
+        if_match=True,
+        tagged=True,
         answers={200: answers.Song},
         problems=(errors.SongNotFound, errors.DuplicateSong),
     ),
@@ -263,6 +276,7 @@ _SONGS: Final = (
         operation_id="remove_song",
         tag="songs",
         summary="Remove a song with its ratings",
+        if_match=True,
         answers={204: None},
         audited=True,
         problems=(errors.SongNotFound,),
@@ -289,6 +303,7 @@ _RATINGS: Final = (
         operation_id="get_rating_stats",
         tag="ratings",
         summary="Statistics of a song's ratings",
+        tagged=True,
         answers={200: answers.RatingStats},
         problems=(errors.SongNotFound,),
     ),

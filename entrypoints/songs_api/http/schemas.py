@@ -13,6 +13,7 @@ from songs.model import Role, SongDetails, difficulty_milli
 from songs.services.password_policy import MAX_PASSWORD
 from songs_api.http.validation import STRICT
 
+_FAR: Final = 1_000
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
@@ -34,9 +35,26 @@ def _milli(number: Any) -> Any:  # noqa: ANN401 - whatever a caller sent
         raise ValueError(error.errors[0].message) from error
 
 
-Title = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
-Level = Annotated[int, Field(ge=0, le=MAX_LEVEL)]
-Rating = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING)]
+def _whole(number: Any) -> Any:  # noqa: ANN401 - whatever a caller sent
+    """Return a number such as 3.0 or 1e1 as the integer that it is; anything else unchanged."""
+    # Compared first: an integer of 1e999999 would have a million digits.
+    if isinstance(number, Decimal) and -_FAR <= number <= _FAR and number == number.to_integral_value():
+        return int(number)
+    return number
+
+
+WHOLE: Final = BeforeValidator(_whole)
+# What the domain refuses, for the document: control characters, line and paragraph separators.
+Title = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_TEXT,
+        json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"},
+    ),
+]
+Level = Annotated[int, Field(ge=0, le=MAX_LEVEL), WHOLE]
+Rating = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING), WHOLE]
 Released = Annotated[
     date,
     BeforeValidator(_released),
@@ -137,7 +155,13 @@ class Registration(BaseModel):
         **STRICT, json_schema_extra={"examples": [{"username": "ada", "password": "a long pass phrase"}]}
     )
 
-    username: Annotated[str, Field(description="3 to 50 letters, digits or any of . _ @ + -")]
+    username: Annotated[
+        str,
+        Field(
+            description="3 to 50 letters, digits or any of . _ @ + -",
+            json_schema_extra={"pattern": r"^[0-9A-Za-z._@+-]{3,50}$"},
+        ),
+    ]
     password: Annotated[Secret, Field(description=f"At most {MAX_PASSWORD} characters.")]
 
 

@@ -33,7 +33,8 @@ class SignInLimits:
         limits = parts.options.limits
 
         def limit(name: str, rate: RateLimit | None) -> Limit:
-            return Limit(name, parts.limiter, rate, parts.clock, outage_divisor=OUTAGE_DIVISOR)
+            meter = parts.recorder.meter
+            return Limit(name, parts.limiter, rate, parts.clock, outage_divisor=OUTAGE_DIVISOR, meter=meter)
 
         user = limits.sign_in_user
         self._by_address = limit("sign-in-address", limits.sign_in_address)

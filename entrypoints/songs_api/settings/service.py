@@ -15,6 +15,10 @@ PREFIX: Final = "SONGS_"
 _BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
 _WINDOWS_S: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 _RATE: Final = re.compile(rf"([1-9][0-9]{{0,8}})\s*/\s*({'|'.join(_WINDOWS_S)})")
+_ORIGIN: Final = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?", re.ASCII
+)
+_OWN_PORTS: Final = {"http": "80", "https": "443"}
 
 
 def parse_rate(value: object) -> object:
@@ -71,7 +75,32 @@ def check_bearer(value: SecretStr) -> SecretStr:
 
 
 BearerToken = Annotated[SecretStr, AfterValidator(check_bearer)]
+
+
+def parse_origins(value: object) -> object:
+    """Return the origins that a text such as ``https://app.example.com, http://localhost:3000`` lists.
+
+    Raises:
+        ValueError: One of them is not as a browser would write it, and so would never be met.
+    """
+    if not isinstance(value, str):
+        return value
+    return tuple(_origin(part) for part in re.split(r"[\s,]+", value) if part)
+
+
+def _origin(text: str) -> str:
+    match = _ORIGIN.fullmatch(text)
+    if match is None:
+        msg = f"{text!r} is not an origin such as https://app.example.com: scheme, host and port, in lower case"
+        raise ValueError(msg)
+    if match["port"] and match["port"] == _OWN_PORTS.get(match["scheme"]):
+        msg = f"{text!r} would never be met: browsers leave the port out that the scheme has anyway"
+        raise ValueError(msg)
+    return text
+
+
 Rate = Annotated[RateLimit | None, BeforeValidator(parse_rate)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(parse_origins)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(parse_networks)]
 
 
@@ -138,6 +167,9 @@ class ServiceSettings(BaseSettings):
     max_body_bytes: int = Field(65_536, ge=1024, le=16_777_216, description="The largest request body that is read.")
     trusted_proxies: Networks = Field(
         (), description="Networks, separated by commas, whose X-Forwarded-For is believed."
+    )
+    cors_origins: Origins = Field(
+        (), description="Origins, separated by commas, whose pages may call the service from a browser."
     )
     demo_catalogue: Path | None = Field(
         None, description="What `songs demo` serves instead of the bundled catalogue: JSON Lines, a JSON array, or .gz."

@@ -32,7 +32,12 @@ class Register:
         self._open = parts.options.registration_open
         self._trusted = parts.options.trusted_proxies
         self._limit = Limit(
-            "register", parts.limiter, parts.options.limits.register, parts.clock, outage_divisor=OUTAGE_DIVISOR
+            "register",
+            parts.limiter,
+            parts.options.limits.register,
+            parts.clock,
+            outage_divisor=OUTAGE_DIVISOR,
+            meter=parts.recorder.meter,
         )
 
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[Registration]) -> None:

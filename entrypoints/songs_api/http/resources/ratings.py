@@ -7,9 +7,10 @@ import falcon
 from songs.limits import MAX_KEY, is_idempotency_key
 from songs.services.ratings import Ratings
 from songs.services.reads import CachedReads
+from songs_api.http.conditions import unless_known
 from songs_api.http.failures import Malformed
 from songs_api.http.reading import Read
-from songs_api.http.rendering import stats_bytes
+from songs_api.http.rendering import stats_bytes, tagged_stats
 from songs_api.http.request import ApiRequest
 from songs_api.http.routes import IDEMPOTENCY_KEY
 from songs_api.http.schemas import NewRating
@@ -42,7 +43,8 @@ class SongRatings:
 
     def on_get(self, req: ApiRequest, resp: falcon.Response, *, song_id: str) -> None:
         """Answer with the statistics."""
-        resp.data = self._reads.stats(song_id, partial(stats_bytes, song_id), deadline=req.deadline)
+        stats = self._reads.stats(song_id, partial(tagged_stats, song_id), deadline=req.deadline)
+        resp.data = unless_known(req, resp, stats)
 
 
 def _key(req: ApiRequest) -> str | None:

@@ -5,6 +5,7 @@ from typing import Final
 
 import falcon
 
+from songs_api.http.conditions import is_known
 from songs_api.http.docs_page import CONTENT_SECURITY_POLICY
 from songs_api.http.readiness import ReadinessProbe
 from songs_api.http.rendering import encode
@@ -80,10 +81,14 @@ class Document:
         """Answer with the bytes, or 304 to a client that has them."""
         etag = self._etag()
         resp.set_headers(
-            {"ETag": etag, "Cache-Control": _REVALIDATED, "Content-Security-Policy": CONTENT_SECURITY_POLICY}
+            {
+                "ETag": etag,
+                "Cache-Control": _REVALIDATED,
+                "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+                "Referrer-Policy": "no-referrer",
+            }
         )
-        known = {tag.strip().removeprefix("W/") for tag in req.env.get("HTTP_IF_NONE_MATCH", "").split(",")}
-        if known & {etag, "*"}:
+        if is_known(req, etag):
             resp.status = 304
             return
         resp.content_type = self._content_type

@@ -4,12 +4,16 @@ from functools import partial
 
 import falcon
 
+from songs.deadline import Deadline
+from songs.errors import VersionConflict
+from songs.model import Song
 from songs.services.catalogue import Catalogue
 from songs.services.reads import CachedReads
+from songs_api.http.conditions import Seen, required_if_match, unless_known
 from songs_api.http.paging import link_header, split
 from songs_api.http.queries import LevelQuery, PageQuery, SearchQuery, SongListQuery
 from songs_api.http.reading import Read
-from songs_api.http.rendering import difficulty_bytes, found_bytes, page_bytes, song_bytes
+from songs_api.http.rendering import found_bytes, song_bytes, song_tag, tagged_difficulty, tagged_page, tagged_song
 from songs_api.http.request import ApiRequest
 from songs_api.http.routes import PREFIX
 from songs_api.http.schemas import NewSong, SongChanges
@@ -24,16 +28,17 @@ class SongCollection:
 
     def on_get(self, req: ApiRequest, resp: falcon.Response, *, query: SongListQuery) -> None:
         """Answer with a part of the songs."""
-        page = self._reads.page("songs", query.song_filter, query.which, page_bytes, deadline=req.deadline)
-        resp.data = _linked(resp, query, page)
+        page = self._reads.page("songs", query.song_filter, query.which, tagged_page, deadline=req.deadline)
+        if content := unless_known(req, resp, page):
+            resp.data = _linked(resp, query, content)
 
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[NewSong]) -> None:
         """Add a song."""
         song = self._catalogue.add(read().details, deadline=req.deadline)
         req.target = song.id
         resp.status = 201
-        resp.set_header("Location", f"{PREFIX}/songs/{song.id}")
-        resp.data = song_bytes(song)
+        resp.set_header("Location", _url(song))
+        _answer(resp, song)
 
 
 class SongSearch:
@@ -44,8 +49,9 @@ class SongSearch:
 
     def on_get(self, req: ApiRequest, resp: falcon.Response, *, query: SearchQuery) -> None:
         """Answer with a part of the songs that were found."""
-        page = self._reads.page("songs", query.song_filter, query.which, page_bytes, deadline=req.deadline)
-        resp.data = found_bytes(query.message, _linked(resp, query, page))
+        page = self._reads.page("songs", query.song_filter, query.which, tagged_page, deadline=req.deadline)
+        if content := unless_known(req, resp, page):
+            resp.data = found_bytes(query.message, _linked(resp, query, content))
 
 
 class AverageDifficulty:
@@ -56,8 +62,8 @@ class AverageDifficulty:
 
     def on_get(self, req: ApiRequest, resp: falcon.Response, *, query: LevelQuery) -> None:
         """Answer with the average over a level, or over all songs."""
-        render = partial(difficulty_bytes, query.level)
-        resp.data = self._reads.difficulty(query.level, render, deadline=req.deadline)
+        render = partial(tagged_difficulty, query.level)
+        resp.data = unless_known(req, resp, self._reads.difficulty(query.level, render, deadline=req.deadline))
 
 
 class SongItem:
@@ -69,26 +75,58 @@ class SongItem:
 
     def on_get(self, req: ApiRequest, resp: falcon.Response, *, song_id: str) -> None:
         """Answer with the song."""
-        resp.data = self._reads.song(song_id, song_bytes, deadline=req.deadline)
+        resp.data = unless_known(req, resp, self._reads.song(song_id, tagged_song, deadline=req.deadline))
 
     def on_put(self, req: ApiRequest, resp: falcon.Response, *, song_id: str, read: Read[NewSong]) -> None:
         """Replace all that is said of the song."""
+        seen = required_if_match(req, song_id)
         details = read().details
-        resp.data = song_bytes(self._catalogue.change(song_id, lambda _: details, deadline=req.deadline))
+        if_version = self._if_version(song_id, seen, req.deadline)
+        song = self._catalogue.change(song_id, lambda _: details, if_version=if_version, deadline=req.deadline)
+        _answer(resp, song)
 
     def on_patch(self, req: ApiRequest, resp: falcon.Response, *, song_id: str, read: Read[SongChanges]) -> None:
         """Change what was sent; an empty object changes nothing."""
+        seen = required_if_match(req, song_id)
         changes = read()
+        if_version = self._if_version(song_id, seen, req.deadline)
         if changes.model_fields_set:
-            song = self._catalogue.change(song_id, changes.merged, deadline=req.deadline)
+            song = self._catalogue.change(song_id, changes.merged, if_version=if_version, deadline=req.deadline)
         else:
             song = self._catalogue.get(song_id, deadline=req.deadline)
-        resp.data = song_bytes(song)
+            if if_version not in {None, song.version}:
+                raise VersionConflict
+        _answer(resp, song)
 
     def on_delete(self, req: ApiRequest, resp: falcon.Response, *, song_id: str) -> None:
         """Remove the song with its ratings."""
-        self._catalogue.remove(song_id, deadline=req.deadline)
+        seen = required_if_match(req, song_id)
+        if_version = self._if_version(song_id, seen, req.deadline)
+        self._catalogue.remove(song_id, if_version=if_version, deadline=req.deadline)
         resp.status = 204
+
+    def _if_version(self, song_id: str, seen: Seen, deadline: Deadline) -> int | None:
+        """Return the one version to compare and set, None for whichever is stored."""
+        if seen.versions is None:
+            return None
+        if len(seen.versions) == 1:
+            return next(iter(seen.versions))
+        # Of several versions the stored one is chosen, and still compared when the change is made.
+        stored = self._catalogue.get(song_id, deadline=deadline).version
+        if stored not in seen.versions:
+            raise VersionConflict
+        return stored
+
+
+def _url(song: Song) -> str:
+    return f"{PREFIX}/songs/{song.id}"
+
+
+def _answer(resp: falcon.Response, song: Song) -> None:
+    # Content-Location: the body is what a GET would answer now, so the tag is that of the body.
+    resp.set_header("Content-Location", _url(song))
+    resp.set_header("ETag", song_tag(song))
+    resp.data = song_bytes(song)
 
 
 def _linked(resp: falcon.Response, query: PageQuery, page: bytes) -> bytes:

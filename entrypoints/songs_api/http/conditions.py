@@ -1,0 +1,88 @@
+"""Conditional requests (RFC 9110, section 13): what If-Match and If-None-Match say of what a client has seen."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import falcon
+
+from songs.errors import VersionConflict
+from songs_api.http.failures import Malformed, PreconditionRequired
+from songs_api.http.rendering import FORM
+from songs_api.http.request import ApiRequest
+
+IF_MATCH: Final = "If-Match"
+IF_NONE_MATCH: Final = "If-None-Match"
+REVALIDATED: Final = "private, no-cache"
+"""Whoever asks may keep the answer, and has to ask with its token whether it still holds before each use."""
+
+_TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_ANY_TAG: Final = re.compile(_TAG)
+_TAGS: Final = re.compile(rf"[ \t,]*(?:{_TAG}[ \t]*(?:,[ \t,]*|$))+")
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,15}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The versions of a song that a client says it has seen; None where it takes whichever is stored (``*``)."""
+
+    versions: frozenset[int] | None
+
+
+def required_if_match(req: ApiRequest, song_id: str) -> Seen:
+    """Return what If-Match says of this song. Tags that are weak, or of anything else, match none of its versions.
+
+    Raises:
+        PreconditionRequired: There is no If-Match.
+        Malformed: It is neither ``*`` nor a list of entity tags.
+    """
+    header: str | None = req.env.get("HTTP_IF_MATCH")
+    if header is None:
+        raise PreconditionRequired
+    if header.strip() == "*":
+        return Seen(None)
+    tags, prefix = _entity_tags(header), f'"{FORM}.{song_id}.'
+    if tags is None:
+        raise _malformed()
+    ends = (tag.removeprefix(prefix)[:-1] for tag in tags if tag.startswith(prefix))
+    return Seen(frozenset(int(end) for end in ends if _VERSION.fullmatch(end)))
+
+
+def unless_known(req: ApiRequest, resp: falcon.Response, rendered: bytes) -> bytes | None:
+    """Return the body to send of what `rendering.tagged` made; None where the client has it: then it is told so (304).
+
+    Raises:
+        VersionConflict: The request has an If-Match, and this is not what it names.
+        Malformed: Its If-Match cannot be read.
+    """
+    line, _, body = rendered.partition(b"\n")
+    tag = line.decode("ascii")
+    if (wanted := req.env.get("HTTP_IF_MATCH")) is not None and wanted.strip() != "*":
+        tags = _entity_tags(wanted)
+        if tags is None:
+            raise _malformed()
+        if tag not in tags:
+            raise VersionConflict
+    resp.set_header("ETag", tag)
+    resp.set_header("Cache-Control", REVALIDATED)
+    if is_known(req, tag):
+        resp.status = 304
+        return None
+    return body
+
+
+def is_known(req: ApiRequest, tag: str) -> bool:
+    """Return whether If-None-Match names `tag`, weakly compared. One that cannot be read names nothing."""
+    header: str | None = req.env.get("HTTP_IF_NONE_MATCH")
+    if header is None:
+        return False
+    return header.strip() == "*" or tag in {known.removeprefix("W/") for known in _entity_tags(header) or ()}
+
+
+def _entity_tags(header: str) -> list[str] | None:
+    """Return the tags of a list as they are written; None where it is not such a list."""
+    return _ANY_TAG.findall(header) if _TAGS.fullmatch(header) else None
+
+
+def _malformed() -> Malformed:
+    return Malformed(f'{IF_MATCH} must be * or entity tags as an answer\'s ETag has them, such as "x".')
