@@ -1,9 +1,12 @@
 """The storage: one committed state, replaced by one assignment."""
 
 import threading
+from collections.abc import Iterator, Mapping
+from unicodedata import unidata_version
 
 from songs.deadline import Deadline
 from songs.errors import StorageClosed, StorageUnavailable
+from songs.ports.maintenance import Finding
 from songs.ports.storage import Scope, StorageCapabilities
 from songs_memory.search_index import INDEX_FROM, SearchIndex
 from songs_memory.song_search import SongSearch
@@ -27,7 +30,9 @@ class MemoryStorage:
         index_from: From how many songs on searches use a trigram index instead of a scan.
     """
 
-    capabilities = StorageCapabilities(durable=False, shared=False, transactions=True, snapshot_reads=True)
+    capabilities = StorageCapabilities(
+        durable=False, shared=False, transactions=True, snapshot_reads=True, maintenance=True
+    )
 
     def __init__(self, *, index_from: int = INDEX_FROM) -> None:
         self._index_from = index_from
@@ -49,6 +54,15 @@ class MemoryStorage:
 
     def ping(self, *, deadline: Deadline) -> None:
         self.current()
+
+    def versions(self) -> Mapping[str, str]:
+        self.current()
+        return {"Unicode": unidata_version}
+
+    def examine(self, *, repair: bool = False) -> Iterator[Finding]:
+        # All that is kept twice is part of the one state, which is replaced as a whole.
+        self.current()
+        return iter(())
 
     def close(self) -> None:
         with self._publishing:

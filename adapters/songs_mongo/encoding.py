@@ -20,6 +20,8 @@ LARGEST: Final = 2**31 - 1
 """The largest limit or offset that every server takes."""
 GRAM: Final = 3
 """The length of the longest runs of characters that are indexed."""
+BORN_BYTES: Final = 9
+"""How much chance is in a song's `born`."""
 
 SONG_MEMBERS: Final = dict.fromkeys(("artist", "title", "milli", "level", "released", "version"), 1)
 COUNTERS: Final = ("n1", "n2", "n3", "n4", "n5")

@@ -10,6 +10,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from songs_mongo.client import connect
+from songs_mongo.damages import DAMAGES
 from songs_mongo.settings import MongoSettings
 from songs_mongo.storage import MongoStorage
 from songs_mongo.trial import shared_trial_server
@@ -55,5 +56,6 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             settings=MongoSettings,
             capabilities=MongoStorage.declared,
             sandbox=sandbox,
+            damages=DAMAGES,
         )
     ]

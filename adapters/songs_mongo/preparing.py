@@ -1,6 +1,7 @@
 """Making what is missing: collections, indexes, records."""
 
 import contextlib
+import logging
 from typing import Final
 
 import pymongo
@@ -9,10 +10,9 @@ from pymongo.errors import DuplicateKeyError
 
 from songs.errors import StorageMismatch
 from songs.text import FOLD_VERSION
-from songs_mongo import encoding
-from songs_mongo.schema import COHERENCE, INDEXES, META, SCHEMA, SONGS, UNIQUE, VERSION, Document
+from songs_mongo.schema import COHERENCE, INDEXES, META, SCHEMA, UNIQUE, VERSION, Document
 
-PAGE: Final = 500
+_log: Final = logging.getLogger("songs_mongo")
 
 
 def check_schema(database: Database[Document]) -> Document | None:
@@ -31,7 +31,7 @@ def check_schema(database: Database[Document]) -> Document | None:
 
 
 def bring_up_to_date(database: Database[Document]) -> None:
-    """Create what is missing; fold the songs anew where they were folded by another version."""
+    """Create what is missing; warn where the songs were folded by another version."""
     record = check_schema(database)
     for (collection, name), members in UNIQUE.items():
         database[collection].create_index([(each, pymongo.ASCENDING) for each in members], name=name, unique=True)
@@ -40,21 +40,16 @@ def bring_up_to_date(database: Database[Document]) -> None:
     _insert_if_missing(database, {"_id": COHERENCE, "epoch": 1, "cache_on": True})
     _insert_if_missing(database, {"_id": SCHEMA, "version": VERSION, "fold": FOLD_VERSION})
     if record is not None and record["fold"] != FOLD_VERSION:
-        _fold_anew(database)
-        database[META].update_one({"_id": SCHEMA}, {"$set": {"version": VERSION, "fold": FOLD_VERSION}})
+        _log.warning(
+            "The songs in the database %r were folded by version %s, and this program folds by %s: searches may miss "
+            "some of them, until `songs doctor --repair` has folded them anew.",
+            database.name,
+            record["fold"],
+            FOLD_VERSION,
+        )
 
 
 def _insert_if_missing(database: Database[Document], document: Document) -> None:
     if database[META].find_one({"_id": document["_id"]}) is None:
         with contextlib.suppress(DuplicateKeyError):
             database[META].insert_one(document)
-
-
-def _fold_anew(database: Database[Document]) -> None:
-    last = ""
-    while page := list(database[SONGS].find({"_id": {"$gt": last}}, encoding.SONG_MEMBERS).sort("_id", 1).limit(PAGE)):
-        for document in page:
-            # A song that is changed in the meantime is folded by whoever changes it.
-            seen = {"_id": document["_id"], "version": document["version"]}
-            database[SONGS].update_one(seen, {"$set": encoding.folds(document["artist"], document["title"])})
-        last = page[-1]["_id"]

@@ -47,7 +47,13 @@ INDEXES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     (SONGS, "grams"): ("grams", "_id"),
     (SONGS, "artist"): ("artist_key", "_id"),
     (SONGS, "level"): ("level", "_id", "milli"),
-    (CLAIMS, "born"): ("born",),
+    (CLAIMS, "song"): ("born", "song"),
     (SESSIONS, "user"): ("user_id",),
     (SESSIONS, "expiry"): ("expires_at",),
 }
+SHARDED: Final[dict[str, dict[str, int | str]]] = {
+    RATINGS: {"_id": 1},
+    CLAIMS: {"_id": "hashed"},
+    SESSIONS: {"_id": "hashed"},
+}
+"""The shard keys that a sharded cluster is to be given."""

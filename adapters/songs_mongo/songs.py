@@ -16,7 +16,6 @@ from songs_mongo.search import conditions
 from songs_mongo.transaction import Transaction
 
 ATTEMPTS: Final = 8
-BORN_BYTES: Final = 9
 
 
 class MongoSongs:
@@ -47,7 +46,7 @@ class MongoSongs:
             return frozenset()
         for _ in range(ATTEMPTS):
             new, refused = self._sorted_out(songs)
-            documents = [encoding.new_song(song, secrets.token_urlsafe(BORN_BYTES)) for song in new]
+            documents = [encoding.new_song(song, secrets.token_urlsafe(encoding.BORN_BYTES)) for song in new]
             if not documents:
                 return refused
             try:

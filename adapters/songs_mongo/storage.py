@@ -1,8 +1,10 @@
 """The storage: one database of a deployment, opened by any number of processes."""
 
+import contextlib
+import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -13,16 +15,24 @@ from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from songs.deadline import Deadline
-from songs.errors import StorageClosed, StorageUnavailable
+from songs.errors import SongsError, StorageClosed, StorageUnavailable
 from songs.ports.clock import Clock
+from songs.ports.maintenance import Finding
 from songs.ports.storage import Scope, StorageCapabilities
+from songs_mongo import maintenance
 from songs_mongo.client import PATIENCE_S, Client, connect, has_transactions, is_replicated
 from songs_mongo.errors import translated
+from songs_mongo.leftovers import sweep
 from songs_mongo.preparing import bring_up_to_date, check_schema
 from songs_mongo.rarity import Rarity
 from songs_mongo.schema import Document
 from songs_mongo.settings import MongoSettings
 from songs_mongo.unit import Unit
+
+SWEEP_S: Final = 4.0
+"""How long `prepare` removes what deleted songs left behind; the next one goes on."""
+
+_log: Final = logging.getLogger("songs_mongo")
 
 
 class MongoStorage:
@@ -35,7 +45,9 @@ class MongoStorage:
         make_client: Returns the driver's client; replaced by tests.
     """
 
-    declared: Final = StorageCapabilities(durable=True, shared=True, transactions=True, snapshot_reads=False)
+    declared: Final = StorageCapabilities(
+        durable=True, shared=True, transactions=True, snapshot_reads=False, maintenance=True
+    )
 
     def __init__(
         self,
@@ -46,6 +58,7 @@ class MongoStorage:
         make_client: Callable[[MongoSettings, int], Client] = connect,
     ) -> None:
         self._settings = settings
+        self._clock = clock
         self._connections = connections
         self._make_client = make_client
         self._rarity: Final = Rarity(clock)
@@ -80,6 +93,7 @@ class MongoStorage:
             bring_up_to_date(database)
         except PyMongoError as error:
             raise translated(error, writing=False) from error
+        self._sweep()
 
     def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
         client, database = self._opened()
@@ -89,11 +103,30 @@ class MongoStorage:
         with self.unit_of_work(Scope.READ, deadline=deadline) as unit:
             unit.coherence.read()
 
+    @property
+    def database(self) -> Database[Document]:
+        """The database, while the storage is open; raises `StorageClosed`."""
+        return self._opened()[1]
+
+    def versions(self) -> Mapping[str, str]:
+        return maintenance.versions(self.database)
+
+    def examine(self, *, repair: bool = False) -> Iterator[Finding]:
+        yield from maintenance.Examination(self.database, repair=repair).findings()
+
     def close(self) -> None:
         with self._turning:
             client, self._client, self._database = self._client, None, None
             if client is not None:
                 client.close()
+
+    def _sweep(self) -> None:
+        # Nothing depends on it: what is left over is ignored, and swept another time.
+        deadline = Deadline.after(self._clock, SWEEP_S)
+        with contextlib.suppress(SongsError), self.unit_of_work(Scope.WRITE_ONE, deadline=deadline) as unit:
+            songs = sweep(unit)
+            if songs:
+                _log.info("removed what %d deleted songs had left behind", songs)
 
     def _look_at(self, client: Client) -> None:
         replicated = is_replicated(client)

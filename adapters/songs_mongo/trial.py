@@ -18,26 +18,34 @@ class TrialServerError(Exception):
 
 
 class TrialServer:
-    """A server in a process of its own, in memory, on a free port of this machine; it ends with its maker."""
+    """A server in a process of its own, on this machine; it ends with its maker.
 
-    def __init__(self) -> None:
+    Args:
+        data: A folder in which it keeps its data, or "memory".
+        port: Where it listens; 0: on a free port.
+    """
+
+    def __init__(self, data: str = "memory", port: int = 0) -> None:
         if importlib.util.find_spec(MODULE) is None:
             raise TrialServerError(
                 "there is no MongoDB to test with: set SONGS_TEST_MONGO_URL, or install the package nx-27017"
             )
         # Its end of the pipe closes when this process ends, however that happens.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "songs_mongo.trial_server"],
+        self._process = subprocess.Popen(  # noqa: S603 - our own program and arguments
+            [sys.executable, "-m", "songs_mongo.trial_server", data, str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        port = self._process.stdout.readline().strip() if self._process.stdout else ""
-        if not port:
+        said = self._process.stdout.readline().strip() if self._process.stdout else ""
+        if not said:
             self.stop()
-            raise TrialServerError(f"{MODULE} ended at once; run `python -m songs_mongo.trial_server` to see why")
-        self.url: Final = f"mongodb://127.0.0.1:{port}/"
+            raise TrialServerError(
+                f"{MODULE} ended at once; run `python -m songs_mongo.trial_server {data} {port}` to see why"
+            )
+        self.port: Final = int(said)
+        self.url: Final = f"mongodb://127.0.0.1:{said}/"
 
     @property
     def pid(self) -> int:

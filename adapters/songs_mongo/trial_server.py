@@ -1,4 +1,7 @@
-"""The program that `songs_mongo.trial` starts: prints its port, and serves until its standard input ends."""
+"""The program that `songs_mongo.trial` starts: prints its port, and serves until its standard input ends.
+
+Its arguments are where it keeps its data ("memory": nowhere), and the port to listen on (0: a free one).
+"""
 
 import asyncio
 import sys
@@ -21,13 +24,13 @@ class Handler(NeoSQLiteHandler):  # type: ignore[misc, unused-ignore]
         return super().handle_command(message)
 
 
-async def _serve() -> None:
-    handler = Handler(data_dir="memory")
+async def _serve(data: str, port: int) -> None:
+    handler = Handler(data_dir=data)
 
     async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await handle_client(reader, writer, handler)
 
-    server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve_one, "127.0.0.1", port)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -42,4 +45,4 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(_serve(sys.argv[1], int(sys.argv[2])))

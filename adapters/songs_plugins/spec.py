@@ -1,8 +1,8 @@
 """The descriptor of an adapter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -83,6 +83,10 @@ class AdapterSpec:
         sandbox: For the contract kit: given an empty folder, a context manager of settings for an empty, private place
             to keep data (a file in that folder, a database of a fresh name), removed at the end. Building the adapter
             twice with these settings must reach the same place. None: the default settings do, in memory.
+        damages: For the contract kit, where a storage declares `maintenance`: what can go wrong with its data that
+            repairing mends, by name; each is given an open storage with some songs and ratings, and damages it.
+            One is named ``folds`` where `versions` tells a version of that name: it makes the folds, and their
+            version, those of another Unicode.
         api_version: The version of this descriptor that the adapter was written for.
     """
 
@@ -93,6 +97,7 @@ class AdapterSpec:
     settings: type[BaseModel] = NoSettings
     capabilities: StorageCapabilities | CacheCapabilities | LimiterCapabilities | None = None
     sandbox: Callable[[Path], AbstractContextManager[BaseModel]] | None = None
+    damages: Mapping[str, Callable[[Any], None]] = field(default_factory=dict)
     api_version: int = API_VERSION
 
     def build(self, settings: BaseModel, context: AdapterContext) -> Any:  # noqa: ANN401 - the port decides the type

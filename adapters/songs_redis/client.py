@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from redis.exceptions import ResponseError
@@ -32,10 +32,20 @@ class Client:
         clock: For the pauses of the circuit breaker.
         connections: How many calls may be under way at once; others wait, within their time.
         call_s: How long a call takes at most.
+        new_breaker: Makes the circuit breaker, in each process that makes calls.
     """
 
-    def __init__(self, settings: RedisSettings, clock: Clock, *, connections: int, call_s: float = CALL_S) -> None:
+    def __init__(
+        self,
+        settings: RedisSettings,
+        clock: Clock,
+        *,
+        connections: int,
+        call_s: float = CALL_S,
+        new_breaker: Callable[[Clock], Breaker] = Breaker,
+    ) -> None:
         self._settings = settings
+        self._new_breaker = new_breaker
         self._clock = clock
         self._connections = connections
         self._call_s = call_s
@@ -95,7 +105,7 @@ class Client:
         return pool
 
     def _new_pool(self) -> "_Pool":
-        return _Pool(Links(self._settings.options()), Breaker(self._clock), self._connections)
+        return _Pool(Links(self._settings.options()), self._new_breaker(self._clock), self._connections)
 
 
 class _Pool:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from songs.ports.limiter import LimiterCapabilities
 from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl
+from songs_redis.breaker import shared
 from songs_redis.cache import RedisCache
 from songs_redis.client import Client
 from songs_redis.limiter import RedisLimiter
@@ -27,7 +29,8 @@ def limiter(settings: RedisSettings, context: AdapterContext) -> RedisLimiter:
 
 def _client(settings: RedisSettings, context: AdapterContext) -> Client:
     # One connection more than there are callers, so that a readiness check does not wait for them.
-    return Client(settings, context.clock, connections=context.concurrency + 1)
+    breaker = partial(shared, settings.url.get_secret_value())
+    return Client(settings, context.clock, connections=context.concurrency + 1, new_breaker=breaker)
 
 
 @contextmanager

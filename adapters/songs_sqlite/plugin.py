@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl
+from songs_sqlite.damages import DAMAGES
 from songs_sqlite.settings import SqliteSettings
 from songs_sqlite.storage import SqliteStorage
 
@@ -38,5 +39,6 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             settings=SqliteSettings,
             capabilities=SqliteStorage.capabilities,
             sandbox=sandbox,
+            damages=DAMAGES,
         )
     ]

@@ -1,19 +1,20 @@
-"""Making a file ready: the library checked, the schema brought up to date, folded texts made anew."""
+"""Making a file ready: the library checked, the schema brought up to date."""
 
+import logging
 import sqlite3
 from pathlib import Path
 from typing import Final
 
 from songs.deadline import Deadline
 from songs.errors import StorageMismatch, StorageUnavailable
-from songs.text import FOLD_VERSION, fold
+from songs.text import FOLD_VERSION
 from songs_sqlite.connection import Connection
 from songs_sqlite.files import APPLICATION_ID, refuse_newer
 from songs_sqlite.schema import MIGRATIONS, NEWEST
 
 OLDEST_LIBRARY: Final = (3, 37, 0)
 """The first with STRICT tables."""
-REFOLD_BATCH: Final = 1000
+_log: Final = logging.getLogger("songs_sqlite")
 
 
 def check_library() -> None:
@@ -68,7 +69,7 @@ def bring_up_to_date(connection: Connection, path: Path, deadline: Deadline) -> 
             f"The file system of {path} does not support SQLite's write-ahead log (it offers {mode!r}). "
             "Put the file on a local disk."
         )
-    if _number(connection, "PRAGMA user_version", deadline) == NEWEST and _folds_are_current(connection, deadline):
+    if _number(connection, "PRAGMA user_version", deadline) == NEWEST:
         return
     connection.wait_for("BEGIN IMMEDIATE", deadline)
     try:
@@ -76,35 +77,24 @@ def bring_up_to_date(connection: Connection, path: Path, deadline: Deadline) -> 
         refuse_newer(path, version, NEWEST)
         for statement in (statement for migration in MIGRATIONS[version:] for statement in migration):
             connection.change(statement)
+        connection.change("INSERT INTO meta VALUES ('fold_version', ?) ON CONFLICT DO NOTHING", (FOLD_VERSION,))
         connection.change(f"PRAGMA user_version = {NEWEST}")
-        if not _folds_are_current(connection, deadline):
-            _refold(connection)
         connection.change("COMMIT")
     finally:
         connection.end("ROLLBACK")
 
 
-def _folds_are_current(connection: Connection, deadline: Deadline) -> bool:
-    return connection.wait_for("SELECT value FROM meta WHERE name = 'fold_version'", deadline) == [(FOLD_VERSION,)]
-
-
-def _refold(connection: Connection) -> None:
-    """Fold every song anew, for another Python may bring another Unicode; the index follows by its trigger."""
-    last = 0
-    while rows := connection.rows(
-        "SELECT num, artist, title, artist_fold, title_fold FROM songs WHERE num > ? ORDER BY num LIMIT ?",
-        (last, REFOLD_BATCH),
-    ):
-        last = rows[-1][0]
-        connection.change_each(
-            "UPDATE songs SET artist_fold = ?, title_fold = ? WHERE num = ?",
-            [
-                (fold(artist), fold(title), num)
-                for num, artist, title, *stored in rows
-                if stored != [fold(artist), fold(title)]
-            ],
+def warn_of_other_folds(connection: Connection, path: Path, deadline: Deadline) -> None:
+    """Tell the log if the songs were folded by another version, as another Python with another Unicode does."""
+    ((version,),) = connection.wait_for("SELECT value FROM meta WHERE name = 'fold_version'", deadline)
+    if version != FOLD_VERSION:
+        _log.warning(
+            "The songs in %s were folded by version %s, and this program folds by %s: searches may miss some of them, "
+            "until `songs doctor --repair` has folded them anew.",
+            path,
+            version,
+            FOLD_VERSION,
         )
-    connection.change("INSERT OR REPLACE INTO meta VALUES ('fold_version', ?)", (FOLD_VERSION,))
 
 
 def _number(connection: Connection, pragma: str, deadline: Deadline) -> int:

@@ -51,6 +51,12 @@ def sought_level(level: int) -> int:
     return level if 0 <= level <= MAX_LEVEL else -1
 
 
+def phrase(text: str) -> str:
+    """Return what finds in the index of trigrams the rows that contain the beginning of a text."""
+    doubled = text[:LONGEST_PHRASE].replace('"', '""')
+    return f'"{doubled}"'
+
+
 def _meets(song_filter: SongFilter) -> tuple[str, list[str], list[object]] | None:
     text, artist, level = song_filter.text, song_filter.artist, song_filter.level
     tables = "songs"
@@ -64,7 +70,7 @@ def _meets(song_filter: SongFilter) -> tuple[str, list[str], list[object]] | Non
     elif text is not None and len(text) >= TRIGRAM:
         tables = _INDEXED
         conditions.append("songs_search MATCH ?")
-        parameters.append(_phrase(text[:LONGEST_PHRASE]))
+        parameters.append(phrase(text))
     if level is not None:
         conditions.append("level = ?")
         parameters.append(sought_level(level))
@@ -72,11 +78,6 @@ def _meets(song_filter: SongFilter) -> tuple[str, list[str], list[object]] | Non
         conditions.append(_CONTAINS)
         parameters += (text, text)
     return tables, conditions, parameters
-
-
-def _phrase(text: str) -> str:
-    doubled = text.replace('"', '""')
-    return f'"{doubled}"'
 
 
 def _statement(columns: str, tables: str, conditions: list[str]) -> str:

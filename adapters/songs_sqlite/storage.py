@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -10,12 +10,14 @@ from typing import Final
 from songs.deadline import Deadline
 from songs.errors import StorageClosed
 from songs.ports.clock import Clock
+from songs.ports.maintenance import Finding
 from songs.ports.storage import Scope, StorageCapabilities
 from songs_sqlite.connection import Connection
 from songs_sqlite.errors import translated
+from songs_sqlite.examining import Examination, versions
 from songs_sqlite.files import check_header, make_private
 from songs_sqlite.pool import Pool, refuse_forked_in_use
-from songs_sqlite.preparing import bring_up_to_date, check_library, check_schema
+from songs_sqlite.preparing import bring_up_to_date, check_library, check_schema, warn_of_other_folds
 from songs_sqlite.schema import NEWEST
 from songs_sqlite.unit import Unit
 
@@ -32,7 +34,9 @@ class SqliteStorage:
         connections: How many units of work may be open at once in this process; more wait for their turn.
     """
 
-    capabilities: Final = StorageCapabilities(durable=True, shared=True, transactions=True, snapshot_reads=True)
+    capabilities: Final = StorageCapabilities(
+        durable=True, shared=True, transactions=True, snapshot_reads=True, maintenance=True
+    )
 
     def __init__(self, path: Path, clock: Clock, *, connections: int) -> None:
         self.path: Final = path
@@ -62,9 +66,10 @@ class SqliteStorage:
     def prepare(self) -> None:
         deadline = Deadline.after(self._clock, PATIENCE_S)
         with _connected(self._opened(), deadline) as connection:
-            # Folding a large catalogue anew may take longer than anybody should wait for a lock.
+            # Once a lock is held, what is begun is finished.
             connection.deadline = None
             bring_up_to_date(connection, self.path, deadline)
+            warn_of_other_folds(connection, self.path, deadline)
 
     def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
         return Unit(self._opened(), scope, deadline)
@@ -73,6 +78,12 @@ class SqliteStorage:
         self._opened().check_file()
         with Unit(self._opened(), Scope.READ, deadline) as unit:
             unit.coherence.read()
+
+    def versions(self) -> Mapping[str, str]:
+        return versions(self._opened(), self._clock)
+
+    def examine(self, *, repair: bool = False) -> Iterator[Finding]:
+        yield from Examination(self._opened(), self._clock, repair=repair).findings()
 
     def close(self) -> None:
         with self._turning:

@@ -101,11 +101,13 @@ class Unit:
         try:
             if self._scope is Scope.READ:
                 usable = connection.end("END")
-            elif kind is None and self._failure is None:
-                self._commit(connection)
-                usable = True
             else:
-                usable = connection.end("ROLLBACK") and self._failure is None
+                try:
+                    if kind is None and self._failure is None:
+                        self._commit(connection)
+                finally:
+                    # Kept after a failure too: on a full disk no other could be opened, and reads would fail as well.
+                    usable = connection.end("ROLLBACK")
         finally:
             self._pool.give(connection, usable=usable)
             if self._scope is not Scope.READ:

@@ -14,6 +14,7 @@ from songs.ports.ratings import RatingReceipt
 from songs.ports.sessions import Rotation
 from songs.ports.storage import Scope, Storage, UnitOfWork
 from songs.query import SongFilter
+from songs.text import fold
 from songs_contract.subject import Subject
 
 A = TypeVar("A")
@@ -165,6 +166,15 @@ class StorageUser:
     def count(self, song_filter: SongFilter = EVERYTHING) -> int:
         """Return how many songs meet a filter, as a fresh unit counts them."""
         return self.read(lambda unit: unit.songs.count(song_filter))
+
+    def titled(self, title: str) -> list[str]:
+        """Return the ids that a search for a title finds, as a fresh unit sees them."""
+        return self.find(SongFilter(text=fold(title)))
+
+    def totals(self, level: int | None) -> tuple[int, int]:
+        """Return how many songs of a level there are and the sum of their difficulties, as a fresh unit sees them."""
+        found = self.read(lambda unit: unit.songs.difficulty_totals(level))
+        return found.count, found.sum_milli
 
     def user(self, user_id: str = "user-1") -> User | None:
         """Return a user, as a fresh unit sees it."""

@@ -15,6 +15,7 @@ from typing import Any
 from songs.errors import SongsError, StorageInUse
 from songs.ports.storage import Storage
 from songs_contract.checks import StorageUser, rating, song, until_no_conflict
+from songs_contract.contents import fill
 from songs_contract.subject import Subject, find
 from songs_plugins import Port
 
@@ -63,6 +64,13 @@ def _add_songs(subject: Subject, storage: Storage, order: dict[str, Any]) -> Non
         _say("refused" if refused else f"acknowledged {each.id}")
 
 
+def _fill(subject: Subject, storage: Storage, _order: dict[str, Any]) -> None:
+    """Write some of everything, and wait to be killed."""
+    fill(StorageUser(storage, subject))
+    _say("acknowledged everything")
+    time.sleep(300)
+
+
 def _hold(_subject: Subject, _storage: Storage, _order: dict[str, Any]) -> None:
     """Keep the storage open until killed."""
     time.sleep(300)
@@ -71,6 +79,7 @@ def _hold(_subject: Subject, _storage: Storage, _order: dict[str, Any]) -> None:
 TASKS: dict[str, Callable[[Subject, Storage, dict[str, Any]], None]] = {
     "rate": _rate,
     "add_songs": _add_songs,
+    "fill": _fill,
     "hold": _hold,
 }
 

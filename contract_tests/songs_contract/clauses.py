@@ -20,6 +20,7 @@ _PROTOCOLS: Final = {
         "songs.ports.users:UserRepository",
         "songs.ports.sessions:SessionRepository",
         "songs.ports.coherence:CoherenceRepository",
+        "songs.ports.maintenance:Maintenance",
     ),
     "cache": ("songs.ports.cache:Cache",),
     "limiter": ("songs.ports.limiter:RateLimiter",),

@@ -4,10 +4,13 @@ import importlib
 import json
 import os
 import pty
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -271,6 +274,31 @@ def test_a_killed_copy_goes_on(copy: Callable[[], Ran], filled: Any, site: Path,
 
     assert copy().out.endswith(VERIFIED)
     assert place("new.db").dump() == filled.dump()
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(40, marks=[pytest.mark.thorough, pytest.mark.timeout(1200)])])
+def test_a_copy_that_is_killed_at_random_goes_on(
+    copy: Callable[[], Ran], site: Path, place: Callable[[str], Any], make: Any, kills: int
+) -> None:
+    """SIGKILL at any instruction, again and again, leaves a target that the next copy goes on with."""
+    source = place("old.db")
+    make.fill(source, songs=500, ratings=200, users=9)
+    environ = {**os.environ, "PYTHONPATH": str(site)}
+    target = Path("new.db")
+    # From when the target is there until the copy is complete: the first kills come early, all the others anywhere.
+    for _ in range(kills):
+        with subprocess.Popen(COMMAND, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            while not target.exists() and process.poll() is None:
+                time.sleep(0.01)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(random.uniform(0.0, 2.0))
+            process.kill()
+
+    ran = copy()
+
+    assert (ran.status, ran.err) == (0, "")
+    assert "verified: 500 songs and 9 users are equal" in ran.out
+    assert place("new.db").dump() == source.dump()
 
 
 def test_a_source_that_changed_is_told(

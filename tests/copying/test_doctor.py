@@ -1,5 +1,9 @@
 """`songs doctor` finds what does not hang together, and nothing where everything does."""
 
+import contextlib
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +16,7 @@ from songs.model import RatingStats
 from songs.query import SongFilter
 from songs.services.comparing import Tally
 from songs.services.examining import AT_ONCE, LOOKS, RATINGS_PAGE, Examiner
+from songs.text import FOLD_VERSION
 from songs_api.cli import run
 from songs_sqlite import SqliteStorage
 from songs_system.clock import SystemClock
@@ -181,20 +186,64 @@ def test_the_command_says_that_nothing_is_wrong(file: Path, capfd: pytest.Captur
     out, err = capfd.readouterr()
     assert err == ""
     assert out.startswith("storage sqlite (songs-api ")
-    assert "durable, shared, transactions, snapshot reads\n" in out
+    assert "durable, shared, transactions, snapshot reads, maintenance\n" in out
+    assert f"\nschema 1, folds {FOLD_VERSION}, SQLite " in out
     assert out.endswith("looked at 5 songs, 6 ratings, 3 users, and at the difficulty totals\nnothing is wrong\n")
 
 
-def test_the_command_says_what_is_wrong(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A counter that somebody changed by hand is a line on standard error, and exit status 1."""
-    import sqlite3  # noqa: PLC0415 - damages the file
+def test_the_command_says_what_is_wrong(
+    file: Path, damaged: Callable[[str], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A counter that somebody changed by hand is told with the remedy, and as clients see it; exit status 1."""
+    damaged("UPDATE stats SET n1 = n1 + 1 WHERE song_id = 'song-0000'")
 
-    with sqlite3.connect(file) as connection:
-        connection.execute("UPDATE stats SET n1 = n1 + 1 WHERE song_id = 'song-0000'")
-    connection.close()
+    for _ in range(2):
+        assert run(["doctor"]) == 1
+        out, err = capfd.readouterr()
+        assert err == (
+            "songs: warning: the statistics of the song song-0000 are 2/1/1/0/0, where its ratings make 1/1/1/0/0; "
+            "--repair would count them anew\n"
+            "songs: warning: the statistics of the song song-0000 do not agree with its 3 ratings\n"
+        )
+        assert out.endswith("wrong: 2\n")
 
-    assert run(["doctor"]) == 1
 
+def test_the_command_repairs(file: Path, damaged: Callable[[str], None], capfd: pytest.CaptureFixture[str]) -> None:
+    """What was mended is told, and wrong no more: exit status 0, and then nothing is left to mend."""
+    damaged("UPDATE stats SET n1 = n1 + 1 WHERE song_id = 'song-0000'")
+
+    assert run(["doctor", "--repair"]) == 0
     out, err = capfd.readouterr()
-    assert err == "songs: warning: the statistics of the song song-0000 do not agree with its 3 ratings\n"
-    assert out.endswith("wrong: 1\n")
+    assert err == ""
+    assert "\nmended: the statistics of the song song-0000 are 2/1/1/0/0, where its ratings make 1/1/1/0/0\n" in out
+    assert out.endswith("mended: 1\nnothing is wrong\n")
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT epoch, cache_on FROM coherence").fetchall() == [(2, 1)], (
+            "caches show it still"
+        )
+    assert run(["doctor"]) == 0
+
+
+def test_other_folds_are_a_warning(file: Path, damaged: Callable[[str], None]) -> None:
+    """Every command goes on with a line on standard error, until the storage was repaired."""
+    damaged("UPDATE meta SET value = '1/1.1.0' WHERE name = 'fold_version'")
+    program = [sys.executable, "-c", "from songs_api.cli import main; main()", "prepare"]
+
+    warned = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert run(["doctor", "--repair"]) == 0
+    satisfied = subprocess.run(program, capture_output=True, text=True, check=True)
+
+    assert warned.stdout == satisfied.stdout == "the storage 'sqlite' is ready\n"
+    assert f"were folded by version 1/1.1.0, and this program folds by {FOLD_VERSION}" in warned.stderr
+    assert (warned.stderr.count("\n"), satisfied.stderr) == (1, "")
+
+
+@pytest.fixture
+def damaged(file: Path) -> Callable[[str], None]:
+    """Run a statement on the file."""
+
+    def damage(statement: str) -> None:
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute(statement)
+
+    return damage

@@ -100,6 +100,25 @@ def test_a_storage_that_hangs_holds_one_thread() -> None:
     assert probe.ask() == Found(storage=True, cache=True)
 
 
+def test_the_first_to_ask_are_many() -> None:
+    """Right after a start all who ask at once are told that the storage answers, as it did when it was opened."""
+    storage, clock = _Storage(), SteppedClock()
+    storage.open()
+    probe = ReadinessProbe(storage, NoCache(), clock, deadline_s=3.0)
+    storage.hanging.clear()
+    thread = threading.Thread(target=probe.ask)
+    thread.start()
+    assert storage.asked.wait(10)
+
+    meanwhile = probe.ask()
+    clock.sleep(3.1)
+    overdue = probe.ask()
+
+    storage.hanging.set()
+    thread.join(10)
+    assert (meanwhile.storage, overdue.storage, storage.pings) == (True, False, 1)
+
+
 def _document(service: Service, path: str, **headers: str) -> Any:
     return service.client.simulate_get(path, headers=headers)
 

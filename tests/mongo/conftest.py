@@ -1,5 +1,6 @@
 """Storages over a server that speaks MongoDB's protocol, and over one that answers as a test wants it to."""
 
+import os
 import secrets
 import socketserver
 import struct
@@ -18,6 +19,7 @@ from songs.deadline import Deadline
 from songs.model import Rating, Song
 from songs.ports.clock import Clock
 from songs_mongo import MongoSettings, MongoStorage
+from songs_mongo.plugin import TEST_URL
 from songs_mongo.trial import TrialServer
 from songs_system.clock import SystemClock
 
@@ -130,14 +132,21 @@ class _Connection(socketserver.BaseRequestHandler):
 
 
 class Commands(CommandListener):
-    """Lists the commands that a client sends, with the collection each is for."""
+    """Lists the commands that a client sends, with the collection each is for, and whole."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
+        self.whole: list[Document] = []
+
+    def clear(self) -> None:
+        """Forget those of before."""
+        self.sent.clear()
+        self.whole.clear()
 
     def started(self, event: CommandStartedEvent) -> None:
         """Note it."""
         self.sent.append(f"{event.command_name} {event.command.get(event.command_name)}")
+        self.whole.append(dict(event.command))
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
         """Do nothing."""
@@ -166,6 +175,12 @@ def trial() -> Iterator[TrialServer]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def server_url(request: pytest.FixtureRequest) -> str:
+    """The deployment that SONGS_TEST_MONGO_URL names, or else a server of ours that stores."""
+    return os.environ.get(TEST_URL) or str(request.getfixturevalue("trial").url)
+
+
 @pytest.fixture
 def commands() -> Commands:
     """What `storage` sends."""
@@ -173,9 +188,9 @@ def commands() -> Commands:
 
 
 @pytest.fixture
-def storage(trial: TrialServer, clock: Clock, commands: Commands) -> Iterator[MongoStorage]:
+def storage(server_url: str, clock: Clock, commands: Commands) -> Iterator[MongoStorage]:
     """An open, prepared and empty storage."""
-    settings = MongoSettings(url=SecretStr(trial.url), database=f"songs-{secrets.token_hex(4)}")
+    settings = MongoSettings(url=SecretStr(server_url), database=f"songs-{secrets.token_hex(4)}")
 
     def client(settings: MongoSettings, connections: int) -> MongoClient[Document]:
         url = settings.url.get_secret_value()
@@ -184,8 +199,11 @@ def storage(trial: TrialServer, clock: Clock, commands: Commands) -> Iterator[Mo
     storage = MongoStorage(settings, clock, connections=9, make_client=client)
     storage.open()
     storage.prepare()
-    commands.sent.clear()
+    commands.clear()
     yield storage
+    if TEST_URL in os.environ:
+        assert storage._client is not None
+        storage._client.drop_database(settings.database)
     storage.close()
 
 

@@ -1,62 +1,36 @@
-"""The commands that each operation sends."""
+"""The commands that each operation sends, and the indexes and shards that they go to."""
 
-from collections.abc import Callable
+import os
+import tomllib
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from songs.deadline import Deadline
-from songs.model import Rating, RatingStats, Session, Song, User
+from songs.model import Rating, RatingStats, Song
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
+from songs_contract.operations import FILLING, READS, WRITES
 from songs_mongo import MongoStorage
+from songs_mongo.plugin import TEST_URL
+from songs_mongo.schema import INDEXES, SHARDED, UNIQUE
 
+Document = dict[str, Any]
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-LATER = datetime(2027, 1, 1, tzinfo=UTC)
-USER = User(id="U1", name="someone", password_hash="x", created_at=NOW)
-RENEWED = User(id="U1", name="someone", password_hash="y", created_at=NOW, version=2)
-SESSION = Session(id="T1", user_id="U1", current_hash="a", created_at=NOW, rotated_at=NOW, expires_at=LATER)
-
-READS: dict[str, tuple[Callable[[UnitOfWork], object], list[str]]] = {
-    "songs.get": (lambda unit: unit.songs.get("S1"), ["find songs"]),
-    "songs.identify": (lambda unit: unit.songs.identify([]), []),
-    "songs.find": (lambda unit: unit.songs.find(SongFilter(), limit=9, after_id="S0"), ["find songs"]),
-    "songs.find short text": (lambda unit: unit.songs.find(SongFilter(text="so"), limit=9), ["find songs"]),
-    "songs.count": (lambda unit: unit.songs.count(SongFilter()), ["aggregate songs"]),
-    "songs.difficulty_totals": (lambda unit: unit.songs.difficulty_totals(3), ["aggregate songs"]),
-    "ratings.stats": (lambda unit: unit.ratings.stats("S1"), ["find songs"]),
-    "ratings.of_song": (lambda unit: unit.ratings.of_song("S1", limit=9), ["find songs", "find ratings"]),
-    "users.get": (lambda unit: unit.users.get("U1"), ["find users"]),
-    "users.by_name": (lambda unit: unit.users.by_name("Someone"), ["find users"]),
-    "users.find": (lambda unit: unit.users.find(limit=9), ["find users"]),
-    "sessions.get": (lambda unit: unit.sessions.get("T1"), ["find sessions"]),
-    "coherence.read": (lambda unit: unit.coherence.read(), ["find meta"]),
-}
-WRITES: dict[str, tuple[Callable[[UnitOfWork], object], list[str]]] = {
-    "songs.delete": (
-        lambda unit: unit.songs.delete("S1"),
-        ["findAndModify songs", "find ratings", "find claims"],
-    ),
-    "users.add": (
-        lambda unit: unit.users.add(User(id="U2", name="other", password_hash="x", created_at=NOW)),
-        ["insert users"],
-    ),
-    "users.replace": (lambda unit: unit.users.replace(RENEWED, if_version=1), ["update users"]),
-    "users.delete": (lambda unit: unit.users.delete("U1"), ["delete sessions", "delete users", "delete sessions"]),
-    "sessions.add": (lambda unit: unit.sessions.add(SESSION), ["insert sessions"]),
-    "sessions.rotate": (
-        lambda unit: unit.sessions.rotate("T0", presented_hash="a", next_hash="b", at=NOW, grace_s=9),
-        ["update sessions"],
-    ),
-    "sessions.delete": (lambda unit: unit.sessions.delete("T0"), ["delete sessions"]),
-    "coherence.advance": (
-        lambda unit: unit.coherence.advance(expected_epoch=1, cache_on=False),
-        ["findAndModify meta"],
-    ),
-}
+COSTS = tomllib.loads((Path(__file__).parents[1] / "costs.toml").read_text(encoding="utf-8"))["mongo"]
+HOT = (
+    "songs.get",
+    "ratings.stats",
+    "ratings.of_song",
+    "sessions.get",
+    "sessions.rotate",
+    *filter(lambda name: name.startswith("ratings.add"), WRITES),
+)
+"""What clients ask for all the time."""
+FILTERS = {"find": "filter", "findAndModify": "query"}
 
 
 @pytest.fixture
@@ -78,36 +52,104 @@ def rate(unit: Units) -> Callable[[Rating], RatingStats]:
 
 @pytest.fixture
 def filled(unit: Units, song: Callable[..., Song], commands: Any) -> list[str]:
-    """Two songs, a user and a session; the commands that are sent from now on."""
+    """Two songs; the commands that are sent from now on."""
     with unit(Scope.WRITE_ONE) as opened:
         opened.songs.add_many([song("S1"), song("S2")])
-    with unit(Scope.WRITE_ONE) as opened:
-        opened.users.add(USER)
-    with unit(Scope.WRITE_ONE) as opened:
-        opened.sessions.add(
-            Session(id="T0", user_id="U1", current_hash="a", created_at=NOW, rotated_at=NOW, expires_at=LATER)
-        )
+    commands.clear()
     sent: list[str] = commands.sent
-    sent.clear()
     return sent
 
 
-@pytest.mark.parametrize("name", READS)
-def test_a_read_sends_these_commands(name: str, filled: list[str], unit: Units) -> None:
-    """One command a collection that it needs."""
-    work, expected = READS[name]
+@pytest.fixture
+def run(unit: Units, commands: Any) -> Callable[[str], list[str]]:
+    """Runs an operation where there is what it needs, and a sample of the texts; returns the commands that it sent."""
+    for work in FILLING:
+        with unit(Scope.WRITE_ONE) as opened:
+            work(opened)
     with unit(Scope.READ) as opened:
-        work(opened)
-    assert filled == expected
+        READS["songs.find by text"](opened)
+    commands.clear()
+
+    def one(name: str) -> list[str]:
+        with unit(Scope.READ if name in READS else Scope.WRITE_ONE) as opened:
+            (READS.get(name) or WRITES[name])(opened)
+        sent: list[str] = commands.sent
+        return sent
+
+    return one
 
 
-@pytest.mark.parametrize("name", WRITES)
-def test_a_write_sends_these_commands(name: str, filled: list[str], unit: Units) -> None:
-    """One command changes the record; what more there is tidies up."""
-    work, expected = WRITES[name]
-    with unit(Scope.WRITE_ONE) as opened:
-        work(opened)
-    assert filled == expected
+def selections(command: Document) -> Iterator[Document]:
+    """Yield the conditions by which a command selects documents."""
+    if "aggregate" in command:
+        yield command["pipeline"][0]["$match"]
+    for each in (*command.get("updates", ()), *command.get("deletes", ())):
+        yield each["q"]
+    for name, member in FILTERS.items():
+        if name in command:
+            yield command[member]
+
+
+def members(condition: Document) -> set[str]:
+    """Return the members that every selected document must meet a condition on."""
+    together = set(condition) - {"$and", "$or", "$expr"}
+    for each in condition.get("$and", ()):
+        together |= members(each)
+    if "$or" in condition and all(map(members, condition["$or"])):
+        # Each branch has one: the server looks up every branch by its own.
+        together |= set().union(*map(members, condition["$or"]))
+    return together
+
+
+@pytest.mark.parametrize("name", [*READS, *WRITES])
+def test_an_operation_sends_these_commands(name: str, run: Callable[[str], list[str]]) -> None:
+    """One command a collection that it reads, one that changes the record, and what tidies up."""
+    assert run(name) == COSTS[name]
+
+
+def test_what_a_rating_costs() -> None:
+    """One round trip without a key, at most four with one."""
+    assert len(COSTS["ratings.add without a key"]) == 1
+    assert max(len(COSTS[name]) for name in COSTS if name.startswith("ratings.add with a key")) <= 4
+
+
+@pytest.mark.parametrize("name", [*READS, *WRITES])
+def test_no_operation_looks_through_a_collection(name: str, run: Callable[[str], list[str]], commands: Any) -> None:
+    """Every selection has a condition on the first member of an index of its collection."""
+    run(name)
+    for command in commands.whole:
+        collection = command[next(iter(command))]
+        first = {"_id"} | {index[0] for (of, _), index in {**UNIQUE, **INDEXES}.items() if of == collection}
+        assert [each for each in selections(command) if not members(each) & first] == []
+
+
+@pytest.mark.skipif(TEST_URL not in os.environ, reason=f"plans are a real server's: {TEST_URL} is not set")
+@pytest.mark.parametrize("name", [*READS, *WRITES])
+def test_no_plan_looks_through_a_collection(
+    name: str, run: Callable[[str], list[str]], commands: Any, storage: MongoStorage
+) -> None:
+    """The server itself says that it goes through an index."""
+    run(name)
+    database: Any = storage._database
+    extra = {"lsid", "txnNumber", "$db", "$clusterTime", "$readPreference", "maxTimeMS", "writeConcern", "readConcern"}
+    for command in [dict(each) for each in commands.whole if "insert" not in each]:
+        explained = database.command("explain", {key: command[key] for key in command if key not in extra})
+        if "winningPlan" not in str(explained):
+            pytest.skip("this server does not tell its plans as MongoDB does")
+        assert "COLLSCAN" not in str(explained), command
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_the_hot_path_asks_one_shard(name: str, run: Callable[[str], list[str]], commands: Any) -> None:
+    """Each command on a sharded collection holds the shard key, or a range within one value of its prefix."""
+    run(name)
+    for command in commands.whole:
+        if command[next(iter(command))] in SHARDED:
+            assert all("_id" in document for document in command.get("documents", ()))
+            for condition in selections(command):
+                assert "_id" in condition
+                key = condition["_id"]
+                assert isinstance(key, str) or key["$gt"].partition("/")[0] == key["$lt"].removesuffix("0")
 
 
 def test_adding_and_changing_songs(filled: list[str], unit: Units, song: Callable[..., Song]) -> None:

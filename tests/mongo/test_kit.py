@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,18 @@ Not there: songs, search and walk, because it has no ``$indexOfCP``, by which te
 looked for; concurrency, because its dictionaries change under its own iterations; processes, because it lives in one;
 the state machine, which searches.
 """
+
+FERRETDB = "SONGS_TEST_FERRETDB"
+UNSHOWN = {
+    **dict.fromkeys(
+        ("SNG-8", "SNG-9", "SNG-11"), "it has neither $sample nor $or within $expr: no search of long texts"
+    ),
+    **dict.fromkeys(("SNG-1", "SNG-3", "SNG-12"), "of two sums in one $group it computes the first, the other is 0"),
+    "SNG-6": "the same; and a unique member that is taken is code 1 in an update, not 11000",
+    **dict.fromkeys(("STO-3", "RAT-7", "SES-2", "COH-2", "COH-3"), "changes of one document at once lose some"),
+}
+"""What FerretDB 1.24 over SQLite cannot show, and why. The adapter is for MongoDB: it is not bent to this."""
+ON_FERRETDB = (*EVERYWHERE, "songs", "search", "concurrency")
 
 
 def run_kit(target: str, report: Path, *suites: str) -> dict[str, Any]:
@@ -68,3 +82,32 @@ def test_over_a_wire_everything(tmp_path: Path) -> None:
     report = run_kit("over_nx", tmp_path / "report")
     left = {each["id"] for each in report["clauses"]} - holds(report)
     assert left == {"STO-8", "STO-9"}
+
+
+@pytest.fixture
+def ferretdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A server of the program that SONGS_TEST_FERRETDB names, at SONGS_TEST_MONGO_URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+    options = ["--handler=sqlite", f"--sqlite-url=file:{tmp_path}/", f"--state-dir={tmp_path}", "--debug-addr=-"]
+    server = subprocess.Popen(
+        [os.environ[FERRETDB], *options, "--telemetry=disable", f"--listen-addr={address}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    monkeypatch.setenv("SONGS_TEST_MONGO_URL", f"mongodb://{address}/")
+    yield
+    server.kill()
+    server.wait()
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(FERRETDB not in os.environ, reason=f"{FERRETDB} names no FerretDB to run")
+def test_over_ferretdb(ferretdb: None, tmp_path: Path) -> None:
+    """Every clause holds but those that this server cannot show; the driver waits until it listens."""
+    report = run_kit("over_ferretdb", tmp_path / "report", *ON_FERRETDB)
+    failed = {each["id"] for each in report["clauses"] if each["failed_tests"]}
+    assert report["failed_without_clause"] == []
+    assert failed <= set(UNSHOWN)
+    assert {"RAT-1", "RAT-3", "USR-2", "SES-2", "COH-1"} <= {each["id"] for each in report["clauses"]} - failed

@@ -15,7 +15,6 @@ from songs.ports.storage import Scope
 from songs.query import SongFilter
 from songs.text import FOLD_VERSION
 from songs_mongo import MongoSettings, MongoStorage
-from songs_mongo.trial import TrialServer
 
 
 @pytest.mark.parametrize(
@@ -37,11 +36,11 @@ def test_a_database_name_that_is_none(name: str) -> None:
         MongoSettings(database=name)
 
 
-def test_data_of_a_newer_version(trial: TrialServer, clock: Clock, storage: MongoStorage) -> None:
+def test_data_of_a_newer_version(server_url: str, clock: Clock, storage: MongoStorage) -> None:
     """It is left alone, and whoever opens it is told what to do."""
     database: Any = storage._database
     database.meta.update_one({"_id": "schema"}, {"$set": {"version": 99}})
-    settings = MongoSettings(url=SecretStr(trial.url), database=database.name)
+    settings = MongoSettings(url=SecretStr(server_url), database=database.name)
     with pytest.raises(StorageMismatch, match="version 99"):
         MongoStorage(settings, clock, connections=1).open()
     with pytest.raises(StorageMismatch):
@@ -51,23 +50,23 @@ def test_data_of_a_newer_version(trial: TrialServer, clock: Clock, storage: Mong
 def test_folds_of_another_version(
     storage: MongoStorage, song: Callable[..., Song], deadline: Callable[[float], Deadline]
 ) -> None:
-    """Preparing folds the songs anew, so that they are found again."""
+    """Preparing leaves them; repairing folds the songs anew, so that they are found again."""
     with storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(5)) as unit:
         unit.songs.add(song("S1", title="Straße"))
     database: Any = storage._database
     database.songs.update_one({"_id": "S1"}, {"$set": {"title_fold": "x", "grams": ["x"]}})
     database.meta.update_one({"_id": "schema"}, {"$set": {"fold": "0/0"}})
     storage.prepare()
+    assert database.meta.find_one({"_id": "schema"})["fold"] == "0/0"
+    assert [found.mended for found in storage.examine(repair=True)] == [True]
     with storage.unit_of_work(Scope.READ, deadline=deadline(5)) as unit:
         assert [each.id for each in unit.songs.find(SongFilter(text="strasse"), limit=9)] == ["S1"]
     assert database.meta.find_one({"_id": "schema"})["fold"] == FOLD_VERSION
 
 
-def test_a_database_that_was_not_prepared(
-    trial: TrialServer, clock: Clock, deadline: Callable[[float], Deadline]
-) -> None:
+def test_a_database_that_was_not_prepared(server_url: str, clock: Clock, deadline: Callable[[float], Deadline]) -> None:
     """It can be opened, and is not ready."""
-    settings = MongoSettings(url=SecretStr(trial.url), database=f"songs-{secrets.token_hex(4)}")
+    settings = MongoSettings(url=SecretStr(server_url), database=f"songs-{secrets.token_hex(4)}")
     storage = MongoStorage(settings, clock, connections=1)
     storage.open()
     with pytest.raises(StorageMismatch, match="songs prepare"):

@@ -1,8 +1,9 @@
-"""What the contract kit is pointed at: the adapter over nx-27017, and over mongomock, with what each can show.
+"""What the contract kit is pointed at: the adapter over nx-27017, FerretDB and mongomock, with what each can show.
 
-Neither has transactions. mongomock lives in one process and keeps nothing.
+None has transactions. mongomock lives in one process and keeps nothing.
 """
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import mongomock
+from pydantic import SecretStr
+from pymongo import MongoClient
+from pymongo.collection import Collection
+from pymongo.database import Database
 
 from songs_mongo import MongoSettings, MongoStorage
 from songs_mongo.plugin import songs_adapters
@@ -21,6 +26,48 @@ from songs_plugins import AdapterContext
 CAPABILITIES = MongoStorage.declared
 
 over_nx = replace(SPEC, capabilities=replace(CAPABILITIES, transactions=False))
+
+
+class _Whole(Collection[dict[str, Any]]):
+    """Asks for whole documents where FerretDB refuses to return parts of them: the answer holds more, not less."""
+
+    def find_one_and_update(self, *arguments: Any, **options: Any) -> Any:
+        """Update a document."""
+        return super().find_one_and_update(*arguments[:2], **options)
+
+    def find_one_and_delete(self, *arguments: Any, **options: Any) -> Any:
+        """Delete a document."""
+        return super().find_one_and_delete(*arguments[:1], **options)
+
+
+class _WholeDatabase(Database[dict[str, Any]]):
+    def __getitem__(self, name: str) -> Any:
+        """Return a collection."""
+        return _Whole(self, name)
+
+
+class _WholeClient(MongoClient[dict[str, Any]]):
+    def get_database(self, name: str | None = None, *_: Any, **options: Any) -> Any:
+        """Return a database; reads of the majority are of the one server here."""
+        return _WholeDatabase(self, str(name))
+
+
+def _on_ferretdb(settings: MongoSettings, context: AdapterContext) -> MongoStorage:
+    def client(settings: MongoSettings, connections: int) -> Any:
+        return _WholeClient(settings.url.get_secret_value(), maxPoolSize=connections, w="majority", journal=True)
+
+    return MongoStorage(settings, context.clock, connections=context.concurrency + 1, make_client=client)
+
+
+@contextmanager
+def _ferretdb(folder: Path) -> Iterator[MongoSettings]:
+    url = os.environ["SONGS_TEST_MONGO_URL"]
+    yield MongoSettings(url=SecretStr(url), database=f"songs-{secrets.token_hex(8)}")
+
+
+over_ferretdb = replace(
+    SPEC, factory=_on_ferretdb, sandbox=_ferretdb, capabilities=replace(CAPABILITIES, transactions=False)
+)
 
 
 class _Admin:
@@ -72,5 +119,5 @@ over_mongomock = replace(
     SPEC,
     factory=_storage,
     sandbox=_sandbox,
-    capabilities=replace(CAPABILITIES, transactions=False, shared=False, durable=False),
+    capabilities=replace(CAPABILITIES, transactions=False),
 )

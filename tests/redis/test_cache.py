@@ -1,6 +1,8 @@
 """The cache on a real server: what it survives, what it forgets, and what it costs."""
 
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from songs_redis.server import PrivateServer
 
 Put = Callable[..., None]
 LeaseOf = Callable[[RedisCache, str, str], bytes]
+COSTS = tomllib.loads((Path(__file__).parents[1] / "costs.toml").read_text(encoding="utf-8"))["redis"]
 RUBBISH: list[tuple[Any, ...]] = [
     ("SET", "rubbish"),
     ("SET", "sixteen bytes ok"),
@@ -217,21 +220,21 @@ def test_round_trips(server: PrivateServer, new_relay_to: Any, new_cache: Any, l
     """A get takes one, hit or miss, a fill one, and an invalidation one for any number of groups; connecting none."""
     relay = new_relay_to(server)
     cache = new_cache(relay.url)
-    costs = []
+    costs: dict[str, int] = {}
 
-    def cost(call: Callable[[], Any]) -> None:
+    def cost(name: str, call: Callable[[], Any]) -> None:
         before = relay.round_trips
         call()
-        costs.append(relay.round_trips - before)
+        costs[f"cache.{name}"] = relay.round_trips - before
 
-    cost(lambda: cache.get("g", "k"))
+    cost("get, a miss", lambda: cache.get("g", "k"))
     lease = lease_of(cache, "g", "k")
-    cost(lambda: cache.fill("g", "k", b"value", lease=lease, ttl_s=60))
-    cost(lambda: cache.get("g", "k"))
-    cost(lambda: cache.invalidate([f"g{n}" for n in range(100)]))
-    cost(lambda: cache.invalidate([]))
-    cost(cache.ping)
-    assert costs == [1, 1, 1, 1, 0, 1]
+    cost("fill", lambda: cache.fill("g", "k", b"value", lease=lease, ttl_s=60))
+    cost("get, a hit", lambda: cache.get("g", "k"))
+    cost("invalidate, of a hundred groups", lambda: cache.invalidate([f"g{n}" for n in range(100)]))
+    cost("invalidate, of none", lambda: cache.invalidate([]))
+    cost("ping", cache.ping)
+    assert costs == {name: COSTS[name] for name in COSTS if name.startswith("cache.")}
     assert relay.connections == 1
 
 

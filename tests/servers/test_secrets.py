@@ -6,8 +6,9 @@ import signal
 from typing import Any
 
 import pytest
+from tests.running import SECRET, Running
 
-from .conftest import SECRET, Running, Start
+from .conftest import Start
 
 pytestmark = pytest.mark.server
 

@@ -7,8 +7,9 @@ import signal
 import time
 
 import pytest
+from tests.running import SECRET, Running
 
-from .conftest import SECRET, Running, Start
+from .conftest import Start
 
 TOKEN = "a-token-for-those-who-watch"
 COUNT = re.compile(

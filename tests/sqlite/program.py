@@ -80,7 +80,7 @@ def forever(path: str, song_id: str, first: str) -> None:
 
 
 def fill(path: str, song_id: str) -> None:
-    """Rate until the files may not grow any more, then with the limit lifted; print what was acknowledged."""
+    """Rate until the files may not grow any more, read, and rate with the limit lifted; print what is counted."""
     storage = opened(path)
     acknowledged = 0
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -91,9 +91,12 @@ def fill(path: str, song_id: str) -> None:
             acknowledged += 1
     except StorageUnavailable as error:
         print(type(error).__name__, error.detail, sep=": ")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    with storage.unit_of_work(Scope.READ, deadline=Deadline.after(CLOCK, 10)) as unit:
+        stats = unit.ratings.stats(song_id)
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     count = rate(storage, "after", song_id)
-    print(acknowledged + 1, count)
+    print(acknowledged, stats and stats.count, count)
     storage.close()
 
 

@@ -16,8 +16,6 @@ from songs.errors import StorageClosed, StorageMismatch, StorageUnavailable
 from songs.model import Song
 from songs.ports.clock import Clock
 from songs.ports.storage import Scope, UnitOfWork
-from songs.query import SongFilter
-from songs.text import fold
 from songs_sqlite import SqliteStorage
 from songs_sqlite.files import APPLICATION_ID
 from songs_sqlite.schema import MIGRATIONS, NEWEST
@@ -173,25 +171,6 @@ def test_a_storage_that_was_not_prepared_says_so(path: Path, clock: Clock) -> No
     with pytest.raises(StorageMismatch):
         storage.ping(deadline=Deadline.after(clock, 1))
     storage.close()
-
-
-def test_other_folds_are_made_anew(
-    open_storage: OpenStorage, path: Path, song: Callable[..., Song], deadline: At
-) -> None:
-    """Where another Unicode folded the texts, `prepare` folds them again, in the tables and in the index."""
-    storage = open_storage()
-    with storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(5)) as unit:
-        unit.songs.add_many([song("S1", artist="Beyoncé"), song("S2", artist="Queen")])
-    storage.close()
-    other = sqlite3.connect(path)
-    other.execute("UPDATE songs SET artist_fold = 'beyoncé' WHERE id = 'S1'")
-    other.execute("UPDATE meta SET value = '1/1.1.0' WHERE name = 'fold_version'")
-    other.commit()
-    other.close()
-    with open_storage().unit_of_work(Scope.READ, deadline=deadline(5)) as unit:
-        for song_filter in (SongFilter(text=fold("BEYONCÉ")), SongFilter(artist=fold("Beyoncé"))):
-            assert [found.id for found in unit.songs.find(song_filter, limit=9)] == ["S1"]
-        assert unit.songs.count(SongFilter(text="beyoncé")) == 0
 
 
 @pytest.mark.parametrize(

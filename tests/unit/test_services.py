@@ -112,6 +112,35 @@ def test_change_between_two_writers(stack: Any) -> None:
     assert (changed.difficulty_milli, changed.level, changed.version) == (1, 2, 3)
 
 
+@pytest.mark.parametrize("mine_was_kept", [True, False])
+@pytest.mark.parametrize("others", [0, 1, 2])
+def test_a_change_without_an_answer_and_others_after_it(
+    stack: Any, monkeypatch: pytest.MonkeyPatch, mine_was_kept: bool, others: int
+) -> None:
+    """Made once where it is the last; a conflict only where it was certainly not made; else its outcome is unknown."""
+    song = stack.catalogue.add(details(), deadline=stack.deadline())
+
+    def edit_by_others(_: float) -> None:
+        monkeypatch.undo()
+        for _ in range(others):
+            stack.catalogue.change(
+                song.id, lambda d: replace(d, difficulty_milli=d.difficulty_milli + 1), deadline=stack.deadline()
+            )
+
+    monkeypatch.setattr(stack.clock, "sleep", edit_by_others)
+    (stack.storage.after if mine_was_kept else stack.storage.before).extend([None, OutcomeUnknown()])
+    try:
+        stack.catalogue.change(song.id, lambda d: replace(d, level=3), if_version=1, deadline=stack.deadline())
+        outcome = "made"
+    except (VersionConflict, OutcomeUnknown) as error:
+        outcome = type(error).__name__
+
+    made = "made" if others == 0 else "OutcomeUnknown"
+    assert outcome == (made if mine_was_kept or others != 1 else "VersionConflict")
+    now = stack.catalogue.get(song.id, deadline=stack.deadline())
+    assert (now.level == 3) == (mine_was_kept or others == 0)
+
+
 def test_a_second_song_with_one_identity(stack: Any) -> None:
     """Artist, title and release date make a song; adding or renaming into a second one is a conflict."""
     stack.catalogue.add(details(), deadline=stack.deadline())

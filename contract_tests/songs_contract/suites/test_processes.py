@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from songs.model import RatingStats
 from songs.ports.storage import Storage
 from songs_contract.checks import StorageUser, rating, song
 from songs_contract.clauses import clause, requires
+from songs_contract.contents import contents, fill
 from songs_contract.processes import Child
-from songs_contract.subject import Subject
+from songs_contract.subject import Subject, place
 from songs_plugins import Port
 
 PORT = Port.STORAGE
@@ -111,6 +113,31 @@ def test_killed_while_writing(
         again = rating(f"rating-{r}-{n - 1:05d}", value=(n - 1) % 5 + 1, key=f"key-{r}-{n - 1}")
         assert use.rate(again).rating_id == again.id
         assert len(use.events()) == len(stored)
+
+
+@clause("STO-11")
+@requires("durable")
+def test_killed_after_writing_everything(
+    storage: Storage, use: StorageUser, subject: Subject, start: Starter, tmp_path: Path
+) -> None:
+    """After kill -9 songs, ratings, keys, users, sessions, deletions and coherence are as they were acknowledged."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with place(subject.target, subject.spec, elsewhere) as other:
+        undisturbed = StorageUser(other.storage(), other)
+        fill(undisturbed)
+        expected = contents(undisturbed)
+    if not subject.declares("shared"):
+        storage.close()
+    child = start("fill")
+    child.go()
+    assert child.read_line() == "acknowledged everything"
+    child.kill()
+    if not subject.declares("shared"):
+        storage.open()
+        storage.prepare()
+    assert contents(use) == expected
+    assert use.rate(rating("another", song_id="song-2", value=2, key="key-1")).rating_id == "rating-01"
 
 
 @clause("STO-12")

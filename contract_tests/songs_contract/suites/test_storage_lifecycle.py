@@ -1,17 +1,21 @@
 """Opening, preparing, closing."""
 
+from dataclasses import asdict
+
 import pytest
 
 from songs.errors import StorageClosed
 from songs.model import SongIdentity
 from songs.ports.coherence import CoherenceRepository
+from songs.ports.maintenance import Maintenance
 from songs.ports.ratings import RatingRepository
-from songs.ports.sessions import SessionRepository
+from songs.ports.sessions import Rotation, SessionRepository
 from songs.ports.songs import SongRepository
-from songs.ports.storage import Scope, Storage, UnitOfWork
+from songs.ports.storage import Scope, Storage, StorageCapabilities, UnitOfWork
 from songs.ports.users import UserRepository
-from songs_contract.checks import StorageUser, race, rating, song
+from songs_contract.checks import LATER, StorageUser, race, rating, song
 from songs_contract.clauses import clause, requires
+from songs_contract.contents import contents, fill
 from songs_contract.subject import Subject
 from songs_plugins import Port
 
@@ -52,18 +56,29 @@ def test_two_that_prepare_at_once(subject: Subject) -> None:
 @clause("STO-11", "STO-17")
 @requires("durable")
 def test_data_outlive_the_object(use: StorageUser, storage: Storage, subject: Subject) -> None:
-    """What was committed is there after closing and opening, in the same object and in another."""
-    use.add_songs(song())
-    use.rate(rating(key="key"))
-    use.write(lambda unit: unit.coherence.advance(expected_epoch=1, cache_on=False))
-    kept = use.song(), use.events(), use.read(lambda unit: unit.coherence.read())
+    """All that was written, changed and deleted is as it was after closing and opening, in this object and another."""
+    fill(use)
+    kept = contents(use)
     storage.close()
     storage.open()
     storage.prepare()
-    assert (use.song(), use.events(), use.read(lambda unit: unit.coherence.read())) == kept
+    assert contents(use) == kept
     storage.close()
     other = use.on(subject.storage())
-    assert (other.song(), other.events(), other.read(lambda unit: unit.coherence.read())) == kept
+    assert contents(other) == kept
+    again = rating("another", song_id="song-2", value=2, key="key-1")
+    assert other.rate(again).rating_id == "rating-01", "the key is forgotten"
+    assert other.rotate("hash-1", "hash-2", LATER) is Rotation.ROTATED, "the rotation is forgotten"
+
+
+@clause("STO-18")
+def test_the_capabilities_are_declared(storage: Storage, subject: Subject) -> None:
+    """Descriptor and open storage declare what they can do, the storage nothing that the descriptor does not."""
+    hoped, found = subject.spec.capabilities, storage.capabilities
+    assert isinstance(hoped, StorageCapabilities)
+    assert isinstance(found, StorageCapabilities)
+    assert {name for name, has in asdict(found).items() if has and not getattr(hoped, name)} == set()
+    assert found.maintenance is isinstance(storage, Maintenance)
 
 
 @clause("STO-16")

@@ -36,6 +36,8 @@ class StorageCapabilities:
     """WRITE_MANY is offered (STO-7)."""
     snapshot_reads: bool
     """All reads of one READ unit see one state (STO-9)."""
+    maintenance: bool = False
+    """The storage implements `songs.ports.maintenance.Maintenance` too."""
 
 
 @runtime_checkable
@@ -103,6 +105,8 @@ class Storage(Protocol):
     STO-16: `ping` changes nothing and returns when a read would succeed now; else `StorageUnavailable`.
     STO-17: `close` frees everything, and may be called again; afterwards `unit_of_work` raises `StorageClosed`.
         `open` opens it again, with all data where `durable`.
+    STO-18: `capabilities` is a `StorageCapabilities`, and the adapter's descriptor has one too, which declares all that
+        an open storage does, or more.
     """
 
     @property

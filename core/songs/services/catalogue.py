@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from songs.deadline import Deadline
-from songs.errors import FieldError, InvalidInput, SongNotFound, UseCursor, VersionConflict
+from songs.errors import FieldError, InvalidInput, OutcomeUnknown, SongNotFound, UseCursor, VersionConflict
 from songs.limits import MAX_COUNTED_ITEMS, is_id
 from songs.model import DifficultyTotals, Song, SongDetails
 from songs.ports.ids import IdGenerator
@@ -124,17 +124,23 @@ class Catalogue:
             VersionConflict: The stored version is not `if_version`.
             DuplicateSong: Another song has the new artist, title and release date.
             InvalidInput: Whatever `edit` refuses.
+            OutcomeUnknown: Whether the change was made before others changed the song, the storage did not say.
         """
         while True:
             before = self.get(song_id, deadline=deadline)
             expected = before.version if if_version is None else if_version
             after = Song.of(song_id, edit(before.details), version=expected + 1)
+            maybe_made: list[Song] = []
             try:
-                self._replace(after, expected, deadline)
-            except VersionConflict:
-                if if_version is not None:
+                self._replace(after, expected, deadline, maybe_made)
+            except VersionConflict as conflict:
+                if if_version is None:
+                    deadline.check()
+                elif maybe_made and self.get(song_id, deadline=deadline).version > after.version:
+                    # Whoever wrote the version after the one the caller saw, was it this call or another?
+                    raise OutcomeUnknown from conflict
+                else:
                     raise
-                deadline.check()
             else:
                 return after
 
@@ -158,11 +164,13 @@ class Catalogue:
         if not self._runner.write(work, deadline=deadline, settle=self._settle(song_id)):
             raise SongNotFound
 
-    def _replace(self, song: Song, if_version: int, deadline: Deadline) -> None:
+    def _replace(self, song: Song, if_version: int, deadline: Deadline, maybe_made: list[Song]) -> None:
+        def settle() -> None:
+            maybe_made.append(song)
+            self._settle(song.id)()
+
         self._runner.write(
-            lambda unit: unit.songs.replace(song, if_version=if_version),
-            deadline=deadline,
-            settle=self._settle(song.id),
+            lambda unit: unit.songs.replace(song, if_version=if_version), deadline=deadline, settle=settle
         )
 
     def _settle(self, song_id: str) -> Callable[[], None]:

@@ -1,7 +1,7 @@
 """Examining a storage through its ports: whether what it answers hangs together.
 
-Only reads, and safe while the storage is served: what looks wrong is looked at again, since others may write between
-two reads. What no port shows (indexes, records that belong to nothing) is for the adapter's own tools.
+Safe while the storage is served: what looks wrong is looked at again, since others may write between two reads. What no
+port shows (indexes, records that belong to nothing) a storage looks at itself: `songs.ports.maintenance`.
 """
 
 from collections import Counter
@@ -107,6 +107,20 @@ class Examiner:
         if found.totals:
             found.wrong += _wrong_totals(before, counts, sums)
         return found
+
+    def outdate_caches(self) -> None:
+        """Move on to another epoch, so that no cache shows what was there before; to be called after a repair.
+
+        Raises:
+            StorageUnavailable: It does not answer.
+        """
+        with naming(self._name):
+            record = self._read(lambda unit: unit.coherence.read())
+            # Where others have moved it on since, that will do.
+            self._runner.write(
+                lambda unit: unit.coherence.advance(expected_epoch=record.epoch, cache_on=record.cache_on),
+                deadline=Deadline.after(self._clock, UNIT_DEADLINE_S),
+            )
 
     def _looks(self, look: Callable[[UnitOfWork, str | None], _Look]) -> Iterator[_Look]:
         after_id: str | None = None

@@ -21,7 +21,8 @@ class Found:
 class ReadinessProbe:
     """Asks storage and cache. Thread-safe.
 
-    While one thread asks, the others get what was found last, so that a storage that hangs holds one thread at most.
+    While one thread asks, the others get what was found last, so that a storage that hangs holds one thread at most;
+    what was found first is that the storage could be opened.
     Once the question has been open for longer than its deadline, that is an answer too: the storage is down.
 
     Args:
@@ -38,7 +39,8 @@ class ReadinessProbe:
         self._deadline_s = deadline_s
         self._asking = threading.Lock()
         self._asked_at_s = 0.0
-        self._found = Found(storage=False, cache=False)
+        # Nobody is served before the storage was opened, which asked it; of the cache nothing bad is known.
+        self._found = Found(storage=True, cache=True)
 
     def ask(self) -> Found:
         """Return what answers now, or answered last if another thread is asking."""

@@ -12,8 +12,9 @@ from songs.ports.storage import Scope, UnitOfWork
 from songs_memory.songs import MemorySongs
 from songs_memory.state import State
 from songs_memory.unit import MemoryUnit
+from songs_plugins import Port
 
-from .planting import PlantedStorage, PlantedUnit, repositories, storage, unit
+from .planting import PlantedStorage, PlantedUnit, adapter, repositories, storage, unit
 
 
 class _NoTurns(PlantedStorage):
@@ -232,3 +233,14 @@ conflict_is_called_an_outage = storage(_NoRetry)
 
 durable_in_name_only = storage(PlantedStorage, durable=True)
 shared_in_name_only = storage(PlantedStorage, shared=True)
+descriptor_declares_nothing = adapter(Port.STORAGE, PlantedStorage)
+open_storage_declares_more = adapter(
+    Port.STORAGE, PlantedStorage, replace(PlantedStorage.capabilities, transactions=False)
+)
+
+
+class _DeclaresNothing(PlantedStorage):
+    capabilities = None  # type: ignore[assignment]
+
+
+open_storage_declares_nothing = adapter(Port.STORAGE, _DeclaresNothing, PlantedStorage.capabilities)

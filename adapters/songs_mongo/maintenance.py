@@ -1,0 +1,151 @@
+"""Looking for what does not agree in a database, and mending it, one document at a time.
+
+There is no lock and no snapshot: what is compared is read until nothing changed in between, and every change asks that
+its document is still what was seen. Indexes that are missing are made whenever the storage is prepared. What a deleted
+song leaves behind is not looked for: nothing reads it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pymongo
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from songs.ports.maintenance import Finding
+from songs.text import FOLD_VERSION
+from songs_mongo import encoding
+from songs_mongo.errors import translated
+from songs_mongo.leftovers import events_of
+from songs_mongo.schema import META, RATINGS, SCHEMA, SONGS, Document
+
+PAGE: Final = 200
+PATIENCE_S: Final = 60.0
+"""How long one page, or one song, may take."""
+LOOKS: Final = 20
+"""How often a song is read that others keep changing. Who is that busy is looked at another time."""
+
+_COUNTED: Final = dict.fromkeys((*encoding.COUNTERS, "born", "moved", "recent"), 1)
+_FOLDED: Final = dict.fromkeys(("artist", "title", "version", "artist_key", "artist_fold", "title_fold", "grams"), 1)
+
+
+def versions(database: Database[Document]) -> dict[str, str]:
+    """Return the versions of the schema, the folds and the server."""
+    with _bounded():
+        record = database[META].find_one({"_id": SCHEMA}) or {}
+        server = database.client.server_info()
+    return {
+        "schema": str(record.get("version", "none")),
+        "folds": str(record.get("fold", "none")),
+        "server": str(server.get("version", "unknown")),
+    }
+
+
+class Examination:
+    """One look at everything."""
+
+    def __init__(self, database: Database[Document], *, repair: bool) -> None:
+        self._database = database
+        self._repair = repair
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what is wrong, mended where that is wanted."""
+        yield from self._stats()
+        yield from self._folds()
+
+    def _stats(self) -> Iterator[Finding]:
+        for song_id in self._song_ids():
+            with _bounded():
+                wrong = self._wrong_counts(song_id)
+                for _ in range(LOOKS):
+                    if wrong is None or not self._repair or self._count_anew(song_id, *wrong):
+                        break
+                    wrong = self._wrong_counts(song_id)
+            if wrong is not None:
+                song, counts = wrong
+                told = "/".join(str(song.get(name)) for name in encoding.COUNTERS)
+                found = "/".join(map(str, counts))
+                yield Finding(
+                    what=f"the statistics of the song {song_id} are {told}, where its ratings make {found}",
+                    remedy="count them anew",
+                    mended=self._repair,
+                )
+
+    def _song_ids(self) -> Iterator[str]:
+        for page in self._pages({"_id": 1}):
+            yield from (document["_id"] for document in page)
+
+    def _wrong_counts(self, song_id: str) -> tuple[Document, list[int]] | None:
+        """Return a song whose statistics do not agree with its ratings, and these counted; None where they agree."""
+        songs, ratings = self._database[SONGS], self._database[RATINGS]
+        song = songs.find_one({"_id": song_id}, _COUNTED)
+        for _ in range(LOOKS):
+            if song is None:
+                return None
+            # In this order: an event that is moved in between is seen twice, never missed.
+            values = {each: event["value"] for each, event in song["recent"].items()}
+            for event in ratings.find({"_id": events_of(song["born"])}, {"value": 1}):
+                values[event["_id"].partition("/")[2]] = event["value"]
+            again = songs.find_one({"_id": song_id}, _COUNTED)
+            if song == again:
+                counter = Counter(values.values())
+                counts = [counter[value] for value in range(1, 6)]
+                told = [song.get(name) for name in encoding.COUNTERS]
+                return None if told == counts else (song, counts)
+            song = again
+        return None
+
+    def _count_anew(self, song_id: str, song: Document, counts: list[int]) -> bool:
+        """Set the counters of a song, if nobody has rated it since; return whether that was so."""
+        seen = {name: song.get(name) for name in encoding.COUNTERS}
+        change = {"$set": dict(zip(encoding.COUNTERS, counts, strict=True))}
+        condition = {"_id": song_id, "born": song["born"], **seen}
+        return self._database[SONGS].update_one(condition, change).matched_count > 0
+
+    def _folds(self) -> Iterator[Finding]:
+        wrong = 0
+        for page in self._pages(_FOLDED):
+            for document in page:
+                folds = encoding.folds(document["artist"], document["title"])
+                if folds == {name: document.get(name) for name in folds}:
+                    continue
+                wrong += 1
+                if self._repair:
+                    # A song that is changed in the meantime is folded by whoever changes it.
+                    seen = {"_id": document["_id"], "version": document["version"]}
+                    with _bounded():
+                        self._database[SONGS].update_one(seen, {"$set": folds})
+        with _bounded():
+            record = self._database[META].find_one({"_id": SCHEMA}) or {}
+            if not wrong and record.get("fold") == FOLD_VERSION:
+                return
+            if self._repair:
+                self._database[META].update_one({"_id": SCHEMA}, {"$set": {"fold": FOLD_VERSION}})
+        yield Finding(
+            what=f"{wrong} songs are not folded as version {FOLD_VERSION} folds them, and the data say that version "
+            f"{record.get('fold')} did: searches may miss them",
+            remedy="fold them anew",
+            mended=self._repair,
+        )
+
+    def _pages(self, members: Document) -> Iterator[list[Document]]:
+        last = ""
+        while True:
+            with _bounded():
+                songs = self._database[SONGS].find({"_id": {"$gt": last}}, members)
+                page: list[Any] = list(songs.sort("_id", 1).limit(PAGE))
+            if not page:
+                return
+            yield page
+            last = page[-1]["_id"]
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    try:
+        with pymongo.timeout(PATIENCE_S):
+            yield
+    except PyMongoError as error:
+        raise translated(error, writing=False) from error

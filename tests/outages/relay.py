@@ -1,0 +1,64 @@
+"""A stretch of network between a process and a server, which can break and heal."""
+
+import socket
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+CHUNK_BYTES = 65_536
+
+
+class Relay:
+    """Hands bytes on between clients, by TCP, and the server at a Unix socket.
+
+    While it is cut, connections seem to be made and nothing arrives. What was sent arrives when it is healed, also from
+    clients that have hung up since: a network delivers late, and a server obeys.
+    """
+
+    def __init__(self, server: Path) -> None:
+        self._server = server
+        self._through = threading.Event()
+        self._through.set()
+        self._open: list[socket.socket] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Let nothing through."""
+        self._through.clear()
+
+    def heal(self) -> None:
+        """Let everything through, late as it is."""
+        self._through.set()
+
+    def close(self) -> None:
+        """Hang up on everyone."""
+        self.heal()
+        for each in (self._listening, *self._open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                server = socket.socket(socket.AF_UNIX)
+                self._open += (client, server)
+                try:
+                    server.connect(str(self._server))
+                except OSError:
+                    client.close()
+                    continue
+                for one, other in ((client, server), (server, client)):
+                    threading.Thread(target=self._hand_on, args=(one, other), daemon=True).start()
+
+    def _hand_on(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while sent := one.recv(CHUNK_BYTES):
+                self._through.wait()
+                other.sendall(sent)
+        self._through.wait()
+        with suppress(OSError):
+            other.shutdown(socket.SHUT_WR)

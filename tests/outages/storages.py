@@ -1,0 +1,64 @@
+"""The storages that a service is run on here. Another one is another row."""
+
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from songs_mongo.trial import TrialServer
+
+Variables = dict[str, str]
+JSONFILE = Path(__file__).resolve().parents[2] / "examples" / "songs_jsonfile"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A storage.
+
+    Attributes:
+        name: What SONGS_STORAGE selects it by.
+        workers: With how many processes a service runs on it.
+        variables: Yields the settings of a new one in a folder; what it needs to run ends with the block.
+    """
+
+    name: str
+    workers: int
+    variables: Callable[[Path], AbstractContextManager[Variables]]
+
+
+@contextmanager
+def _sqlite(folder: Path) -> Iterator[Variables]:
+    yield {"SONGS_SQLITE_PATH": str(folder / "songs.db")}
+
+
+@contextmanager
+def _jsonfile(folder: Path) -> Iterator[Variables]:
+    yield {"SONGS_JSONFILE_PATH": str(folder / "songs.jsonl"), **_installed(JSONFILE, folder)}
+
+
+@contextmanager
+def _mongo(folder: Path) -> Iterator[Variables]:
+    server = TrialServer(str(folder))
+    try:
+        yield {"SONGS_MONGO_URL": server.url}
+    finally:
+        server.stop()
+
+
+def _installed(example: Path, folder: Path) -> Mapping[str, str]:
+    """Return what lets a process find the adapters of an example as if it had been installed, editable."""
+    project = tomllib.loads((example / "pyproject.toml").read_text())["project"]
+    info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    adapters = "".join(f"{name} = {module}\n" for name, module in project["entry-points"]["songs.adapters"].items())
+    (info / "entry_points.txt").write_text(f"[songs.adapters]\n{adapters}")
+    return {"PYTHONPATH": os.pathsep.join([str(folder), str(example / "src"), *filter(None, sys.path)])}
+
+
+SQLITE = Kind("sqlite", 2, _sqlite)
+MONGO = Kind("mongo", 2, _mongo)
+KINDS = (SQLITE, Kind("jsonfile", 1, _jsonfile), MONGO)

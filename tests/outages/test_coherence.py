@@ -1,0 +1,195 @@
+"""What was acknowledged is seen by every later read, through any process, whatever happens to the cache."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from tests.outages.relay import Relay
+from tests.outages.service import Service
+from tests.outages.traffic import Traffic
+
+from songs_redis.server import PROGRAM, PrivateServer
+
+pytestmark = [pytest.mark.server, pytest.mark.redis]
+
+READ_MS, FIRST_WRITE_MS = 200.0, 1500.0
+"""What an outage of the cache may cost: any read, and the first write of each process."""
+RETURN_S = 60.0
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[PrivateServer]:
+    """A running, empty redis-server."""
+    if shutil.which(PROGRAM) is None:
+        pytest.skip(f"there is no {PROGRAM} on the PATH")
+    server = PrivateServer(tmp_path)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def admin(cache: PrivateServer) -> Iterator[Callable[..., Any]]:
+    """Sends one command to the server, as its operator would."""
+    client: Any = redis.Redis(unix_socket_path=str(cache.socket), protocol=2)
+    yield client.execute_command
+    client.close()
+
+
+@pytest.fixture
+def relay(cache: PrivateServer) -> Iterator[Relay]:
+    """The way of the second process to the server."""
+    relay = Relay(cache.socket)
+    yield relay
+    relay.close()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """The file of both processes."""
+    return tmp_path / "songs.db"
+
+
+@pytest.fixture
+def traffic(cache: PrivateServer, relay: Relay, database: Path, new_service: Callable[..., Service]) -> Traffic:
+    """Clients of two processes."""
+    variables = {
+        "SONGS_STORAGE": "sqlite",
+        "SONGS_SQLITE_PATH": str(database),
+        "SONGS_CACHE": "redis",
+        "SONGS_LIMITER": "redis",
+        "SONGS_LIMITER_DEFAULT": "999999999/minute",
+    }
+    urls = (cache.url, f"redis://127.0.0.1:{relay.port}")
+    services = [new_service({**variables, "SONGS_REDIS_URL": url}) for url in urls]
+    services[0].add_user("ada", "editor")
+    for service in services:
+        service.start()
+    for service in services:
+        assert service.running
+        service.running.wait_until_it_answers()
+    token = services[0].signed_in("ada")
+    return Traffic([partial(service.connect, token) for service in services])
+
+
+class Outages:
+    """What befalls the cache while there is traffic."""
+
+    def __init__(
+        self, traffic: Traffic, cache: PrivateServer, admin: Callable[..., Any], relay: Relay, database: Path
+    ) -> None:
+        self.traffic = traffic
+        self._cache = cache
+        self._admin = admin
+        self._relay = relay
+        self._database = database
+
+    def flushed(self, duration_s: float) -> None:
+        """It loses everything, again and again."""
+        ends_s = time.monotonic() + duration_s
+        while time.monotonic() < ends_s:
+            self._admin("FLUSHALL")
+            self.traffic.wait("flushed", 0.2)
+
+    def stopped(self, duration_s: float) -> None:
+        """It hangs, and then obeys what it was told meanwhile."""
+        os.kill(self._cache.pid, signal.SIGSTOP)
+        try:
+            self.traffic.wait("stopped", duration_s)
+        finally:
+            os.kill(self._cache.pid, signal.SIGCONT)
+        self.traffic.wait("continued", 0.5)
+
+    def cut_off(self, duration_s: float) -> None:
+        """One of the processes cannot reach it, and what that one sent arrives later."""
+        self._relay.cut()
+        self.traffic.wait("cut off", duration_s)
+        self._relay.heal()
+        self.traffic.wait("healed", 0.5)
+
+    def restored(self, duration_s: float) -> None:
+        """It starts again with what it held a while ago."""
+        self._admin("SAVE")
+        self.traffic.wait("saved", duration_s)
+        self.traffic.during = "restored"
+        self._cache.kill()
+        self._cache.start()
+        self.traffic.wait("restored", 0.5)
+
+    def gone(self, duration_s: float) -> None:
+        """It ends, and starts again after a while."""
+        self._cache.kill()
+        self.traffic.wait("gone", duration_s)
+        self._cache.start()
+        self.traffic.wait("back", 0.5)
+
+    def over(self, duration_s: float) -> None:
+        """It is used again."""
+        ends_s = time.monotonic() + RETURN_S
+        while not self.record()[1] and time.monotonic() < ends_s:
+            self.traffic.wait("off", 0.1)
+        assert self.record()[1] or self.traffic.faults, "the cache was not switched on again"
+        self.traffic.wait("calm", duration_s)
+        assert self._admin("INFO", "stats")["keyspace_hits"] > 0
+
+    def record(self) -> tuple[int, bool]:
+        """Return the epoch, and whether the cache is on."""
+        with closing(sqlite3.connect(self._database)) as connection:
+            ((epoch, cache_on),) = connection.execute("SELECT epoch, cache_on FROM coherence")
+        return epoch, bool(cache_on)
+
+
+@pytest.fixture
+def outages(traffic: Traffic, cache: PrivateServer, admin: Callable[..., Any], relay: Relay, database: Path) -> Outages:
+    """What may befall the cache."""
+    return Outages(traffic, cache, admin, relay, database)
+
+
+def test_no_stale_read(outages: Outages) -> None:
+    """No read is stale and no answer is 5xx, whatever befalls the cache."""
+    traffic = outages.traffic
+    with traffic.flowing():
+        outages.over(1.0)
+        outages.flushed(0.5)
+        outages.stopped(2.0)
+        outages.over(0.5)
+        outages.cut_off(2.0)
+        outages.restored(0.0)
+    print(traffic.report())  # noqa: T201 - for -rP
+    assert traffic.faults == []
+    assert outages.record()[0] > 3, "an outage was not noticed"
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(300)
+def test_no_stale_read_for_a_minute(outages: Outages) -> None:
+    """The same for longer, each outage with the cache in use before; and nobody waits longer than promised."""
+    traffic = outages.traffic
+    with traffic.flowing():
+        traffic.wait("before", 5.0)
+        outages.flushed(2.0)
+        outages.restored(1.0)
+        outages.over(2.0)
+        outages.stopped(5.0)
+        outages.over(2.0)
+        outages.cut_off(5.0)
+        outages.over(2.0)
+        outages.gone(5.0)
+    print(traffic.report())  # noqa: T201 - for -rP
+    assert traffic.faults == []
+    for during in ("flushed", "restored", "stopped", "continued", "cut off", "healed", "gone", "back", "calm"):
+        for write, added_ms in ((False, READ_MS), (True, FIRST_WRITE_MS)):
+            # What this machine takes where nobody waits for the cache.
+            usual_ms = max(max(traffic.took_ms(each, write=write)) for each in ("before", "off"))
+            assert max(traffic.took_ms(during, write=write), default=0) <= added_ms + usual_ms, during

@@ -1,0 +1,105 @@
+"""Servers as processes of their own, on free ports of loopback, in a folder of the test."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+START_S = 60.0
+STOP_S = 40.0
+SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
+SONGS = [sys.executable, "-c", "from songs_api.cli import main; main()"]
+
+
+@dataclass
+class Running:
+    """A server's main process, the leader of a process group of its own."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+    workers: list[int] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, command: list[str], folder: Path, port: int, variables: dict[str, str]) -> "Running":
+        """Start a command in a folder, with these variables and `port`; what it says goes to a file there."""
+        log = folder / f"log-{port}"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environment({"SONGS_PORT": str(port), **variables}),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        return cls(process, port, log)
+
+    def get(self, path: str = "/api/v1/health", *, timeout_s: float = 10.0) -> tuple[int, bytes]:
+        """Return the status and the body of what is at `path`."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def wait_until_it_answers(self) -> None:
+        """Return once a request is answered; fail when the process ended or takes too long."""
+        ends_s = time.monotonic() + START_S
+        while time.monotonic() < ends_s and self.process.poll() is None:
+            with suppress(OSError, http.client.HTTPException):
+                self.get()
+                self.workers = self.children()
+                return
+            time.sleep(0.02)
+        pytest.fail(f"the server did not start:\n{self.log.read_text()}")
+
+    def children(self) -> list[int]:
+        """Return the processes that the main process started."""
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in path.read_text().split()]
+
+    def kill(self) -> None:
+        """Kill the whole process group at once, as a crash of the machine would."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End it as its operator would; what is left after that is killed."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_S)
+        finally:
+            self.kill()
+
+
+def free_port() -> int:
+    """Return a port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(changes: dict[str, str]) -> dict[str, str]:
+    """Return the variables of a small, fast service in memory, with some changed."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", "/"),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "SONGS_STORAGE": "memory",
+        "SONGS_LIMITER": "none",
+        "SONGS_JWT_SECRET": SECRET,
+        "SONGS_BCRYPT_ROUNDS": "4",
+        **changes,
+    }
