@@ -149,15 +149,15 @@ class BadCredentials(Unauthenticated):
 class RefreshRefused(Unauthenticated):
     """A refresh token is malformed, forged, used up, expired or revoked, or its user is gone or disabled.
 
-    `reused` says, to us only, that it was used up long before: someone else may hold it.
+    `reused_of` is, for us only, the id of the user whose token was used up long before: someone else may hold it.
     """
 
     code = "invalid_refresh_token"
     summary = "The refresh token is not valid, or no longer; sign in again."
 
-    def __init__(self, *, reused: bool = False) -> None:
+    def __init__(self, *, reused_of: str | None = None) -> None:
         super().__init__()
-        self.reused = reused
+        self.reused_of = reused_of
 
 
 class Forbidden(SongsError):

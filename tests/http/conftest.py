@@ -183,11 +183,11 @@ class Service:
 Build = Callable[..., Service]
 
 
-class Watch:
+class Submitted:
     """What was submitted as a password or a token in one test, which must never come back."""
 
     def __init__(self) -> None:
-        self.submitted: set[str] = set()
+        self.secrets: set[str] = set()
 
     def note(self, value: object, *, secret: bool = False) -> None:
         """Remember the secrets in a body: texts under a name that speaks of a password or a token."""
@@ -198,56 +198,60 @@ class Watch:
             for inner in value:
                 self.note(inner, secret=secret)
         elif isinstance(value, str) and secret and len(value) >= _TELLING:
-            self.submitted.add(value)
+            self.secrets.add(value)
 
     def found_in(self, text: str) -> list[str]:
         """Return the secrets that `text` repeats."""
-        return [secret for secret in self.submitted if secret in text]
+        return [secret for secret in self.secrets if secret in text]
 
 
 class WatchedClient(testing.TestClient):
     """A client that fails when an answer holds a password or a token that was submitted before."""
 
-    def __init__(self, app: Any, watch: Watch) -> None:
+    def __init__(self, app: Any, submitted: Submitted) -> None:
         super().__init__(app)
-        self._watch = watch
+        self._submitted = submitted
 
     def simulate_request(self, *args: Any, **kwargs: Any) -> Any:
         """Send a request and look through its answer."""
-        self._watch.note(kwargs.get("json"))
+        self._submitted.note(kwargs.get("json"))
         authorization = str((kwargs.get("headers") or {}).get("Authorization", ""))
-        self._watch.note(authorization.split()[1:], secret=True)
+        self._submitted.note(authorization.split()[1:], secret=True)
         result = super().simulate_request(*args, **kwargs)
-        assert self._watch.found_in(f"{result.headers}{result.text}") == [], "the answer repeats a secret"
+        assert self._submitted.found_in(f"{result.headers}{result.text}") == [], "the answer repeats a secret"
         return result
 
 
 @pytest.fixture(autouse=True)
-def watch(caplog: pytest.LogCaptureFixture) -> Iterator[Watch]:
+def submitted(caplog: pytest.LogCaptureFixture) -> Iterator[Submitted]:
     """Fails a test whose log shows a password or a token that it submitted, or what tokens are signed with."""
     caplog.set_level(logging.DEBUG)
-    watching = Watch()
-    watching.submitted.add(SECRET)
-    yield watching
+    submitted = Submitted()
+    submitted.secrets.add(SECRET)
+    yield submitted
     format_ = logging.Formatter("%(message)s").format
-    assert watching.found_in("\n".join(map(format_, caplog.get_records("call")))) == [], "the log repeats a secret"
+    assert submitted.found_in("\n".join(map(format_, caplog.get_records("call")))) == [], "the log repeats a secret"
 
 
 @pytest.fixture
-def build(watch: Watch) -> Iterator[Build]:
-    """Builds services, and closes their parts at the end."""
-    built: list[Parts] = []
+def build(submitted: Submitted) -> Iterator[Build]:
+    """Builds services, and closes their parts at the end. What they told by then repeats no secret either."""
+    built: list[tuple[Parts, TextIO]] = []
 
-    def make(options: HttpOptions | None = None, **how: Any) -> Service:
-        parts, tokens = build_parts(options, **how)
-        built.append(parts)
-        return Service(parts, tokens, WatchedClient(create_app(parts), watch))
+    def make(options: HttpOptions | None = None, *, log: TextIO | None = None, **how: Any) -> Service:
+        log = log or io.StringIO()
+        parts, tokens = build_parts(options, log=log, **how)
+        built.append((parts, log))
+        return Service(parts, tokens, WatchedClient(create_app(parts), submitted))
 
     yield make
-    for parts in built:
+    for parts, log in built:
         parts.storage.close()
         parts.cache.close()
         parts.limiter.close()
+        metrics = parts.recorder.exposition().decode()
+        log.seek(0)
+        assert submitted.found_in(log.read() + metrics) == [], "the log or the metrics repeat a secret"
 
 
 @pytest.fixture

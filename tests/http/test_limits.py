@@ -120,6 +120,18 @@ def test_an_outage_gives_nobody_a_fresh_start() -> None:
     assert _charges(limit, "new", 4) == [True, True, True, False]
 
 
+def test_what_others_used_up_is_remembered_in_an_outage() -> None:
+    """The least that the limiter said was left in a window counts, not only what this process used of it."""
+    limiter, clock = _FailingLimiter(), SteppedClock()
+    limit = Limit("test", limiter, LIMIT, clock)
+    limit.hit("a")
+    limiter.remaining = 0
+    limit.hit("a")
+    limiter.on = False
+
+    assert _charges(limit, "a", 1) == [False]
+
+
 def test_windows_end_during_an_outage_too() -> None:
     """The remembered window ends when the limiter said, and the next is counted here."""
     limiter, clock = _FailingLimiter(), SteppedClock()

@@ -97,6 +97,32 @@ def test_sign_ins_are_audited_without_names_or_passwords(build: Build) -> None:
         assert hidden not in json.dumps([good, bad])
 
 
+def test_sessions_are_audited(build: Build) -> None:
+    """Whose token was refreshed or signed out; a refused one has a user only when it was used again long after."""
+    watched = Watched(build)
+    watched.service.join("ursula")
+    signed_in = watched.service.parts.accounts.sign_in("ursula", PASSWORD, deadline=watched.service.deadline())
+    first, user_id = signed_in.refresh_token, signed_in.user.id
+
+    def send(path: str, token: str) -> Any:
+        return watched.client.simulate_post(f"{PREFIX}/auth/{path}", json={"refresh_token": token}).json
+
+    second = send("refresh", first)["refresh_token"]
+    send("refresh", first)
+    watched.service.parts.clock.sleep(11)
+    send("refresh", first)
+    send("refresh", second)
+    send("logout", second)
+
+    assert [(e["action"], e["status"], e.get("target")) for e in watched.told()] == [
+        ("refresh", 200, user_id),
+        ("refresh", 401, None),
+        ("refresh", 401, user_id),
+        ("refresh", 401, None),
+        ("sign_out", 204, None),
+    ]
+
+
 def test_changes_of_the_catalogue_and_of_roles_are_audited(build: Build) -> None:
     """Who, what, to which song or user."""
     watched = Watched(build)

@@ -6,7 +6,7 @@ from typing import Any
 import falcon
 import pytest
 
-from .conftest import Watch, WatchedClient
+from .conftest import Submitted, WatchedClient
 
 TEXT = "something nobody else knows"
 
@@ -31,7 +31,7 @@ def _echo(environ: Any, start_response: Any) -> list[bytes]:
 )
 def test_an_answer_that_repeats_a_secret_fails(sent: dict[str, Any]) -> None:
     """A password or a token in a body or a header, at any depth."""
-    client = WatchedClient(_echo, Watch())
+    client = WatchedClient(_echo, Submitted())
 
     with pytest.raises(AssertionError, match="repeats a secret"):
         client.simulate_post("/", **sent)
@@ -39,13 +39,13 @@ def test_an_answer_that_repeats_a_secret_fails(sent: dict[str, Any]) -> None:
 
 def test_an_answer_that_repeats_anything_else_does_not() -> None:
     """Names and songs may come back."""
-    assert WatchedClient(_echo, Watch()).simulate_post("/", json={"username": TEXT}).status == falcon.HTTP_200
+    assert WatchedClient(_echo, Submitted()).simulate_post("/", json={"username": TEXT}).status == falcon.HTTP_200
 
 
 def test_a_log_that_repeats_a_secret_is_seen(caplog: pytest.LogCaptureFixture) -> None:
     """The message with its arguments, and the traceback with what an error says."""
-    watching = Watch()
-    watching.note({"password": TEXT})
+    submitted = Submitted()
+    submitted.note({"password": TEXT})
     logging.getLogger("test").error("failed with %s", "what?", exc_info=ValueError(TEXT))
 
-    assert watching.found_in(logging.Formatter().format(caplog.records[-1])) == [TEXT]
+    assert submitted.found_in(logging.Formatter().format(caplog.records[-1])) == [TEXT]

@@ -12,6 +12,7 @@ from .conftest import Start
 
 pytestmark = pytest.mark.server
 
+METRICS_TOKEN = "what-the-metrics-are-read-with-8b12"
 PASSWORDS = ("the first long phrase 1f4c", "the second long phrase 9a70", "a guess that is wrong 77e2")
 GARBAGE = ("a-token-that-is-none-3d5b", "another-one-in-the-query-c012", "one-in-a-broken-body-4e8f")
 
@@ -43,7 +44,7 @@ class _Client:
 @pytest.mark.parametrize("kind", ["granian", "gunicorn"])
 def test_secrets_are_neither_printed_nor_answered(start: Start, kind: str) -> None:
     """Good, wrong and broken requests with everything that is secret, at the most talkative level of the log."""
-    running = start(kind, SONGS_LOG_LEVEL="debug")
+    running = start(kind, SONGS_LOG_LEVEL="debug", SONGS_METRICS_TOKEN=METRICS_TOKEN)
     client = _Client(running)
     first, second, wrong = PASSWORDS
     ada = {"username": "ada", "password": first}
@@ -65,6 +66,7 @@ def test_secrets_are_neither_printed_nor_answered(start: Start, kind: str) -> No
     client.call("POST", "/api/v1/auth/login", f'{{"password": "{GARBAGE[2]}"')
     client.call("POST", "/api/v1/auth/login", f'{{"password": "{GARBAGE[2]}", "password": 1}}')
     client.call("GET", "/metrics", token=tokens["access_token"])
+    client.call("GET", "/metrics", token=METRICS_TOKEN)
     client.call("DELETE", "/api/v1/users/me", {"password": wrong}, tokens["access_token"])
     client.call("POST", "/api/v1/auth/logout", {"refresh_token": tokens["refresh_token"]})
     running.process.send_signal(signal.SIGTERM)

@@ -116,7 +116,7 @@ def test_a_token_used_again_later_ends_its_session(ada: _Process) -> None:
 
     with pytest.raises(RefreshRefused) as caught:
         ada.refresh(first.refresh_token)
-    assert caught.value.reused
+    assert caught.value.reused_of == first.user.id
     assert ada.is_refused(second.refresh_token)
     assert not ada.is_refused(other.refresh_token)
 

@@ -112,8 +112,10 @@ class Accounts:
         """Return an access token for a user whose identity is established."""
         return self._sessions.access_token(user)
 
-    def sign_out(self, refresh_token: str, *, everywhere: bool = False, deadline: Deadline) -> None:
-        """End the session of a refresh token, or all sessions of its user; tokens that are none end nothing.
+    def sign_out(self, refresh_token: str, *, everywhere: bool = False, deadline: Deadline) -> User | None:
+        """End the session of a refresh token, or all sessions of its user, and return whose it was.
+
+        Tokens that are none, or no longer, end nothing.
 
         All older access tokens of the user are worthless from then on; its other sessions get new ones by refreshing.
         The session ends first: what a refresh gets in between is worthless as well.
@@ -123,7 +125,7 @@ class Accounts:
         """
         found = self._sessions.holder(refresh_token, deadline=deadline)
         if found is None:
-            return
+            return None
         session, user = found
         if everywhere:
             self._sessions.end_all(user.id, deadline=deadline)
@@ -136,9 +138,10 @@ class Accounts:
                 deadline,
             )
         except (InvalidToken, UserNotFound):
-            return
+            return user
         except Unavailable as error:
             raise OutcomeUnknown from error
+        return user
 
     def change_password(self, user_id: str, current: str, new: str, *, deadline: Deadline) -> SignedIn:
         """Give a user who knows its password another one, end all its sessions and start a new one.

@@ -140,7 +140,7 @@ class Sessions:
             deadline=deadline,
         )
         if rotation is not Rotation.ROTATED:
-            raise RefreshRefused(reused=rotation is Rotation.REUSED)
+            raise RefreshRefused(reused_of=user.id if rotation is Rotation.REUSED else None)
         # The user as it was before the rotation: a change since then makes this access token worthless.
         return self._signed_in(user, following)
 

@@ -2,7 +2,7 @@
 
 import falcon
 
-from songs.errors import RegistrationClosed
+from songs.errors import RefreshRefused, RegistrationClosed
 from songs.services.accounts import Accounts
 from songs.services.sessions import Sessions
 from songs_api.http.client_address import bucket_of
@@ -78,7 +78,11 @@ class Refresh:
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[RefreshToken]) -> None:
         """Answer with the next tokens of a session."""
         body = read()
-        signed_in = self._sessions.refresh(body.refresh_token, deadline=req.deadline)
+        try:
+            signed_in = self._sessions.refresh(body.refresh_token, deadline=req.deadline)
+        except RefreshRefused as error:
+            req.target = error.reused_of
+            raise
         req.target = signed_in.user.id
         resp.data = signed_in_bytes(signed_in)
 
@@ -92,7 +96,8 @@ class SignOut:
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[SignOutBody]) -> None:
         """End a session, or all of a user."""
         body = read()
-        self._accounts.sign_out(body.refresh_token, everywhere=body.everywhere, deadline=req.deadline)
+        user = self._accounts.sign_out(body.refresh_token, everywhere=body.everywhere, deadline=req.deadline)
+        req.target = user.id if user else None
         resp.status = 204
 
 
