@@ -103,7 +103,14 @@ class AdapterSpec:
         """
         adapter = self.factory(settings, context)
         if not isinstance(adapter, self.port.protocol):
-            kind = type(adapter).__qualname__
-            msg = f"adapter {self.name!r}: {kind} does not have all methods of the port {self.port.value!r}"
+            kind, missing = type(adapter).__qualname__, ", ".join(missing_members(adapter, self.port.protocol))
+            msg = (
+                f"adapter {self.name!r}: {kind} does not have all methods of the port {self.port.value!r}; no {missing}"
+            )
             raise TypeError(msg)
         return adapter
+
+
+def missing_members(implementation: object, protocol: type) -> list[str]:
+    """Return the names that `protocol` declares and `implementation` does not have."""
+    return [name for name in vars(protocol) if not name.startswith("_") and not hasattr(implementation, name)]
