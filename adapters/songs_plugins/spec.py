@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -67,6 +67,23 @@ class AdapterContext:
     concurrency: int = 8
 
 
+class FaultInjector(Protocol):
+    """Makes calls into an adapter's backend fail, where an adapter offers that to the contract kit."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the call that was to fail has been reached since `fail_at`."""
+        ...
+
+    def fail_at(self, call: int, *, when: Literal["before", "after"]) -> None:
+        """Let one call fail, the next one where `call` is 1: before the backend did anything, or after it did all."""
+        ...
+
+    def heal(self) -> None:
+        """Let no call fail any more."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterSpec:
     """One adapter for one port.
@@ -83,6 +100,8 @@ class AdapterSpec:
         sandbox: For the contract kit: given an empty folder, a context manager of settings for an empty, private place
             to keep data (a file in that folder, a database of a fresh name), removed at the end. Building the adapter
             twice with these settings must reach the same place. None: the default settings do, in memory.
+        faults: For the contract kit: given the settings of a place, a context manager of a `FaultInjector` for the
+            backend calls of whatever is built from them. None: the kit does not test how the adapter bears such faults.
         api_version: The version of this descriptor that the adapter was written for.
     """
 
@@ -93,6 +112,7 @@ class AdapterSpec:
     settings: type[BaseModel] = NoSettings
     capabilities: StorageCapabilities | CacheCapabilities | LimiterCapabilities | None = None
     sandbox: Callable[[Path], AbstractContextManager[BaseModel]] | None = None
+    faults: Callable[[Any], AbstractContextManager[FaultInjector]] | None = None
     api_version: int = API_VERSION
 
     def build(self, settings: BaseModel, context: AdapterContext) -> Any:  # noqa: ANN401 - the port decides the type

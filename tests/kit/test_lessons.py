@@ -103,7 +103,7 @@ def test_the_state_machine_writes_a_program(tmp_path: Path) -> None:
 
 def test_an_exception_that_is_no_error_of_the_domain(tmp_path: Path) -> None:
     """The lesson says that it left the adapter, and shows the line there."""
-    found = document(tmp_path, "known_bad.units:driver_error_leaks", *_clause_options("STO-13"))
+    found = document(tmp_path, "known_bad.caches:driver_error_leaks", *_clause_options("CACHE-8"))
 
     assert "no error of songs.errors" in found["failures"][0]["cause"]
     assert any(line.startswith("known_bad/") for line in found["failures"][0]["where"])
@@ -132,9 +132,15 @@ def test_expected_failures(tmp_path: Path) -> None:
     """A clause that the adapter's own file lists may fail; a line that is stale fails the run."""
     known = tmp_path / "known.txt"
     known.write_text("# what we know of\n\nRAT-8  the server counts later\n")
-    expected = kit(tmp_path, "known_bad.ratings:statistics_of_no_song", f"--songs-xfail={known}", "-k", "ratings")
+    expected = kit(tmp_path, "known_bad.ratings:statistics_of_no_song", f"--songs-xfail={known}", "-k", "of_no_song")
     known.write_text("RAT-8  the server counts later\nSNG-2  ids are numbers\n")
-    stale = kit(tmp_path, "known_bad.ratings:statistics_of_no_song", f"--songs-xfail={known}", "-k", "ratings or songs")
+    stale = kit(
+        tmp_path,
+        "known_bad.ratings:statistics_of_no_song",
+        f"--songs-xfail={known}",
+        "-k",
+        "of_no_song or ids_that_no_song_has",
+    )
 
     assert expected.returncode == 0, expected.stdout
     assert "expected to fail: RAT-8: the server counts later" in expected.stdout
