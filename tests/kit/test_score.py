@@ -183,6 +183,8 @@ DEFECTS: dict[str, str] = {
     "nearly_safe:error_quotes_a_part": "TOK-4",
     "nearly_safe:expiry_is_late": "TOK-2",
     "nearly_safe:no_hash_is_outdated": "PWD-5",
+    "units:late_unit_goes_on": "STO-14",
+    "units:unprepared_is_a_driver_error": "STO-2",
     "faults:unknown_is_called_an_outage": "STO-13",
     "faults:fault_is_swallowed": "STO-13",
     "faults:fault_leaks": "STO-13",

@@ -232,3 +232,30 @@ conflict_is_called_an_outage = storage(_NoRetry)
 
 durable_in_name_only = storage(PlantedStorage, durable=True)
 shared_in_name_only = storage(PlantedStorage, shared=True)
+
+
+class _GoesOn(PlantedStorage):
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> MemoryUnit:
+        """Give every unit a quarter of an hour more."""
+        return super().unit_of_work(scope, deadline=Deadline(deadline._clock, deadline.at_s + 900.0))
+
+
+late_unit_goes_on = storage(_GoesOn)
+
+
+class _NoTables(PlantedStorage):
+    prepared = False
+
+    def prepare(self) -> None:
+        """Make what units need."""
+        super().prepare()
+        self.prepared = True
+
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> MemoryUnit:
+        """Miss it, in the words of the driver."""
+        if not self.prepared:
+            raise LookupError("no such table: songs")
+        return super().unit_of_work(scope, deadline=deadline)
+
+
+unprepared_is_a_driver_error = storage(_NoTables)
