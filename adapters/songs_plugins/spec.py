@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -84,6 +84,15 @@ class FaultInjector(Protocol):
         ...
 
 
+@runtime_checkable
+class CacheFaultInjector(FaultInjector, Protocol):
+    """The same for a cache, whose entries can be spoilt as well."""
+
+    def spoil(self) -> None:
+        """Put rubbish under every key that the cache has in its backend."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterSpec:
     """One adapter for one port.
@@ -101,7 +110,8 @@ class AdapterSpec:
             to keep data (a file in that folder, a database of a fresh name), removed at the end. Building the adapter
             twice with these settings must reach the same place. None: the default settings do, in memory.
         faults: For the contract kit: given the settings of a place, a context manager of a `FaultInjector` for the
-            backend calls of whatever is built from them. None: the kit does not test how the adapter bears such faults.
+            backend calls of whatever is built from them; of a cache, a `CacheFaultInjector`. None: the kit does not
+            test how the adapter bears such faults.
         api_version: The version of this descriptor that the adapter was written for.
     """
 

@@ -1,9 +1,12 @@
 """Storages whose units of work, or whose life, are wrong."""
 
+import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import ClassVar
 
 from songs.deadline import Deadline
 from songs.errors import DuplicateSong, StorageUnavailable
@@ -259,3 +262,25 @@ class _NoTables(PlantedStorage):
 
 
 unprepared_is_a_driver_error = storage(_NoTables)
+
+
+class _KeepsAThread(PlantedStorage):
+    def open(self) -> None:
+        """Start what nothing ends."""
+        super().open()
+        threading.Thread(target=threading.Event().wait, args=(60.0,), daemon=True).start()
+
+
+close_leaves_a_thread = storage(_KeepsAThread)
+
+
+class _KeepsAFile(PlantedStorage):
+    kept: ClassVar[list[object]] = []
+
+    def close(self) -> None:
+        """Leave a file open."""
+        super().close()
+        self.kept.append(os.dup(0))
+
+
+close_leaves_a_file = storage(_KeepsAFile)
