@@ -1,8 +1,8 @@
 """Runs the kit many times in one process: a start of pytest costs more than most of these runs.
 
-Reads a JSON list of ``{"adapter": ..., "clauses": [...], "without": [...], "whole": ...}`` from standard input, and
-writes the list of their reports to standard output, in the same order. A run that is given a single clause ends with
-its first failure, unless it is a whole one; `without` names tests that are left out.
+Reads a JSON list of ``{"adapter": ..., "clauses": [...], "without": [...], "whole": ..., "seed": ...}`` from
+standard input, and writes the list of their reports to standard output, in the same order. A run that is given a single
+clause ends with its first failure, unless it is a whole one; `without` names tests that are left out.
 """
 
 import contextlib
@@ -25,7 +25,13 @@ TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in SUITES.glob("te
 
 
 def run(
-    adapter: str, clauses: list[str], report: Path, *, without: Sequence[str] = (), whole: bool = False
+    adapter: str,
+    clauses: list[str],
+    report: Path,
+    *,
+    without: Sequence[str] = (),
+    whole: bool = False,
+    seed: int | None = None,
 ) -> dict[str, Any]:
     """Return the verdicts of one run, the tests that failed, what pytest printed, and the seconds that it took."""
     report.unlink(missing_ok=True)
@@ -36,6 +42,7 @@ def run(
     arguments += [option for clause in clauses for option in ("--songs-clause", clause)]
     arguments += ["-x"] if len(clauses) == 1 and not whole else []
     arguments += ["-k", " and ".join(f"not {test}" for test in without)] if without else []
+    arguments += [f"--songs-seed={seed}", f"--hypothesis-seed={seed}"] if seed is not None else []
     printed = io.StringIO()
     started_s = time.monotonic()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
@@ -55,7 +62,7 @@ def main() -> None:
     reports = []
     with tempfile.TemporaryDirectory() as folder:
         for job in json.load(sys.stdin):
-            options = {"without": job.get("without", ()), "whole": job.get("whole", False)}
+            options = {name: job[name] for name in ("without", "whole", "seed") if name in job}
             reports.append(run(job["adapter"], job["clauses"], Path(folder, "report.json"), **options))
             # pytest collects garbage at the end of each run; what was imported by now never becomes any.
             gc.freeze()
