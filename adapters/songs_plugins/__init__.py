@@ -11,6 +11,23 @@ name, and its object is a module (or class instance) with a `hookimpl` of `songs
 """
 
 from songs_plugins.hookspecs import hookimpl
-from songs_plugins.spec import API_VERSION, AdapterContext, AdapterSpec, NoSettings, Port
+from songs_plugins.spec import (
+    API_VERSION,
+    AdapterContext,
+    AdapterSpec,
+    CacheFaultInjector,
+    FaultInjector,
+    NoSettings,
+    Port,
+)
 
-__all__ = ["API_VERSION", "AdapterContext", "AdapterSpec", "NoSettings", "Port", "hookimpl"]
+__all__ = [
+    "API_VERSION",
+    "AdapterContext",
+    "AdapterSpec",
+    "CacheFaultInjector",
+    "FaultInjector",
+    "NoSettings",
+    "Port",
+    "hookimpl",
+]

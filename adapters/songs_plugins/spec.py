@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -67,6 +67,32 @@ class AdapterContext:
     concurrency: int = 8
 
 
+class FaultInjector(Protocol):
+    """Makes calls into an adapter's backend fail, where an adapter offers that to the contract kit."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the call that was to fail has been reached since `fail_at`."""
+        ...
+
+    def fail_at(self, call: int, *, when: Literal["before", "after"]) -> None:
+        """Let one call fail, the next one where `call` is 1: before the backend did anything, or after it did all."""
+        ...
+
+    def heal(self) -> None:
+        """Let no call fail any more."""
+        ...
+
+
+@runtime_checkable
+class CacheFaultInjector(FaultInjector, Protocol):
+    """The same for a cache, whose entries can be spoilt as well."""
+
+    def spoil(self) -> None:
+        """Put rubbish under every key that the cache has in its backend."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterSpec:
     """One adapter for one port.
@@ -87,6 +113,9 @@ class AdapterSpec:
             repairing mends, by name; each is given an open storage with some songs and ratings, and damages it.
             One is named ``folds`` where `versions` tells a version of that name: it makes the folds, and their
             version, those of another Unicode.
+        faults: For the contract kit: given the settings of a place, a context manager of a `FaultInjector` for the
+            backend calls of whatever is built from them; of a cache, a `CacheFaultInjector`. None: the kit does not
+            test how the adapter bears such faults.
         api_version: The version of this descriptor that the adapter was written for.
     """
 
@@ -98,6 +127,7 @@ class AdapterSpec:
     capabilities: StorageCapabilities | CacheCapabilities | LimiterCapabilities | None = None
     sandbox: Callable[[Path], AbstractContextManager[BaseModel]] | None = None
     damages: Mapping[str, Callable[[Any], None]] = field(default_factory=dict)
+    faults: Callable[[Any], AbstractContextManager[FaultInjector]] | None = None
     api_version: int = API_VERSION
 
     def build(self, settings: BaseModel, context: AdapterContext) -> Any:  # noqa: ANN401 - the port decides the type
@@ -108,7 +138,14 @@ class AdapterSpec:
         """
         adapter = self.factory(settings, context)
         if not isinstance(adapter, self.port.protocol):
-            kind = type(adapter).__qualname__
-            msg = f"adapter {self.name!r}: {kind} does not have all methods of the port {self.port.value!r}"
+            kind, missing = type(adapter).__qualname__, ", ".join(missing_members(adapter, self.port.protocol))
+            msg = (
+                f"adapter {self.name!r}: {kind} does not have all methods of the port {self.port.value!r}; no {missing}"
+            )
             raise TypeError(msg)
         return adapter
+
+
+def missing_members(implementation: object, protocol: type) -> list[str]:
+    """Return the names that `protocol` declares and `implementation` does not have."""
+    return [name for name in vars(protocol) if not name.startswith("_") and not hasattr(implementation, name)]

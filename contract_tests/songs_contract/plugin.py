@@ -16,6 +16,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--songs-port", metavar="PORT", help="only this port of the adapter, such as storage")
     group.addoption("--songs-clause", metavar="ID", action="append", help="only this clause, such as RAT-2; repeatable")
+    group.addoption(
+        "--songs-xfail",
+        metavar="PATH",
+        help="the adapter's own file of expected failures: a clause and a reason a line",
+    )
     group.addoption("--songs-report-json", metavar="PATH", help="write the report as JSON")
     group.addoption("--songs-report-markdown", metavar="PATH", help="write the report as Markdown")
     group.addoption(

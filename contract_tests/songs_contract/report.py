@@ -2,14 +2,21 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final, Self
 
 import pytest
 
+from songs_contract.chapters import chapter_number
 from songs_contract.clauses import Clause, clauses
+from songs_contract.expected import ExpectedFailure
+from songs_contract.lessons import Lesson, by_cause
 from songs_plugins import AdapterSpec
+
+MAX_LESSONS: Final = 5
+"""So many causes are told at length; others may be gone when these are."""
 
 
 class Verdict(StrEnum):
@@ -17,23 +24,55 @@ class Verdict(StrEnum):
 
     PASS = "pass"
     FAIL = "fail"
+    EXPECTED = "expected failure"
     UNSUPPORTED = "declared unsupported"
     NOT_TESTED = "not tested"
+
+
+@dataclass(slots=True, kw_only=True)
+class Noted:
+    """What is noted of one test, in plain values: it may come from another process."""
+
+    test: str
+    clauses: list[str]
+    outcome: str
+    lesson: dict[str, Any] | None = None
+    works_after_all: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, report: pytest.TestReport, test: str, ids: Sequence[str], lesson: Lesson | None) -> Self:
+        """Return what is to be noted of a test's report."""
+        outcome: str = "expected" if hasattr(report, "wasxfail") else report.outcome
+        if outcome == "skipped" and "not tested" in report.longreprtext:
+            outcome = "not tested"
+        return cls(test=test, clauses=list(ids), outcome=outcome, lesson=lesson.as_dict() if lesson else None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it in values that any process can read."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, members: dict[str, Any]) -> Self:
+        """Return what `as_dict` was called on."""
+        return cls(**members)
 
 
 @dataclass(slots=True)
 class _Outcome:
     passed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
-    unsupported: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
     @property
     def verdict(self) -> Verdict:
         if self.failed:
             return Verdict.FAIL
+        if self.expected:
+            return Verdict.EXPECTED
         if self.passed:
             return Verdict.PASS
-        return Verdict.UNSUPPORTED if self.unsupported else Verdict.NOT_TESTED
+        return Verdict.UNSUPPORTED if self.skipped else Verdict.NOT_TESTED
 
 
 class Report:
@@ -42,27 +81,29 @@ class Report:
     Args:
         target: What the adapter was named by.
         specs: The descriptors under test.
+        expected: The failures that the adapter's authors know of; empty too where only a part of the kit is run.
     """
 
-    def __init__(self, target: str, specs: tuple[AdapterSpec, ...]) -> None:
+    def __init__(self, target: str, specs: tuple[AdapterSpec, ...], expected: Collection[ExpectedFailure] = ()) -> None:
         self.target = target
         ports = {spec.port.value for spec in specs}
         self._clauses = [clause for clause in clauses().values() if clause.port in ports]
         self._outcomes = {clause.id: _Outcome() for clause in self._clauses}
         self._uncited_failures: list[str] = []
+        self._lessons: list[Lesson] = []
+        self._works_after_all: list[str] = []
+        self._expected = {each.clause: each for each in expected}
 
-    def note(self, test: str, ids: list[str], outcome: pytest.TestReport) -> None:
+    def note(self, noted: Noted) -> None:
         """Note the outcome of one test under its clauses."""
-        if not ids and outcome.failed:
-            self._uncited_failures.append(test)
-        for each in ids:
+        self._works_after_all += noted.works_after_all
+        if noted.outcome == "failed":
+            self._uncited_failures += [] if noted.clauses else [noted.test]
+            self._lessons += [Lesson(**noted.lesson)] if noted.lesson else []
+        for each in noted.clauses:
             found = self._outcomes.setdefault(each, _Outcome())
-            if outcome.failed:
-                found.failed.append(test)
-            elif outcome.skipped:
-                found.unsupported.append(test)
-            else:
-                found.passed.append(test)
+            if noted.outcome in {"passed", "failed", "expected", "skipped"}:
+                getattr(found, noted.outcome).append(noted.test)
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
@@ -70,20 +111,44 @@ class Report:
         return {clause.id: self._outcomes[clause.id].verdict for clause in self._clauses}
 
     @property
+    def stale(self) -> list[str]:
+        """The lines of the file of expected failures that say what is not so any more."""
+        return [
+            f"{line.where}: {clause_id} did not fail ({self._outcomes[clause_id].verdict}); remove the line"
+            for clause_id, line in self._expected.items()
+            if clause_id in self._outcomes and not self._outcomes[clause_id].expected
+        ]
+
+    @property
     def ok(self) -> bool:
-        """Whether nothing failed."""
-        return Verdict.FAIL not in self.verdicts.values() and not self._uncited_failures
+        """Whether nothing failed, and nothing that was expected to fail did not."""
+        return Verdict.FAIL not in self.verdicts.values() and not self._uncited_failures and not self.stale
+
+    def lessons(self) -> Iterator[tuple[str, str]]:
+        """Yield a title and a text for each cause of failures, in the order of the guide."""
+        causes = by_cause(sorted(self._lessons, key=lambda lesson: chapter_number(lesson.clauses)))
+        for lesson, others in causes[:MAX_LESSONS]:
+            text = lesson.as_text()
+            if others:
+                broken = sorted({each for other in others for each in other.clauses}, key=_order)
+                text += f"\n  {'the same':13} in {len(others)} more tests, of {', '.join(broken)}"
+            yield lesson.test, text
+        if causes[MAX_LESSONS:]:
+            yield "and more", f"{len(causes) - MAX_LESSONS} more causes; write or mend these first"
 
     def as_text(self) -> str:
         """Return the report for a terminal."""
+        verdicts = self.verdicts
         lines = [f"{self.target}: {self._summary()}"]
         lines += [
-            f"  {clause.id:9} {verdict.value:21} {_short(clause)}"
+            f"  {clause.id:9} {verdicts[clause.id].value:21} {_short(clause)}"
             for clause in self._clauses
-            if (verdict := self.verdicts[clause.id])
+            if verdicts[clause.id] is not Verdict.NOT_TESTED
         ]
+        untested = [each for each, verdict in verdicts.items() if verdict is Verdict.NOT_TESTED]
+        lines += [f"  not tested: {', '.join(untested)}"] if untested else []
         lines += [f"  failed, citing no clause: {test}" for test in self._uncited_failures]
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._remarks()])
 
     def as_json(self) -> str:
         """Return the report for a program."""
@@ -92,19 +157,11 @@ class Report:
             "adapter": self.target,
             "ok": self.ok,
             "counts": {verdict.value: counts[verdict] for verdict in Verdict},
-            "clauses": [
-                {
-                    "id": clause.id,
-                    "port": clause.port,
-                    "text": clause.text,
-                    "verdict": self.verdicts[clause.id].value,
-                    "failed_tests": self._outcomes[clause.id].failed,
-                    "passed_tests": len(self._outcomes[clause.id].passed),
-                    "unsupported_tests": len(self._outcomes[clause.id].unsupported),
-                }
-                for clause in self._clauses
-            ],
+            "clauses": [self._row(clause) for clause in self._clauses],
             "failed_without_clause": self._uncited_failures,
+            "failures": [lesson.as_dict() for lesson in self._lessons],
+            "works_after_all": self._works_after_all,
+            "stale_expectations": self.stale,
         }
         return json.dumps(document, indent=2)
 
@@ -113,9 +170,27 @@ class Report:
         rows = [
             f"| {c.id} | {self.verdicts[c.id].value} | {c.text.replace('|', chr(92) + '|')} |" for c in self._clauses
         ]
-        return "\n".join(
-            [f"# {self.target}", "", self._summary(), "", "| clause | verdict | text |", "|---|---|---|", *rows]
-        )
+        lines = [f"# {self.target}", "", self._summary(), *self._remarks(), ""]
+        return "\n".join([*lines, "| clause | verdict | text |", "|---|---|---|", *rows])
+
+    def _row(self, clause: Clause) -> dict[str, Any]:
+        outcome = self._outcomes[clause.id]
+        return {
+            "id": clause.id,
+            "port": clause.port,
+            "text": clause.text,
+            "verdict": outcome.verdict.value,
+            "failed_tests": outcome.failed,
+            "expected_failures": outcome.expected,
+            "passed_tests": len(outcome.passed),
+            "unsupported_tests": len(outcome.skipped),
+        }
+
+    def _remarks(self) -> list[str]:
+        remarks = [f"  declared false, and works after all: {each}" for each in self._works_after_all]
+        known = [line for clause_id, line in self._expected.items() if self._outcomes[clause_id].expected]
+        remarks += [f"  expected to fail: {line.clause}: {line.reason}" for line in known]
+        return [*remarks, *(f"  stale expectation: {line}" for line in self.stale)]
 
     def _summary(self) -> str:
         counts = Counter(self.verdicts.values())
@@ -124,3 +199,7 @@ class Report:
 
 def _short(clause: Clause, width: int = 84) -> str:
     return clause.text if len(clause.text) <= width else clause.text[: width - 3].rstrip() + "..."
+
+
+def _order(clause_id: str) -> tuple[str, int]:
+    return clauses()[clause_id].order

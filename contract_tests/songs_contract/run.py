@@ -17,7 +17,15 @@ SETTINGS = Path(__file__).with_name("pytest.ini")
 
 
 def run_contract(
-    target: str, *, json: bool = False, markdown: bool = False, thorough: bool = False, seed: int | None = None
+    target: str,
+    *,
+    json: bool = False,
+    markdown: bool = False,
+    thorough: bool = False,
+    seed: int | None = None,
+    first: bool = False,
+    xfail: Path | None = None,
+    junit: Path | None = None,
 ) -> int:
     """Hold an adapter to its contract and print the report on standard output.
 
@@ -27,6 +35,9 @@ def run_contract(
         markdown: Print the report as Markdown, and nothing else.
         thorough: Take minutes rather than seconds.
         seed: What random choices start from; None makes the same choices every time.
+        first: End with the first failure, in the order of the guide.
+        xfail: The adapter's file of clauses that are expected to fail, each with its reason.
+        junit: Write the outcome of each test to this file, as JUnit does.
 
     Returns:
         0 when no clause failed, 1 when one did, 2 when the kit could not be run.
@@ -42,6 +53,9 @@ def run_contract(
     arguments += ["-p", "songs_contract.plugin", "--pyargs", "songs_contract.suites", "--songs-adapter", target]
     arguments += ["--songs-thorough"] if thorough else []
     arguments += [f"--songs-seed={seed}", f"--hypothesis-seed={seed}"] if seed is not None else []
+    arguments += ["--maxfail=1"] if first else []
+    arguments += [f"--songs-xfail={xfail.absolute()}"] if xfail is not None else []
+    arguments += [f"--junitxml={junit.absolute()}"] if junit is not None else []
     quiet = contextlib.redirect_stdout(io.StringIO()) if json or markdown else contextlib.nullcontext()
     with quiet, tempfile.TemporaryDirectory() as folder:
         # Whatever database is set, hypothesis keeps tables of characters in a folder, by default in the current one.

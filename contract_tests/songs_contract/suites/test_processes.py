@@ -160,6 +160,21 @@ def test_a_second_opener(storage: Storage, use: StorageUser, subject: Subject, s
 
 
 @clause("STO-12")
+@requires("durable", "not shared")
+def test_a_second_opener_in_this_process(storage: Storage, use: StorageUser, subject: Subject) -> None:
+    """Another object of the same process is refused as another process is, and welcome when the first was closed."""
+    use.add_songs(song())
+    other: Storage = subject.build()
+    with pytest.raises(StorageInUse):
+        other.open()
+    assert use.song() == song()
+    storage.close()
+    other.open()
+    other.prepare()
+    assert use.on(other).song() == song()
+
+
+@clause("STO-12")
 @requires("shared")
 def test_a_second_opener_is_welcome(use: StorageUser, start: Starter) -> None:
     """A shared storage serves several processes at once."""

@@ -37,7 +37,8 @@ class RateLimiter(Protocol):
 
     LIM-1: Of all the hits on a bucket in one window, exactly the first `amount` are allowed, however many threads
         (and processes, where the adapter is shared) hit it at once. A refused hit counts for nothing.
-    LIM-2: `remaining` is what is left after this hit, and 0 when refused; `reset_s` is above 0 and at most `window_s`.
+    LIM-2: `remaining` is what is left after this hit, and 0 when refused; `reset_s` is how long this window still
+        lasts: above 0 and at most `window_s`.
     LIM-3: The window ends `window_s` after its first hit: a hit from then on is the first of a new window. A wall clock
         that goes back or forth changes nothing.
     LIM-4: Buckets are independent of each other, whatever characters their names hold; so are two limits with

@@ -21,8 +21,9 @@ class SongRepository(Protocol):
     SNG-5: `add_many` adds each song or refuses it as `add` would, and returns the ids of those refused. Each song is
         atomic alone; when it raises, any of them may be stored, and calling it again completes the work.
     SNG-6: `replace` stores `song` if the stored version is `if_version`; `song.version` is ``if_version + 1``. It
-        raises `SongNotFound`, `VersionConflict`, or `DuplicateSong` when another song has the new identity, and then
-        changes nothing. Its ratings stay. Of concurrent calls with one `if_version` at most one succeeds.
+        raises `SongNotFound`, `VersionConflict`, or `DuplicateSong` when another song has the new identity, the first
+        of them that holds, and then changes nothing. Its ratings stay. Of concurrent calls with one `if_version` at
+        most one succeeds.
     SNG-7: `replace` is safe to repeat: when the stored song equals `song` already, nothing changes and it is no error.
     SNG-8: `delete` removes the song together with its ratings, statistics and idempotency keys, if the version is
         `if_version` (None: whatever it is), and returns True; it returns False where there is no such song, and raises

@@ -77,7 +77,9 @@ class Storage(Protocol):
     STO-1: Importing and constructing do no I/O and start nothing. `open` makes it ready, after any fork; `open` on an
         open storage does nothing.
     STO-2: `prepare` creates what is missing (schema, indexes) and leaves all data as it is. It may be called again, and
-        by two processes at once. Neither it nor `open` waits for others longer than 10 s.
+        by two processes at once. Neither it nor `open` waits for others longer than 10 s. In a place that was never
+        prepared, `ping` and units of work do what they do in an empty one or raise `StorageUnavailable`
+        (`StorageMismatch` is one), and `prepare` succeeds afterwards.
     STO-3: Many threads may use one storage at once, each with units of its own.
     STO-4: A unit commits when its block ends cleanly; when an exception leaves the block, the unit is rolled back, as
         far as STO-6 and STO-7 say, and that same exception leaves the ``with`` statement. Either way everything that
@@ -94,12 +96,13 @@ class Storage(Protocol):
     STO-10: Once a unit's block has ended cleanly, every unit that begins later sees its writes, through every storage
         object in every process.
     STO-11: With `durable`, writes survive `kill -9` right after the block ended, and the storage opens again by itself.
-    STO-12: Durable and not shared: while one process has it open, `open` of another raises `StorageInUse` within a
-        second; after that process died it does not.
+    STO-12: Durable and not shared: while one storage object has it open, `open` of another, in this process or in
+        another, raises `StorageInUse` within a second; after `close`, or when that process died, it does not.
     STO-13: Nothing but `songs.errors.SongsError` leaves this port; the driver's exception is its ``__cause__``. An
         error during a write that is neither `OutcomeUnknown` nor `TransientConflict` means that nothing was kept.
     STO-14: No call lasts longer than the unit's deadline by more than half a second; it raises `StorageUnavailable` or
-        `DeadlineExceeded` then, and `OutcomeUnknown` where a write may have been kept.
+        `DeadlineExceeded` then, and `OutcomeUnknown` where a write may have been kept. A unit that is entered after its
+        deadline raises one of the first two and does nothing.
     STO-15: `TransientConflict` is raised where another writer was in the way and running the whole unit again may
         succeed.
     STO-16: `ping` changes nothing and returns when a read would succeed now; else `StorageUnavailable`.

@@ -15,8 +15,8 @@ class UserRepository(Protocol):
     USR-3: `add` is safe to repeat: an id that is stored already with this name changes nothing and is no error.
     USR-4: `by_name` finds a user whatever the case of the name; `get` by id. Both return None where there is none.
     USR-5: `replace` stores `user` if the stored version is `if_version`; ``user.version`` is ``if_version + 1``, and
-        the name stays. It raises `UserNotFound` or `VersionConflict` and then changes nothing. It is safe to repeat:
-        when the stored user equals `user` already, nothing changes and it is no error.
+        the caller leaves the name as it is. It raises `UserNotFound` or `VersionConflict` and then changes nothing. It
+        is safe to repeat: when the stored user equals `user` already, nothing changes and it is no error.
     USR-6: `delete` removes the user and its sessions, and returns whether it was there; the name is free again. Its
         ratings stay, under an id that is nobody's.
     USR-7: `find` returns users ordered by id, those with an id greater than `after_id` if given, at most `limit`.

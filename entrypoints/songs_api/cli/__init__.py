@@ -10,6 +10,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
+from songs_api.cli.adapters import adapters
 from songs_api.cli.config import config
 from songs_api.cli.contract import contract
 from songs_api.cli.copying import copy
@@ -38,6 +39,7 @@ for _command in (demo, serve, prepare, export, copy, doctor, plugins, contract, 
     app.command()(_command)
 app.command("import")(import_)
 app.add_typer(users, name="users")
+app.add_typer(adapters, name="adapters")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,6 +1,7 @@
 """`songs contract`."""
 
 import importlib
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,9 @@ def contract(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the report as Markdown.")] = False,  # noqa: FBT002
     thorough: Annotated[bool, typer.Option("--thorough", help="Run the checks that take minutes too.")] = False,  # noqa: FBT002
     seed: Annotated[int | None, typer.Option(help="Repeat a run with this seed.")] = None,
+    first: Annotated[bool, typer.Option("--first", help="End with the first failure in the guide's order.")] = False,  # noqa: FBT002
+    xfail: Annotated[Path | None, typer.Option(help="A file of clauses that may fail, each with its reason.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the outcome of each test to this file, as JUnit.")] = None,
 ) -> None:
     """Hold an adapter to the contract of its ports and print a report, clause by clause."""
     try:
@@ -22,5 +26,7 @@ def contract(
     except ImportError as error:
         msg = f"the contract kit needs {error.name!r}; install it: pip install 'songs-api[contract]'"
         raise UserError(msg) from error
-    status = kit.run_contract(name, json=as_json, markdown=markdown, thorough=thorough, seed=seed)
+    status = kit.run_contract(
+        name, json=as_json, markdown=markdown, thorough=thorough, seed=seed, first=first, xfail=xfail, junit=junit
+    )
     raise typer.Exit(int(status))

@@ -1,9 +1,12 @@
 """Storages whose units of work, or whose life, are wrong."""
 
+import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import ClassVar
 
 from songs.deadline import Deadline
 from songs.errors import DuplicateSong, StorageUnavailable
@@ -244,3 +247,52 @@ class _DeclaresNothing(PlantedStorage):
 
 
 open_storage_declares_nothing = adapter(Port.STORAGE, _DeclaresNothing, PlantedStorage.capabilities)
+
+
+class _GoesOn(PlantedStorage):
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> MemoryUnit:
+        """Give every unit a quarter of an hour more."""
+        return super().unit_of_work(scope, deadline=Deadline(deadline._clock, deadline.at_s + 900.0))
+
+
+late_unit_goes_on = storage(_GoesOn)
+
+
+class _NoTables(PlantedStorage):
+    prepared = False
+
+    def prepare(self) -> None:
+        """Make what units need."""
+        super().prepare()
+        self.prepared = True
+
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> MemoryUnit:
+        """Miss it, in the words of the driver."""
+        if not self.prepared:
+            raise LookupError("no such table: songs")
+        return super().unit_of_work(scope, deadline=deadline)
+
+
+unprepared_is_a_driver_error = storage(_NoTables)
+
+
+class _KeepsAThread(PlantedStorage):
+    def open(self) -> None:
+        """Start what nothing ends."""
+        super().open()
+        threading.Thread(target=threading.Event().wait, args=(60.0,), daemon=True).start()
+
+
+close_leaves_a_thread = storage(_KeepsAThread)
+
+
+class _KeepsAFile(PlantedStorage):
+    kept: ClassVar[list[object]] = []
+
+    def close(self) -> None:
+        """Leave a file open."""
+        super().close()
+        self.kept.append(os.dup(0))
+
+
+close_leaves_a_file = storage(_KeepsAFile)

@@ -1,0 +1,175 @@
+"""What a failure teaches: the clause, what was expected, what happened instead and where, and what lies behind it."""
+
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from songs.errors import SongsError
+from songs_contract.causes import LIKELY_CAUSES
+from songs_contract.chapters import GUIDE, chapter_of
+from songs_contract.clauses import clauses
+from songs_contract.first_steps import FirstStepError
+
+if TYPE_CHECKING:
+    from _pytest._code.code import TracebackEntry  # pytest names it nowhere else
+
+KIT: Final = Path(__file__).parent
+MAX_LINES: Final = 24
+SHOWN_CLAUSES: Final = 2
+_NO_ERROR: Final = re.compile(r"DID NOT RAISE (?:any of )?(?P<kinds>.+)")
+_COMPARED: Final = re.compile(r"^\s*expected: (?P<expected>.*)\n\s*got: (?P<got>.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """One failure, explained. Made of strings alone, since it may travel from one process to another.
+
+    Attributes:
+        key: Failures with one key have one cause.
+    """
+
+    test: str
+    states: str
+    clauses: list[str]
+    expected: str
+    got: str
+    where: list[str]
+    cause: str
+    chapter: str
+    key: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for a program."""
+        return asdict(self)
+
+    def as_text(self) -> str:
+        """Return it for a person."""
+        shown = self.clauses[:SHOWN_CLAUSES]
+        lines = [f"{each}: {clauses()[each].text}" for each in shown]
+        if len(self.clauses) > len(shown):
+            lines.append(f"and {', '.join(self.clauses[SHOWN_CLAUSES:])}")
+        members = {
+            "test": f"{self.test}\n{self.states}",
+            "expected": self.expected,
+            "got": self.got,
+            "where": "\n".join(self.where),
+            "likely cause": self.cause,
+            "guide": f"{GUIDE}, chapter {self.chapter!r}",
+        }
+        lines += [_member(name, text) for name, text in members.items() if text]
+        return "\n".join(lines)
+
+
+def lesson_of(item: pytest.Item, ids: Sequence[str], excinfo: pytest.ExceptionInfo[BaseException]) -> Lesson:
+    """Return what the failure of a test teaches."""
+    error, entries = excinfo.value, list(excinfo.traceback)
+    states = " ".join((getattr(getattr(item, "function", None), "__doc__", None) or "").split())
+    expected, got = _expected_and_got(excinfo)
+    if isinstance(error, FirstStepError) and error.__cause__ is not None:
+        states = f"{error.step}; nothing else of this port was tested"
+        expected, cause = error.expected, pytest.ExceptionInfo.from_exception(error.__cause__)
+        got, entries, error = cause.exconly(), list(cause.traceback), cause.value
+    theirs = [entry for entry in entries if not _is_ours(entry)]
+    return Lesson(
+        test=f"{item.path.name}::{item.name}",
+        states=states,
+        clauses=list(ids),
+        expected=expected or states,
+        got=_cut(got),
+        where=[_place(entry) for entry in _telling(entries, theirs)],
+        cause=_cause(error, entries, ids),
+        chapter=chapter_of(ids),
+        key=_key(error, entries, getattr(item, "originalname", None) or item.name),
+    )
+
+
+def compared(left: object, right: object) -> list[str]:
+    """Return how a comparison that failed is told: tests of the kit have what they got on the left."""
+    return ["got == expected", f"expected: {_short(right)}", f"got: {_short(left)}"]
+
+
+def by_cause(lessons: Iterable[Lesson]) -> list[tuple[Lesson, list[Lesson]]]:
+    """Return the first lesson of each cause, with the others of that cause."""
+    groups: dict[str, list[Lesson]] = {}
+    for lesson in lessons:
+        groups.setdefault(lesson.key, []).append(lesson)
+    return [(first, others) for first, *others in groups.values()]
+
+
+def _expected_and_got(excinfo: pytest.ExceptionInfo[BaseException]) -> tuple[str, str]:
+    told = excinfo.exconly(tryshort=True)
+    no_error = _NO_ERROR.search(told)
+    if no_error is not None:
+        return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", no_error["kinds"]), "no error"
+    told = re.sub(r"^(AssertionError|Failed|songs_contract\.program\.CounterexampleError): ", "", told)
+    message, compares, members = told.partition("assert got == expected")
+    pair = _COMPARED.search(members)
+    if compares and pair is not None:
+        notes = getattr(excinfo.value, "__notes__", [])
+        after = members.partition("the shortest program:")
+        return pair["expected"], "\n".join(
+            [pair["got"], *message.splitlines(), *notes, *"".join(after[1:]).splitlines()]
+        )
+    return "", told
+
+
+def _cause(error: BaseException, entries: "Sequence[TracebackEntry]", ids: Sequence[str]) -> str:
+    if isinstance(error, NotImplementedError):
+        return f"{_method(entries[-1])} is not written yet: write it."
+    if not entries or _is_ours(entries[-1]) or isinstance(error, SongsError | AssertionError | pytest.fail.Exception):
+        if isinstance(error, AttributeError | TypeError):
+            return "a method is missing or misspelt, or its arguments are not those of the port."
+        return "".join(f"{LIKELY_CAUSES[each]}." for each in ids[:1] if each in LIKELY_CAUSES)
+    return (
+        "the adapter raised what is no error of songs.errors: a mistake in it, or an error of the driver that is not "
+        "translated at the adapter's edge (`raise ... from error`)."
+    )
+
+
+def _key(error: BaseException, entries: "Sequence[TracebackEntry]", test: str) -> str:
+    if not entries or _is_ours(entries[-1]):
+        return f"{type(error).__name__} in {test}"
+    return f"{type(error).__name__} at {entries[-1].path}:{entries[-1].lineno}"
+
+
+def _telling(entries: "Sequence[TracebackEntry]", theirs: "Sequence[TracebackEntry]") -> "list[TracebackEntry]":
+    """Return the line of the test that failed and, where the error came from the adapter, the line in it."""
+    suites = [entry for entry in entries if Path(entry.path).parent == KIT / "suites"]
+    inside = (
+        theirs[-1:] if entries and not _is_ours(entries[-1]) and "_pytest" not in Path(entries[-1].path).parts else []
+    )
+    return [*suites[-1:], *inside]
+
+
+def _is_ours(entry: "TracebackEntry") -> bool:
+    return Path(entry.path).is_relative_to(KIT)
+
+
+def _method(entry: "TracebackEntry") -> str:
+    owner = entry.frame.f_locals.get("self")
+    return entry.name if owner is None else f"{type(owner).__qualname__}.{entry.name}"
+
+
+def _place(entry: "TracebackEntry") -> str:
+    path = Path(entry.path)
+    statement = " ".join(str(entry.statement).split())
+    return f"{path.parent.name}/{path.name}:{entry.lineno + 1} in {_method(entry)}: {statement}"
+
+
+def _short(value: object) -> str:
+    return textwrap.shorten(repr(value), 1_000, placeholder=" ...")
+
+
+def _cut(text: str) -> str:
+    lines = text.splitlines()
+    return "\n".join(lines if len(lines) <= MAX_LINES else [*lines[:MAX_LINES], "..."])
+
+
+def _member(name: str, text: str) -> str:
+    first, *others = text.splitlines()
+    return "\n".join([f"  {name:13} {first}", *(f"  {'':13} {line}" for line in others)])

@@ -1,0 +1,83 @@
+"""A cache server that fails, or holds rubbish: for adapters whose descriptor says how to make it."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from songs.errors import CacheUnavailable
+from songs.ports.cache import Cache, Hit, Miss
+from songs_contract.clauses import clause
+from songs_contract.subject import Subject
+from songs_plugins import CacheFaultInjector, Port
+
+PORT = Port.CACHE
+TTL_S = 60.0
+
+CALLS: dict[str, Callable[[Cache, bytes], object]] = {
+    "get": lambda cache, _lease: cache.get("group", "key"),
+    "fill": lambda cache, lease: cache.fill("group", "key", b"value", lease=lease, ttl_s=TTL_S),
+    "invalidate": lambda cache, _lease: cache.invalidate(["group", "another", "third"]),
+}
+
+
+@pytest.fixture
+def injector(subject: Subject) -> Iterator[CacheFaultInjector]:
+    """What makes the server fail."""
+    if subject.spec.faults is None:
+        pytest.skip("declared unsupported: AdapterSpec.faults")
+    with subject.spec.faults(subject.settings) as found:
+        assert isinstance(found, CacheFaultInjector), "the faults of a cache have `spoil` as well"
+        yield found
+
+
+@pytest.fixture
+def cache(subject: Subject, injector: CacheFaultInjector) -> Iterator[Cache]:
+    """The cache under test, open and used before, so that its connections are there."""
+    opened: Cache = subject.open()
+    opened.ping()
+    yield opened
+    opened.close()
+
+
+def lease_of(cache: Cache, group: str = "group") -> bytes:
+    """Return a lease for the entry, which is not there."""
+    found = cache.get(group, "key")
+    assert isinstance(found, Miss)
+    assert found.lease is not None
+    return found.lease
+
+
+@clause("CACHE-9")
+@pytest.mark.parametrize("name", CALLS)
+def test_one_round_trip(cache: Cache, injector: CacheFaultInjector, name: str) -> None:
+    """Were there a second call to the server it would fail; there is none."""
+    lease = lease_of(cache)
+    injector.fail_at(2, when="before")
+    try:
+        CALLS[name](cache, lease)
+    except CacheUnavailable:
+        pytest.fail(f"{name} makes a second call to the server")
+    assert not injector.failed, f"{name} makes a second call to the server"
+
+
+@clause("CACHE-8")
+@pytest.mark.parametrize("name", CALLS)
+def test_a_server_that_fails(cache: Cache, injector: CacheFaultInjector, name: str) -> None:
+    """The one call fails with the one error, and the cache works again when the server does."""
+    lease = lease_of(cache)
+    injector.fail_at(1, when="before")
+    with pytest.raises(CacheUnavailable):
+        CALLS[name](cache, lease)
+    injector.heal()
+    cache.fill("other", "key", b"value", lease=lease_of(cache, "other"), ttl_s=TTL_S)
+    assert cache.get("other", "key") == Hit(b"value")
+
+
+@clause("CACHE-7")
+def test_rubbish(cache: Cache, injector: CacheFaultInjector) -> None:
+    """What is no entry of this cache is a miss, which can be filled."""
+    cache.fill("group", "key", b"value", lease=lease_of(cache), ttl_s=TTL_S)
+    assert cache.get("group", "key") == Hit(b"value")
+    injector.spoil()
+    cache.fill("group", "key", b"again", lease=lease_of(cache), ttl_s=TTL_S)
+    assert cache.get("group", "key") == Hit(b"again")

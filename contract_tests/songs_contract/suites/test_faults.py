@@ -1,0 +1,73 @@
+"""A backend that fails, before a call and after it: for adapters whose descriptor says how to make it."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+
+from songs.errors import OutcomeUnknown, SongsError
+from songs_contract.checks import StorageUser, rating, session, song, user
+from songs_contract.clauses import clause
+from songs_contract.subject import Subject
+from songs_contract.suites.test_storage_units import WRITES, everything
+from songs_plugins import FaultInjector, Port
+
+PORT = Port.STORAGE
+
+MAX_CALLS = 50
+
+
+@pytest.fixture
+def filled(use: StorageUser) -> StorageUser:
+    """One song, rating, user and session."""
+    use.add_songs(song())
+    use.rate(rating(key="key-1"))
+    use.add_users(user())
+    use.add_sessions(session())
+    return use
+
+
+@pytest.fixture
+def injector(subject: Subject) -> Iterator[FaultInjector]:
+    """What makes the backend fail."""
+    if subject.spec.faults is None:
+        pytest.skip("declared unsupported: AdapterSpec.faults")
+    with subject.spec.faults(subject.settings) as found:
+        yield found
+
+
+def told(use: StorageUser, name: str) -> SongsError | None:
+    """Return the error that a write ends with."""
+    try:
+        use.write(WRITES[name])
+    except SongsError as error:
+        return error
+    return None
+
+
+@clause("STO-13")
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("name", WRITES)
+def test_a_backend_that_fails(
+    filled: StorageUser, injector: FaultInjector, name: str, when: Literal["before", "after"]
+) -> None:
+    """Whichever call of a write fails, the error is the domain's and promises what is so; a repeat completes it."""
+    before = filled.read(everything)
+    left = [before]
+    for call in range(1, MAX_CALLS):
+        injector.fail_at(call, when=when)
+        error, reached = told(filled, name), injector.failed
+        injector.heal()
+        left.append(filled.read(everything))
+        if error is None:
+            assert left[-1] != before, "the write was acknowledged and is not there"
+            break
+        assert reached, f"the write failed, and no call was made to: {error!r}"
+        assert isinstance(error, OutcomeUnknown) or left[-1] == before, (
+            f"kept, though {error!r} promises that it was not"
+        )
+    else:
+        pytest.fail(f"a write makes more than {MAX_CALLS} calls, or never succeeds")
+    filled.write(WRITES[name])
+    after = filled.read(everything)
+    assert [each for each in left if each not in (before, after)] == []

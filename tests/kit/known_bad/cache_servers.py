@@ -1,0 +1,143 @@
+"""Caches whose server can be made to fail; all but one deal wrongly with that, or ask it too often."""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Literal, TypeVar
+
+from songs.errors import CacheUnavailable
+from songs.ports.cache import Hit, Miss
+from songs.ports.clock import Clock
+from songs_memory.cache import MemoryCache
+from songs_plugins import AdapterContext, AdapterSpec
+
+from .caches import MANY, SPEC
+from .planting import changed
+
+T = TypeVar("T")
+FORMAT = b"v1:"
+
+
+class _Server:
+    """Counts round trips, fails one of them, and forgets what its entries were."""
+
+    def __init__(self) -> None:
+        self.failed = False
+        self.spoilt = False
+        self._left = 0
+        self._when = "before"
+
+    def fail_at(self, call: int, *, when: Literal["before", "after"]) -> None:
+        """Let the round trip number `call` fail."""
+        self._left, self._when, self.failed = call, when, False
+
+    def heal(self) -> None:
+        """Let none fail."""
+        self._left = 0
+
+    def spoil(self) -> None:
+        """Put rubbish under every key."""
+        self.spoilt = True
+
+    def ask(self, work: Callable[[], T]) -> T:
+        """Make one round trip."""
+        self._left -= 1
+        if self._left == 0:
+            self.failed = True
+            raise CacheUnavailable
+        return work()
+
+
+class _Served(MemoryCache):
+    """Asks the server once for everything."""
+
+    def __init__(self, server: _Server, clock: Clock) -> None:
+        super().__init__(clock, max_bytes=MANY)
+        self.server = server
+
+    def get(self, group: str, key: str) -> Hit | Miss:
+        """Return what is of our format, else a miss."""
+        return self.read(group, self.server.ask(lambda: self.stored(group, key)), key)
+
+    def stored(self, group: str, key: str) -> Hit | Miss:
+        """Return what the server has."""
+        found = super().get(group, key)
+        return Hit(b"\x00rubbish") if self.server.spoilt and isinstance(found, Hit) else found
+
+    def read(self, group: str, found: Hit | Miss, key: str) -> Hit | Miss:
+        """Return what the answer means."""
+        if isinstance(found, Miss):
+            return found
+        if not found.value.startswith(FORMAT):
+            self.server.spoilt = False
+            super().invalidate([group])
+            return super().get(group, key)
+        return Hit(found.value.removeprefix(FORMAT))
+
+    def fill(self, group: str, key: str, value: bytes, *, lease: bytes, ttl_s: float) -> None:
+        """Keep it in our format."""
+        keep = super().fill
+        self.server.ask(lambda: keep(group, key, FORMAT + value, lease=lease, ttl_s=ttl_s))
+
+    def invalidate(self, groups: Collection[str]) -> None:
+        """Forget all groups at once."""
+        forget = super().invalidate
+        self.server.ask(lambda: forget(groups))
+
+
+def _planted(kind: type[_Served]) -> AdapterSpec:
+    server = _Server()
+
+    def factory(_settings: object, context: AdapterContext) -> _Served:
+        return kind(server, context.clock)
+
+    @contextmanager
+    def faults(_settings: object) -> Iterator[_Server]:
+        server.spoilt = False
+        yield server
+        server.heal()
+
+    return replace(changed(SPEC, factory), faults=faults)
+
+
+served = _planted(_Served)
+
+
+class _OneByOne(_Served):
+    def invalidate(self, groups: Collection[str]) -> None:
+        """Ask for each group."""
+        for each in groups:
+            super().invalidate([each])
+
+
+groups_are_invalidated_one_by_one = _planted(_OneByOne)
+
+
+class _Believes(_Served):
+    def read(self, group: str, found: Hit | Miss, key: str) -> Hit | Miss:
+        """Unpack without looking."""
+        if isinstance(found, Hit):
+            return Hit(found.value.split(b":", 1)[1])
+        return found
+
+
+rubbish_is_an_error = _planted(_Believes)
+
+
+class _Rubbish(_Served):
+    def read(self, group: str, found: Hit | Miss, key: str) -> Hit | Miss:
+        """Take whatever is there for a value."""
+        return Hit(found.value.removeprefix(FORMAT)) if isinstance(found, Hit) else found
+
+
+rubbish_is_a_hit = _planted(_Rubbish)
+
+
+class _LooksFirst(_Served):
+    def fill(self, group: str, key: str, value: bytes, *, lease: bytes, ttl_s: float) -> None:
+        """Ask whether it is there before it is sent."""
+        if isinstance(self.get(group, key), Miss):
+            super().fill(group, key, value, lease=lease, ttl_s=ttl_s)
+
+
+fill_looks_first = _planted(_LooksFirst)

@@ -1,0 +1,139 @@
+"""A new adapter's distribution: it installs where nothing can be fetched, is found, and says what to write first."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from songs_plugins import Port
+from songs_plugins.registry import PluginError
+from songs_plugins.scaffold import PORTS, scaffold
+
+INSTALL = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--editable"]
+STYLE = ["--no-cache", "--isolated", "--line-length=120", "--check"]
+FIRST = {Port.STORAGE: "STO-1", Port.CACHE: "CACHE-1", Port.LIMITER: "LIM-1"}
+
+
+def run(folder: Path, *command: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Run a command in a folder."""
+    environment = {**os.environ, "COLUMNS": "300", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=110, check=False
+    )
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Path:
+    """The interpreter of a virtual environment that sees what is installed here, and into which more can be."""
+    run(tmp_path, sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv")
+    installed = tmp_path / "venv" / sysconfig.get_path("purelib", vars={"base": "", "platbase": ""}).lstrip("/")
+    (installed / "here.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+    return tmp_path / "venv" / "bin" / "python"
+
+
+def test_from_nothing_to_the_first_clause(tmp_path: Path, python: Path) -> None:
+    """Made by the command in an empty folder and installed, it is listed, and the kit says what to write first."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    songs: list[str | Path] = [python, "-c", "from songs_api.cli import main; main()"]
+
+    made = run(empty, *songs, "adapters", "new", "acme_db")
+    installed = run(empty, python, *INSTALL, empty / "songs_acme_db")
+    listed = run(empty, *songs, "plugins", "--json")
+    held = run(empty, *songs, "contract", "acme_db", "--first")
+
+    assert (made.returncode, installed.returncode) == (0, 0), made.stderr + installed.stderr
+    assert "songs contract acme_db --first" in made.stdout
+    assert ("acme_db", "ok") in {(each["name"], each["state"]) for each in json.loads(listed.stdout)}
+    assert held.returncode == 1, held.stdout + held.stderr
+    assert "STO-1: Importing and constructing do no I/O" in held.stdout
+    assert "AcmeDbStorage.open is not written yet: write it." in held.stdout
+    assert "docs/writing-an-adapter.md, chapter '1. Open, prepare, close'" in held.stdout
+    assert held.stdout.count("likely cause") == 1
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_every_port(tmp_path: Path, port: Port) -> None:
+    """Each port's template runs the kit, which fails once, at the first method that is missing."""
+    scaffold("acme", port, tmp_path)
+    source = tmp_path / "songs_acme" / "src"
+    report = tmp_path / "report.json"
+    options = ["--songs-adapter", "songs_acme.plugin:songs_adapters", "--songs-report-json", str(report)]
+    kit = ["-p", "songs_contract.plugin", "-p", "no:randomly", "-q", "--pyargs", "songs_contract.suites"]
+
+    run(source, sys.executable, "-m", "pytest", *kit, *options)
+
+    document = json.loads(report.read_text())
+    assert [each["clauses"] for each in document["failures"]] == [[FIRST[port]]]
+    assert document["failures"][0]["cause"].endswith(".open is not written yet: write it.")
+    assert {each["verdict"] for each in document["clauses"] if each["id"] != FIRST[port]} == {"not tested"}
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_what_is_made_is_formatted(tmp_path: Path, port: Port) -> None:
+    """The formatter has nothing to change, and no placeholder of the template is left."""
+    folder = scaffold("acme_db", port, tmp_path)
+
+    formatted = run(folder, sys.executable, "-m", "ruff", "format", *STYLE, ".")
+    texts = [path.read_text() for path in folder.rglob("*") if path.is_file()]
+
+    assert formatted.returncode == 0, formatted.stdout
+    assert [
+        text for text in texts if re.search(r"@(port|PORT|range)@|acme(?!_db|-db)|Acme(?!Db)|ACME(?!_DB)", text)
+    ] == []
+
+
+@pytest.mark.thorough
+def test_what_is_made_is_typed(tmp_path: Path) -> None:
+    """A strict type checker finds nothing, whatever the port."""
+    for port in PORTS:
+        scaffold(f"acme_{port}", port, tmp_path)
+
+    checked = run(tmp_path, sys.executable, "-m", "mypy", "--strict", *sorted(tmp_path.glob("*/src/*")))
+
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Acme", "cannot be an adapter's name"),
+        ("1acme", "cannot be an adapter's name"),
+        ("", "cannot be an adapter's name"),
+        ("../acme", "cannot be an adapter's name"),
+        ("acme-db", "cannot be an adapter's name"),
+        ("a" * 41, "cannot be an adapter's name"),
+        ("memory", "an adapter 'memory' is installed already"),
+        ("plugins", "there is a Python package songs_plugins already"),
+    ],
+)
+def test_names_that_cannot_be(tmp_path: Path, name: str, message: str) -> None:
+    """A name that is none, or is taken, is refused before anything is written."""
+    with pytest.raises(PluginError, match=message):
+        scaffold(name, Port.STORAGE, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    """Where something of that name is, a file or a folder, it is left as it is."""
+    (tmp_path / "songs_acme").write_text("mine")
+    with pytest.raises(PluginError, match="is there already"):
+        scaffold("acme", Port.STORAGE, tmp_path)
+    assert (tmp_path / "songs_acme").read_text() == "mine"
+
+
+def test_a_port_without_a_template(tmp_path: Path) -> None:
+    """The message names the ports that there are templates for."""
+    with pytest.raises(PluginError, match="no template for the port 'clock'; there are: storage, cache, limiter"):
+        scaffold("acme", Port.CLOCK, tmp_path)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """The message names the folder and what to do."""
+    with pytest.raises(PluginError, match=r"nowhere/songs_acme cannot be made: No such file .* --into"):
+        scaffold("acme", Port.STORAGE, tmp_path / "nowhere")
