@@ -58,7 +58,7 @@ class Connection(psycopg.Connection[Row]):
     @property
     def is_quiet(self) -> bool:
         """Whether it is open, outside of a transaction, and nothing came from the server unasked, such as its end."""
-        if self.closed or self.pgconn.transaction_status is not TransactionStatus.IDLE:
+        if self.closed or self.pgconn.transaction_status != TransactionStatus.IDLE:
             return False
         return not select([self.pgconn.socket], [], [], 0)[0]
 
