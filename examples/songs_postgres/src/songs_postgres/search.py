@@ -1,8 +1,8 @@
 """The statements that find and count songs, for every filter.
 
 A text is looked for in the index of trigrams. A text of one or two characters has none, so PostgreSQL looks through the
-songs in the order of their ids, which ends early for a page of something common. The plan depends on the text, so these
-statements are planned each time anew (``prepare=False`` where they are run).
+songs in the order of their ids, which ends early for a page of something common. Which is best depends on the text, so
+a statement that has one is planned each time anew (``prepare=False`` where it is run).
 """
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 

@@ -9,6 +9,7 @@ from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
 from songs_postgres import search
+from songs_postgres.connection import Row
 from songs_postgres.encoding import SONG_COLUMNS, identity_key, song, sought
 from songs_postgres.transaction import Transaction
 
@@ -127,17 +128,22 @@ class PostgresSongs:
         self, song_filter: SongFilter, *, limit: int, after_id: str | None = None, offset: int = 0
     ) -> tuple[Song, ...]:
         query = search.find(song_filter, limit=limit, after_id=after_id, offset=offset)
-        return tuple(map(song, self._transaction.rows(*query, prepare=False))) if query else ()
+        return tuple(map(song, self._looked_up(song_filter, query)))
 
     def count(self, song_filter: SongFilter) -> int:
         if song_filter.text is None and song_filter.artist is None:
             return self.difficulty_totals(song_filter.level).count
         query = search.count(song_filter)
-        return int(self._transaction.rows(*query, prepare=False)[0][0]) if query else 0
+        return sum(number for (number,) in self._looked_up(song_filter, query))
 
     def difficulty_totals(self, level: int | None = None) -> DifficultyTotals:
         statement, parameters = (TOTALS, ()) if level is None else (LEVEL_TOTALS, (search.sought_level(level),))
         return DifficultyTotals(*self._transaction.rows(statement, parameters)[0])
+
+    def _looked_up(self, song_filter: SongFilter, query: search.Query | None) -> list[Row]:
+        if query is None:
+            return []
+        return self._transaction.rows(*query, prepare=None if song_filter.text is None else False)
 
     def _locked(self, song_id: str) -> Song | None:
         rows = self._transaction.rows(LOCK, (sought(song_id),))
