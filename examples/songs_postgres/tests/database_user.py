@@ -41,7 +41,13 @@ class MachineClock:
 
 def song(song_id: str = "s1", **changes: Any) -> Song:
     """Return a song whose title is its id, with changes."""
-    members = {"artist": "Trad.", "title": song_id, "difficulty_milli": 1000, "level": 1, "released": date(1, 1, 1)}
+    members: dict[str, Any] = {
+        "artist": "Trad.",
+        "title": song_id,
+        "difficulty_milli": 1000,
+        "level": 1,
+        "released": date(1, 1, 1),
+    }
     return Song(id=song_id, **(members | changes))
 
 

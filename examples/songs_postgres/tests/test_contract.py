@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 import songs_contract
 
 PATIENCE_S = 600

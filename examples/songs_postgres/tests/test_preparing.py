@@ -1,7 +1,5 @@
 """Schemas: made, brought up to date, refused."""
 
-from collections.abc import Callable
-
 import psycopg
 import pytest
 from database_user import MachineClock, User, deadline, folded, song
@@ -58,10 +56,10 @@ def test_folds_of_another_version(user: User) -> None:
 
 def test_preparing_again_writes_nothing(user: User) -> None:
     """What is up to date is only read."""
-    state: Callable[[], object] = lambda: user.sql("SELECT xmin::text, ctid::text FROM schema_version")  # noqa: E731
-    before = state()
+    version = "SELECT xmin::text, ctid::text FROM schema_version"
+    before = user.sql(version)
     user.storage.prepare()
-    assert state() == before
+    assert user.sql(version) == before
 
 
 def test_a_user_without_rights(user: User) -> None:

@@ -71,7 +71,10 @@ def test_plans(large: User) -> None:
 
 def test_short_texts_and_long_ones(large: User) -> None:
     """One and two characters are found too, and so is a text longer than any index holds."""
-    count = lambda text: large.run(Scope.READ, lambda unit: unit.songs.count(SongFilter(text=text)))  # noqa: E731
+
+    def count(text: str) -> int:
+        return large.run(Scope.READ, lambda unit: unit.songs.count(SongFilter(text=text)))
+
     assert count("z") == count("ze") == count("zebra") == 4
     assert count("%") == count("_") == count("\\") == 0
     long = "\U0001f3b5" * 1023

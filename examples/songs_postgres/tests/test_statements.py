@@ -77,7 +77,7 @@ def _sent(user: User, scope: Scope, work: Work, monkeypatch: pytest.MonkeyPatch)
 
     def noted(self: Connection, statement: str, *arguments: object, **options: object) -> object:
         statements.append(statement)
-        return execute(self, statement, *arguments, **options)  # type: ignore[arg-type, call-overload]
+        return execute(self, statement, *arguments, **options)  # type: ignore[call-overload]
 
     def counted(self: Connection, generator: object, *arguments: object) -> object:
         nonlocal waits
