@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -123,6 +124,24 @@ def test_opening_a_server_that_is_stopped(own_server: TrialServer, breakable: Us
     other.close()
 
 
+@contextmanager
+def _cancelling_waits(user: User) -> Iterator[None]:
+    """Cancel, as an administrator, whatever waits for a standby."""
+    ended = threading.Event()
+
+    def cancel() -> None:
+        while not ended.is_set():
+            user.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def test_a_standby_that_does_not_answer(breakable: User) -> None:
     """A commit that is kept here and not where it should be is not acknowledged; repeated, it is stored once."""
     breakable.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
@@ -130,14 +149,19 @@ def test_a_standby_that_does_not_answer(breakable: User) -> None:
     try:
         while breakable.sql("SHOW synchronous_standby_names") != [("nobody",)]:
             pass
-        with within(0.8), pytest.raises(OutcomeUnknown):
+        with within(0.8), pytest.raises(OutcomeUnknown) as silent:
             breakable.rate("r1", deadline_s=0.8)
+        assert isinstance(silent.value.__cause__, NoAnswerError)
+        with _cancelling_waits(breakable), pytest.raises(OutcomeUnknown) as answered:
+            breakable.rate("r2")
+        assert answered.value.__cause__ is None, "the server answered, with a warning"
     finally:
         breakable.sql("SET synchronous_commit = local")
         breakable.sql("ALTER SYSTEM RESET synchronous_standby_names")
         breakable.sql("SELECT pg_reload_conf()")
     breakable.insist("r1")
-    assert breakable.rated() == ["r1"]
+    breakable.insist("r2")
+    assert breakable.rated() == ["r1", "r2"]
 
 
 def test_a_row_that_is_locked(user: User) -> None:
