@@ -17,6 +17,7 @@ CORE: list[str] = PYPROJECT["project"]["dependencies"]
 WANTED = {
     "dev.lock": [*CORE, *(line for extra in EXTRAS.values() for line in extra), *GROUPS["dev"]],
     "contract.lock": [*CORE, *EXTRAS["contract"]],
+    "examples.lock": [*CORE, *EXTRAS["contract"], *GROUPS["examples"]],
     "runtime.lock": [*CORE, *EXTRAS["mongo"], *EXTRAS["redis"]],
 }
 
@@ -38,7 +39,7 @@ def test_a_lock_file_satisfies_pyproject(lock: str) -> None:
     assert unmet == []
 
 
-@pytest.mark.parametrize("lock", ["contract.lock", "runtime.lock"])
+@pytest.mark.parametrize("lock", ["contract.lock", "examples.lock", "runtime.lock"])
 def test_all_lock_files_agree(lock: str) -> None:
     """What is deployed has the versions that were tested."""
     assert _locked(lock).items() <= _locked("dev.lock").items()

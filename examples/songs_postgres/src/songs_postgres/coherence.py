@@ -1,0 +1,24 @@
+"""The coherence record."""
+
+from typing import Final
+
+from songs.ports.coherence import CoherenceRecord
+from songs_postgres.transaction import Transaction
+
+READ: Final = "SELECT epoch, cache_on FROM coherence"
+ADVANCE: Final = "UPDATE coherence SET epoch = epoch + 1, cache_on = %s WHERE epoch = %s RETURNING epoch, cache_on"
+
+
+class PostgresCoherence:
+    """The coherence record, in one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def read(self) -> CoherenceRecord:
+        return CoherenceRecord(*self._transaction.rows(READ)[0])
+
+    def advance(self, *, expected_epoch: int, cache_on: bool) -> CoherenceRecord:
+        self._transaction.writing()
+        moved = self._transaction.rows(ADVANCE, (cache_on, expected_epoch))
+        return CoherenceRecord(*moved[0]) if moved else self.read()

@@ -1,0 +1,82 @@
+"""The ratings and their statistics."""
+# ruff: noqa: S608 - statements are put together from constants of this package; values are bound
+
+from collections.abc import Sequence
+from typing import Final
+
+from songs.errors import KeyReused, SongNotFound, TransientConflict
+from songs.model import Rating, RatingStats
+from songs.ports.ratings import RatingReceipt
+from songs_postgres.encoding import bounded, milliseconds, moment, sought
+from songs_postgres.transaction import Transaction
+
+_COUNTERS: Final = "n1, n2, n3, n4, n5"
+# One statement. The event comes first: who uses the same id or key waits for it there, before locking the song's
+# counters. A song that is deleted meanwhile takes the counters with it, and the event's foreign key fails.
+ADD: Final = (
+    "WITH stored AS (INSERT INTO ratings (song_id, id, user_id, value, rated_at_ms, key) "
+    "SELECT song_id, %s, %s, %s::smallint, %s::bigint, %s FROM stats WHERE song_id = %s "
+    "ON CONFLICT DO NOTHING RETURNING song_id, value) "
+    "UPDATE stats SET n1 = n1 + (value = 1)::integer, n2 = n2 + (value = 2)::integer, "
+    "n3 = n3 + (value = 3)::integer, n4 = n4 + (value = 4)::integer, n5 = n5 + (value = 5)::integer "
+    f"FROM stored WHERE stats.song_id = stored.song_id RETURNING {_COUNTERS}"
+)
+WHY_NOT: Final = (
+    f"SELECT {_COUNTERS}, same.id, keyed.id, keyed.song_id, keyed.value FROM stats "
+    "LEFT JOIN ratings AS same ON same.song_id = stats.song_id AND same.id = %s "
+    "LEFT JOIN ratings AS keyed ON keyed.user_id = %s AND keyed.key = %s "
+    "WHERE stats.song_id = %s"
+)
+STATS: Final = f"SELECT {_COUNTERS} FROM stats WHERE song_id = %s"
+OF_SONG: Final = (
+    "SELECT id, user_id, value, rated_at_ms, key FROM ratings WHERE song_id = %s AND id > %s ORDER BY id LIMIT %s"
+)
+
+
+class PostgresRatings:
+    """The ratings, in one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def add(self, rating: Rating) -> RatingReceipt:
+        self._transaction.writing()
+        counters = self._transaction.rows(
+            ADD,
+            (rating.id, rating.user_id, rating.value, milliseconds(rating.rated_at), rating.key, rating.song_id),
+        )
+        if counters:
+            return RatingReceipt(_stats(counters[0]), rating.id)
+        return self._stored_before(rating)
+
+    def stats(self, song_id: str) -> RatingStats | None:
+        rows = self._transaction.rows(STATS, (sought(song_id),))
+        return _stats(rows[0]) if rows else None
+
+    def of_song(self, song_id: str, *, limit: int, after_id: str | None = None) -> tuple[Rating, ...]:
+        rows = self._transaction.rows(OF_SONG, (sought(song_id), sought(after_id or ""), bounded(limit)))
+        return tuple(
+            Rating(id=rating_id, song_id=song_id, user_id=user_id, value=value, rated_at=moment(rated_at_ms), key=key)
+            for rating_id, user_id, value, rated_at_ms, key in rows
+        )
+
+    def _stored_before(self, rating: Rating) -> RatingReceipt:
+        """Return the receipt for a rating that was not stored, because of what is stored already."""
+        rows = self._transaction.rows(WHY_NOT, (rating.id, rating.user_id, rating.key, rating.song_id))
+        if not rows:
+            raise SongNotFound
+        *counters, same_id, keyed_id, song_id, value = rows[0]
+        stats = _stats(counters)
+        if same_id is not None:
+            return RatingReceipt(stats, rating.id)
+        if keyed_id is None:
+            # The song of the rating that had the key has been deleted since, or this one has been added.
+            raise TransientConflict
+        if (song_id, value) != (rating.song_id, rating.value):
+            raise KeyReused
+        return RatingReceipt(stats, keyed_id)
+
+
+def _stats(counters: Sequence[int]) -> RatingStats:
+    n1, n2, n3, n4, n5 = counters
+    return RatingStats((n1, n2, n3, n4, n5))

@@ -1,0 +1,169 @@
+"""The songs."""
+# ruff: noqa: S608 - statements are put together from constants of this package; values are bound
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from songs.errors import DuplicateSong, SongNotFound, TransientConflict, VersionConflict
+from songs.model import DifficultyTotals, Song, SongIdentity
+from songs.query import SongFilter
+from songs.text import fold
+from songs_postgres import search
+from songs_postgres.connection import Row
+from songs_postgres.encoding import SONG_COLUMNS, identity_key, song, sought
+from songs_postgres.transaction import Transaction
+
+GET: Final = f"SELECT {SONG_COLUMNS} FROM songs WHERE id = %s"
+LOCK: Final = f"{GET} FOR NO KEY UPDATE"
+IDENTIFY: Final = f"SELECT {SONG_COLUMNS} FROM songs WHERE identity_key = ANY (%s)"
+
+# A row of level_totals for each connection, more or less: then songs of one level are not added one after the other.
+_COUNT: Final = (
+    "INSERT INTO level_totals (level, slot, songs, sum_milli) "
+    "SELECT level, pg_backend_pid() %% 16, sum(songs), sum(sum_milli) FROM change GROUP BY level ORDER BY level "
+    "ON CONFLICT (level, slot) DO UPDATE SET songs = level_totals.songs + excluded.songs, "
+    "sum_milli = level_totals.sum_milli + excluded.sum_milli"
+)
+ADD: Final = (
+    f"WITH added AS (INSERT INTO songs ({SONG_COLUMNS}, identity_key, artist_fold, title_fold) "
+    "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::integer[], %s::smallint[], %s::date[], %s::bigint[], "
+    "%s::bytea[], %s::text[], %s::text[]) ON CONFLICT DO NOTHING RETURNING id, level, difficulty_milli), "
+    "rated AS (INSERT INTO stats (song_id) SELECT id FROM added), "
+    "change AS (SELECT level, 1 AS songs, difficulty_milli AS sum_milli FROM added), "
+    f"counted AS ({_COUNT}) SELECT id FROM added"
+)
+STORED: Final = "SELECT id, identity_key FROM songs WHERE id = ANY (%s) OR identity_key = ANY (%s)"
+REPLACE: Final = (
+    "WITH new AS (UPDATE songs SET artist = %s, title = %s, difficulty_milli = %s, level = %s, released = %s, "
+    "version = %s, identity_key = %s, artist_fold = %s, title_fold = %s "
+    "WHERE id = %s AND NOT EXISTS (SELECT FROM songs AS other WHERE other.identity_key = %s AND other.id <> %s) "
+    "RETURNING id, level, difficulty_milli), "
+    "change AS (SELECT level, 1 AS songs, difficulty_milli AS sum_milli FROM new "
+    "UNION ALL SELECT %s::smallint, -1, %s::integer FROM new), "
+    f"counted AS ({_COUNT}) SELECT id FROM new"
+)
+DELETE: Final = (
+    "WITH old AS (DELETE FROM songs WHERE id = %s RETURNING level, difficulty_milli), "
+    "change AS (SELECT level, -1 AS songs, -difficulty_milli AS sum_milli FROM old), "
+    f"counted AS ({_COUNT}) SELECT FROM old"
+)
+TOTALS: Final = "SELECT coalesce(sum(songs), 0)::bigint, coalesce(sum(sum_milli), 0)::bigint FROM level_totals"
+LEVEL_TOTALS: Final = f"{TOTALS} WHERE level = %s"
+
+
+class PostgresSongs:
+    """The songs, in one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def get(self, song_id: str) -> Song | None:
+        rows = self._transaction.rows(GET, (sought(song_id),))
+        return song(rows[0]) if rows else None
+
+    def identify(self, identities: Collection[SongIdentity]) -> Mapping[SongIdentity, Song]:
+        rows = self._transaction.rows(IDENTIFY, (list(map(identity_key, identities)),))
+        return {found.identity: found for found in map(song, rows)}
+
+    def add(self, song: Song) -> None:
+        if self.add_many([song]):
+            raise DuplicateSong
+
+    def add_many(self, songs: Sequence[Song]) -> frozenset[str]:
+        self._transaction.writing()
+        keys = [identity_key(each.identity) for each in songs]
+        added = self._transaction.rows(ADD, _columns(songs, keys))
+        if len(added) == len(songs):
+            return frozenset()
+        ids = [each.id for each in songs]
+        stored: dict[str, bytes] = dict(self._transaction.rows(STORED, (ids, keys)))
+        refused = {each.id for each, key in zip(songs, keys, strict=True) if stored.get(each.id) != key}
+        if any(each.id not in stored and key not in stored.values() for each, key in zip(songs, keys, strict=True)):
+            # What a song gave way to has been deleted since.
+            raise TransientConflict
+        return frozenset(refused)
+
+    def replace(self, song: Song, *, if_version: int) -> None:
+        self._transaction.writing()
+        stored = self._locked(song.id)
+        if stored == song:
+            return
+        if stored is None:
+            raise SongNotFound
+        if stored.version != if_version:
+            raise VersionConflict
+        key = identity_key(song.identity)
+        if not self._transaction.rows(
+            REPLACE,
+            (
+                song.artist,
+                song.title,
+                song.difficulty_milli,
+                song.level,
+                song.released,
+                song.version,
+                key,
+                fold(song.artist),
+                fold(song.title),
+                song.id,
+                key,
+                song.id,
+                stored.level,
+                -stored.difficulty_milli,
+            ),
+        ):
+            raise DuplicateSong
+
+    def delete(self, song_id: str, *, if_version: int | None = None) -> bool:
+        self._transaction.writing()
+        stored = self._locked(song_id)
+        if stored is None:
+            return False
+        if if_version is not None and stored.version != if_version:
+            raise VersionConflict
+        self._transaction.rows(DELETE, (stored.id,))
+        return True
+
+    def find(
+        self, song_filter: SongFilter, *, limit: int, after_id: str | None = None, offset: int = 0
+    ) -> tuple[Song, ...]:
+        query = search.find(song_filter, limit=limit, after_id=after_id, offset=offset)
+        return tuple(map(song, self._looked_up(song_filter, query)))
+
+    def count(self, song_filter: SongFilter) -> int:
+        if song_filter.text is None and song_filter.artist is None:
+            return self.difficulty_totals(song_filter.level).count
+        query = search.count(song_filter)
+        return sum(number for (number,) in self._looked_up(song_filter, query))
+
+    def difficulty_totals(self, level: int | None = None) -> DifficultyTotals:
+        statement, parameters = (TOTALS, ()) if level is None else (LEVEL_TOTALS, (search.sought_level(level),))
+        return DifficultyTotals(*self._transaction.rows(statement, parameters)[0])
+
+    def _looked_up(self, song_filter: SongFilter, query: search.Query | None) -> list[Row]:
+        if query is None:
+            return []
+        return self._transaction.rows(*query, prepare=None if song_filter.text is None else False)
+
+    def _locked(self, song_id: str) -> Song | None:
+        rows = self._transaction.rows(LOCK, (sought(song_id),))
+        return song(rows[0]) if rows else None
+
+
+def _columns(songs: Sequence[Song], keys: Sequence[bytes]) -> tuple[list[object], ...]:
+    rows = [
+        (
+            each.id,
+            each.artist,
+            each.title,
+            each.difficulty_milli,
+            each.level,
+            each.released,
+            each.version,
+            key,
+            fold(each.artist),
+            fold(each.title),
+        )
+        for each, key in zip(songs, keys, strict=True)
+    ]
+    return tuple([row[n] for row in rows] for n in range(10))

@@ -1,0 +1,97 @@
+"""The storage: one schema of a database, opened by any number of processes."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from songs.deadline import Deadline
+from songs.errors import StorageClosed
+from songs.ports.clock import Clock
+from songs.ports.storage import Scope, StorageCapabilities
+from songs_postgres.connection import Connection
+from songs_postgres.errors import translated
+from songs_postgres.pool import Pool
+from songs_postgres.preparing import PATIENCE_S, bring_up_to_date, look_at
+from songs_postgres.settings import PostgresSettings
+from songs_postgres.unit import Unit
+
+PARAMETERS: Final[dict[str, Any]] = {
+    # Of several hosts, the one that can be written to; and an idle connection that was cut off is noticed.
+    "target_session_attrs": "read-write",
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "application_name": "songs-api",
+}
+"""Options of a connection that the URL may change."""
+
+
+class PostgresStorage:
+    """The storage in a schema of a PostgreSQL database.
+
+    Args:
+        settings: Where it is.
+        clock: What the patience of `open` and `prepare` is measured by.
+        connections: How many units of work may be open at once in this process; more wait for their turn.
+    """
+
+    capabilities: Final = StorageCapabilities(durable=True, shared=True, transactions=True, snapshot_reads=True)
+
+    def __init__(self, settings: PostgresSettings, clock: Clock, *, connections: int) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._connections = connections
+        self._pool: Pool | None = None
+        self._turning = threading.Lock()
+
+    def open(self) -> None:
+        with self._turning:
+            if self._pool is not None and self._pool.usable_here:
+                return
+            given = conninfo_to_dict(self._settings.url.get_secret_value())
+            fixed = {"client_encoding": "UTF8"}
+            pool = Pool({**PARAMETERS, **given, **fixed}, self._settings.schema_name, size=self._connections)
+            try:
+                with self._connected(pool) as connection:
+                    look_at(connection, self._settings.schema_name)
+            except BaseException:
+                pool.close()
+                raise
+            self._pool = pool
+
+    def prepare(self) -> None:
+        with self._connected(self._opened()) as connection:
+            bring_up_to_date(connection, self._settings.schema_name, self._clock)
+
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
+        return Unit(self._opened(), scope, deadline)
+
+    def ping(self, *, deadline: Deadline) -> None:
+        with Unit(self._opened(), Scope.READ, deadline) as unit:
+            unit.coherence.read()
+
+    def close(self) -> None:
+        with self._turning:
+            if self._pool is not None:
+                self._pool.close()
+                self._pool = None
+
+    def _opened(self) -> Pool:
+        pool = self._pool
+        if pool is None:
+            raise StorageClosed
+        return pool
+
+    @contextmanager
+    def _connected(self, pool: Pool) -> Iterator[Connection]:
+        connection = pool.take(Deadline.after(self._clock, PATIENCE_S))
+        try:
+            yield connection
+        except psycopg.Error as error:
+            raise translated(error) from error
+        finally:
+            pool.give(connection)

@@ -1,0 +1,102 @@
+"""Schemas: made, brought up to date, refused."""
+
+import psycopg
+import pytest
+from database_user import MachineClock, User, deadline, folded, song
+from pydantic import SecretStr
+from songs_postgres.schema import NEWEST
+from songs_postgres.storage import PostgresStorage
+
+from songs.errors import StorageMismatch
+from songs.ports.storage import Scope
+from songs.query import SongFilter
+from songs.text import FOLD_VERSION
+
+
+def _storage(user: User, **changes: object) -> PostgresStorage:
+    return PostgresStorage(user.settings.model_copy(update=changes), MachineClock(), connections=1)
+
+
+def test_a_newer_schema(user: User) -> None:
+    """It is refused, by opening and by preparing, and left as it is."""
+    user.sql("UPDATE schema_version SET version = version + 1")
+    for refused in (_storage(user).open, user.storage.prepare):
+        with pytest.raises(StorageMismatch, match=f"version {NEWEST + 1}"):
+            refused()
+    user.sql("UPDATE schema_version SET version = version - 1")
+    user.storage.prepare()
+    user.rate("r1")
+
+
+def test_a_schema_that_was_not_prepared(user: User) -> None:
+    """It can be opened, and is not ready; preparing in another process's place makes it so."""
+    storage = _storage(user, schema_name="songs_test_unprepared")
+    storage.open()
+    with pytest.raises(StorageMismatch, match="songs prepare"):
+        storage.ping(deadline=deadline(20))
+    try:
+        storage.prepare()
+        storage.ping(deadline=deadline(20))
+    finally:
+        storage.close()
+        user.sql("DROP SCHEMA IF EXISTS songs_test_unprepared CASCADE")
+
+
+def test_folds_of_another_version(user: User) -> None:
+    """Preparing folds the songs anew, so that they are found again; a second time it changes nothing."""
+    user.add(*(song(f"s{n:05d}", title=f"Straße {n}") for n in range(10, 1010)))
+    user.add(*(song(f"t{n:05d}", title=f"Straße {-n}") for n in range(10, 30)))
+    user.sql("UPDATE songs SET title_fold = 'x'")
+    user.sql("UPDATE schema_version SET fold = '0/0'")
+    user.storage.prepare()
+    found = user.run(Scope.READ, lambda unit: unit.songs.count(SongFilter(text=folded("STRASSE"))))
+    assert found == 1020
+    assert user.sql("SELECT version, fold FROM schema_version") == [(NEWEST, FOLD_VERSION)]
+
+
+def test_preparing_again_writes_nothing(user: User) -> None:
+    """What is up to date is only read."""
+    version = "SELECT xmin::text, ctid::text FROM schema_version"
+    before = user.sql(version)
+    user.storage.prepare()
+    assert user.sql(version) == before
+
+
+def test_a_user_without_rights(user: User) -> None:
+    """Where the extension is missing and cannot be created, the message says what an administrator has to run."""
+    name = user.settings.schema_name.replace("songs_test", "songs_other")
+    url = user.settings.url.get_secret_value()
+    if user.sql("SELECT rolsuper FROM pg_roles WHERE rolname = current_user") != [(True,)]:
+        pytest.skip("the user of SONGS_TEST_POSTGRES_URL may not create databases and users")
+    user.sql(f"CREATE DATABASE {name}")
+    user.sql(f"CREATE ROLE {name} LOGIN")
+    inside = url.replace("/postgres", f"/{name}")
+    try:
+        with psycopg.connect(inside, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name} AUTHORIZATION {name}")
+        other = _storage(user, url=SecretStr(inside.replace("songs@", f"{name}@")), schema_name=name)
+        other.open()
+        with pytest.raises(StorageMismatch, match="CREATE EXTENSION pg_trgm"):
+            other.prepare()
+        with psycopg.connect(inside, autocommit=True) as connection:
+            connection.execute("CREATE EXTENSION pg_trgm")
+        other.prepare()
+        other.ping(deadline=deadline(20))
+        other.close()
+    finally:
+        user.sql(f"DROP DATABASE {name} WITH (FORCE)")
+        user.sql(f"DROP ROLE {name}")
+
+
+def test_a_database_of_another_encoding(user: User) -> None:
+    """It is refused, because it cannot hold every title."""
+    if user.sql("SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user") != [(True,)]:
+        pytest.skip("the user of SONGS_TEST_POSTGRES_URL may not create databases")
+    name = user.settings.schema_name.replace("songs_test", "songs_latin")
+    user.sql(f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    try:
+        url = user.settings.url.get_secret_value().replace("/postgres", f"/{name}")
+        with pytest.raises(StorageMismatch, match="--encoding=UTF8"):
+            _storage(user, url=SecretStr(url)).open()
+    finally:
+        user.sql(f"DROP DATABASE {name} WITH (FORCE)")
