@@ -18,6 +18,7 @@ WANTED = {
     "dev.lock": [*CORE, *(line for extra in EXTRAS.values() for line in extra), *GROUPS["dev"]],
     "contract.lock": [*CORE, *EXTRAS["contract"]],
     "runtime.lock": [*CORE, *EXTRAS["mongo"], *EXTRAS["redis"]],
+    "benchmarks.lock": [*CORE, *EXTRAS["redis"], *GROUPS["benchmarks"]],
 }
 
 
