@@ -1,6 +1,7 @@
 """From samples to a table, a plot and a file of figures."""
 
 import json
+import os
 import platform
 import statistics
 from collections.abc import Mapping, Sequence
@@ -8,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pygal
-from load import Sample
+from load import CONNECTIONS, Sample
 from targets import Target, targets
 
 
@@ -108,5 +109,6 @@ def conditions(songs: int, rounds: int, duration_s: float) -> dict[str, object]:
         "songs": songs,
         "rounds": rounds,
         "seconds each": duration_s,
-        "connections": 16,
+        "connections": CONNECTIONS,
+        "load average at the start": round(os.getloadavg()[0], 1),
     }
