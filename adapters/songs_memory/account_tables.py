@@ -1,12 +1,10 @@
 """The users and sessions of one state."""
 
-from __future__ import annotations  # rpds' types cannot be subscripted at run time
-
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
-from rpds import HashTrieMap
+from immutables import Map
 
 from songs.model import Session, User
 from songs_memory.sorted_ids import SortedIds
@@ -16,52 +14,52 @@ from songs_memory.sorted_ids import SortedIds
 class UserTable:
     """Users by id, by name and in order. Immutable."""
 
-    rows: HashTrieMap[str, User] = field(default_factory=HashTrieMap)
-    names: HashTrieMap[str, str] = field(default_factory=HashTrieMap)
+    rows: Map[str, User] = field(default_factory=Map)
+    names: Map[str, str] = field(default_factory=Map)
     order: SortedIds = field(default_factory=SortedIds)
 
     def plus(self, user: User) -> Self:
         """Return the table with one more user, whose id and name are new to it."""
         return type(self)(
-            self.rows.insert(user.id, user), self.names.insert(user.name_key, user.id), self.order.plus((user.id,))
+            self.rows.set(user.id, user), self.names.set(user.name_key, user.id), self.order.plus((user.id,))
         )
 
     def changed(self, user: User) -> Self:
         """Return the table with the new state of a user whose name is still the same."""
-        return type(self)(self.rows.insert(user.id, user), self.names, self.order)
+        return type(self)(self.rows.set(user.id, user), self.names, self.order)
 
     def minus(self, user: User) -> Self:
         """Return the table without a user."""
-        return type(self)(self.rows.remove(user.id), self.names.remove(user.name_key), self.order.minus(user.id))
+        return type(self)(self.rows.delete(user.id), self.names.delete(user.name_key), self.order.minus(user.id))
 
 
 @dataclass(frozen=True, slots=True)
 class SessionTable:
     """Sessions by id, by user, and in the order in which they expire. Immutable."""
 
-    rows: HashTrieMap[str, Session] = field(default_factory=HashTrieMap)
-    of_user: HashTrieMap[str, SortedIds] = field(default_factory=HashTrieMap)
+    rows: Map[str, Session] = field(default_factory=Map)
+    of_user: Map[str, SortedIds] = field(default_factory=Map)
     expiries: SortedIds = field(default_factory=SortedIds)
 
     def plus(self, session: Session) -> Self:
         """Return the table with one more session, whose id is new to it."""
         sessions = self.of_user.get(session.user_id, SortedIds()).plus((session.id,))
         return type(self)(
-            self.rows.insert(session.id, session),
-            self.of_user.insert(session.user_id, sessions),
+            self.rows.set(session.id, session),
+            self.of_user.set(session.user_id, sessions),
             self.expiries.plus((_expiry(session.expires_at, session.id),)),
         )
 
     def changed(self, session: Session) -> Self:
         """Return the table with the new state of a session whose user and expiry are still the same."""
-        return type(self)(self.rows.insert(session.id, session), self.of_user, self.expiries)
+        return type(self)(self.rows.set(session.id, session), self.of_user, self.expiries)
 
     def minus(self, session: Session) -> Self:
         """Return the table without a session."""
         rest = self.of_user[session.user_id].minus(session.id)
         return type(self)(
-            self.rows.remove(session.id),
-            self.of_user.insert(session.user_id, rest) if rest else self.of_user.remove(session.user_id),
+            self.rows.delete(session.id),
+            self.of_user.set(session.user_id, rest) if rest else self.of_user.delete(session.user_id),
             self.expiries.minus(_expiry(session.expires_at, session.id)),
         )
 

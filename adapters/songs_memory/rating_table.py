@@ -1,37 +1,84 @@
 """The ratings of one state."""
 
-from __future__ import annotations  # rpds' types cannot be subscripted at run time
-
 from dataclasses import dataclass, field
+from itertools import islice
+from operator import attrgetter
 from typing import Self
 
-from rpds import HashTrieMap
+from immutables import Map
 
 from songs.model import Rating, RatingStats
-from songs_memory.sorted_ids import SortedIds
+
+_id = attrgetter("id")
+
+
+class Events:
+    """The rating events of one song, in the order in which they came: those of some state, and perhaps more.
+
+    They only grow, and all states share them; how many are a state's own is part of the state. One writer at a time
+    adds, and drops first what was added in a unit that was rolled back.
+    """
+
+    __slots__ = ("_ids", "_ratings")
+
+    def __init__(self) -> None:
+        self._ratings: list[Rating] = []
+        self._ids: set[str] = set()
+
+    def add(self, rating: Rating, count: int) -> None:
+        """Add `rating` behind the first `count` events."""
+        self._drop(count)
+        self._ratings.append(rating)
+        self._ids.add(rating.id)
+
+    def has(self, rating_id: str, count: int) -> bool:
+        """Return, to a writer, whether one of the first `count` events has this id."""
+        self._drop(count)
+        return rating_id in self._ids
+
+    def first(self, count: int) -> list[Rating]:
+        """Return the first `count` events."""
+        return self._ratings[:count]
+
+    def _drop(self, count: int) -> None:
+        while len(self._ratings) > count:
+            self._ids.discard(self._ratings.pop().id)
 
 
 @dataclass(frozen=True, slots=True)
 class SongRatings:
-    """The rating events of one song and their statistics, which always agree."""
+    """The rating events of one song and their statistics, which always agree. Immutable, as far as anyone can see."""
 
     stats: RatingStats = field(default_factory=RatingStats)
-    order: SortedIds = field(default_factory=SortedIds)
-    events: HashTrieMap[str, Rating] = field(default_factory=HashTrieMap)
+    count: int = 0
+    shared: Events = field(default_factory=Events)
+
+    def has(self, rating_id: str) -> bool:
+        """Return whether an event has this id; for writers, one at a time."""
+        return self.shared.has(rating_id, self.count)
 
     def plus(self, rating: Rating) -> Self:
-        """Return these and one more."""
-        return type(self)(
-            self.stats.plus(rating.value), self.order.plus((rating.id,)), self.events.insert(rating.id, rating)
-        )
+        """Return these and one more; for writers, one at a time."""
+        self.shared.add(rating, self.count)
+        return type(self)(self.stats.plus(rating.value), self.count + 1, self.shared)
+
+    def page(self, *, limit: int, after_id: str | None) -> tuple[Rating, ...]:
+        """Return at most `limit` events with an id greater than `after_id`, ordered by id."""
+        # They came nearly in order, so that sorting them is little more than a look at each.
+        ordered = sorted(self.events(), key=_id)
+        return tuple(islice((one for one in ordered if after_id is None or one.id > after_id), limit))
+
+    def events(self) -> list[Rating]:
+        """Return all events, in no order."""
+        return self.shared.first(self.count)
 
 
 @dataclass(frozen=True, slots=True)
 class RatingTable:
     """Ratings by song, and the keyed ones by user and key. Songs without ratings are absent. Immutable."""
 
-    of_song: HashTrieMap[str, SongRatings] = field(default_factory=HashTrieMap)
-    keys: HashTrieMap[tuple[str, str], Rating] = field(default_factory=HashTrieMap)
+    of_song: Map[str, SongRatings] = field(default_factory=Map)
+    keys: Map[tuple[str, str], Rating] = field(default_factory=Map)
 
     def get(self, song_id: str) -> SongRatings:
         """Return the ratings of a song."""
@@ -41,11 +88,11 @@ class RatingTable:
         """Return the rating to which the user and key of `rating` belong, or None."""
         return None if rating.key is None else self.keys.get((rating.user_id, rating.key))
 
-    def plus(self, rating: Rating) -> Self:
-        """Return the table with one more rating, whose id and key are new to it."""
-        ratings = self.get(rating.song_id).plus(rating)
-        keys = self.keys if rating.key is None else self.keys.insert((rating.user_id, rating.key), rating)
-        return type(self)(self.of_song.insert(rating.song_id, ratings), keys)
+    def plus(self, rating: Rating, ratings: SongRatings | None = None) -> Self:
+        """Return the table with one more rating, whose id and key are new to it; `ratings` are its song's so far."""
+        after = (self.get(rating.song_id) if ratings is None else ratings).plus(rating)
+        keys = self.keys if rating.key is None else self.keys.set((rating.user_id, rating.key), rating)
+        return type(self)(self.of_song.set(rating.song_id, after), keys)
 
     def minus_song(self, song_id: str) -> Self:
         """Return the table without the ratings of a song, and without their keys."""
@@ -53,7 +100,7 @@ class RatingTable:
         if ratings is None:
             return self
         keys = self.keys
-        for rating in ratings.events.values():
+        for rating in ratings.events():
             if rating.key is not None:
-                keys = keys.remove((rating.user_id, rating.key))
-        return type(self)(self.of_song.remove(song_id), keys)
+                keys = keys.delete((rating.user_id, rating.key))
+        return type(self)(self.of_song.delete(song_id), keys)

@@ -1,8 +1,10 @@
 """The search of one state: an index, and while too much of that is out of date, the one that takes its place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
+
+from immutables import Map
 
 from songs_memory.search_index import SearchIndex, StoredSong
 
@@ -11,7 +13,8 @@ SLACK: Final = 1_000
 MOVED_AT_ONCE: Final = 4
 """How many rows move to the next index with each row that is added or removed."""
 
-IsCurrent = Callable[[StoredSong], bool]
+Rows = Map[str, StoredSong]
+"""The current row of each song, by its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +31,31 @@ class SongSearch:
     moved: int = 0
     until: int = 0
 
-    def changed(self, added: Sequence[StoredSong], is_current: IsCurrent, song_count: int) -> Self:
+    def changed(self, added: Sequence[StoredSong], rows: Rows) -> Self:
         """Return the search after a change.
 
         Args:
             added: The rows that are new.
-            is_current: Whether a row is one of the table after the change.
-            song_count: How many rows that table has.
+            rows: All rows after the change.
         """
         self.index.add(added)
         if self.following is not None:
             self.following.add(added)
-            return self._moved_on(self.following, max(1, len(added)), is_current)
-        if len(self.index) <= 2 * song_count + SLACK:
+            return self._moved_on(self.following, max(1, len(added)), rows)
+        if len(self.index) <= 2 * len(rows) + SLACK:
             return self
         # What was added is in the old index by now and moves with the rest.
         return replace(self, following=SearchIndex(self.index.index_from), moved=0, until=len(self.index))
 
-    def find(self, text: str, is_current: IsCurrent) -> list[StoredSong]:
-        """Return the current rows in whose artist or title the folded `text` is contained; some may come twice."""
-        return [row for row in self.index.matches(text) if is_current(row)]
+    def find(self, text: str, rows: Rows) -> list[StoredSong]:
+        """Return those of `rows`, the state's, in whose artist or title the folded `text` is contained."""
+        found = self.index.matches(text)
+        if len(self.index) == len(rows):
+            return found  # the index contains them all, so it contains nothing else
+        # By identity: a song that was changed is another row. A row that was moved is in the index twice.
+        return list({id(row): row for row in found if rows.get(row.song.id) is row}.values())
 
-    def _moved_on(self, following: SearchIndex, steps: int, is_current: IsCurrent) -> Self:
+    def _moved_on(self, following: SearchIndex, steps: int, rows: Rows) -> Self:
         end = min(self.until, self.moved + steps * MOVED_AT_ONCE)
-        following.add([row for row in self.index.rows(self.moved, end) if is_current(row)])
+        following.add([row for row in self.index.rows(self.moved, end) if rows.get(row.song.id) is row])
         return type(self)(following) if end == self.until else replace(self, moved=end)

@@ -1,20 +1,35 @@
 """The songs of one state, with every index that reads need."""
 
-from __future__ import annotations  # rpds' types cannot be subscripted at run time
-
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from rpds import HashTrieMap
+from immutables import Map
 
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs_memory.search_index import StoredSong
 from songs_memory.song_search import SongSearch
 from songs_memory.sorted_ids import SortedIds
+
+
+class FoundIds:
+    """The ids that a search found, ascending."""
+
+    __slots__ = ("_ids",)
+
+    def __init__(self, ids: list[str]) -> None:
+        self._ids = ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def page(self, *, limit: int, after_id: str | None = None, offset: int = 0) -> list[str]:
+        """Return at most `limit` ids greater than `after_id`, without the first `offset` of these."""
+        start = offset + (0 if after_id is None else bisect_right(self._ids, after_id))
+        return self._ids[start : start + limit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +45,11 @@ class SongTable:
     """Songs by id, by identity, in order, by level and by artist. Immutable, as far as anyone can see."""
 
     search: SongSearch
-    rows: HashTrieMap[str, StoredSong] = field(default_factory=HashTrieMap)
-    identities: HashTrieMap[SongIdentity, str] = field(default_factory=HashTrieMap)
+    rows: Map[str, StoredSong] = field(default_factory=Map)
+    identities: Map[SongIdentity, str] = field(default_factory=Map)
     order: SortedIds = field(default_factory=SortedIds)
-    levels: HashTrieMap[int, Level] = field(default_factory=HashTrieMap)
-    artists: HashTrieMap[str, SortedIds] = field(default_factory=HashTrieMap)
+    levels: Map[int, Level] = field(default_factory=Map)
+    artists: Map[str, SortedIds] = field(default_factory=Map)
     sum_milli: int = 0
 
     def get(self, song_id: str) -> Song | None:
@@ -53,7 +68,7 @@ class SongTable:
             by_artist[row.artist_fold].append(row.song.id)
         all_rows = self.rows.update(rows)
         return type(self)(
-            search=self.search.changed(list(rows.values()), _is_in(all_rows), len(all_rows)),
+            search=self.search.changed(list(rows.values()), all_rows),
             rows=all_rows,
             identities=self.identities.update({song.identity: song.id for song in new}),
             order=self.order.plus(list(rows)),
@@ -68,16 +83,16 @@ class SongTable:
         """Return the table without `song`, which is in it."""
         artist = self.rows[song.id].artist_fold
         level = self.levels[song.level]
-        rows = self.rows.remove(song.id)
+        rows = self.rows.delete(song.id)
         rest = Level(level.ids.minus(song.id), level.sum_milli - song.difficulty_milli)
         of_artist = self.artists[artist].minus(song.id)
         return type(self)(
-            search=self.search.changed((), _is_in(rows), len(rows)),
+            search=self.search.changed((), rows),
             rows=rows,
-            identities=self.identities.remove(song.identity),
+            identities=self.identities.delete(song.identity),
             order=self.order.minus(song.id),
-            levels=self.levels.insert(song.level, rest) if rest.ids else self.levels.remove(song.level),
-            artists=self.artists.insert(artist, of_artist) if of_artist else self.artists.remove(artist),
+            levels=self.levels.set(song.level, rest) if rest.ids else self.levels.delete(song.level),
+            artists=self.artists.set(artist, of_artist) if of_artist else self.artists.delete(artist),
             sum_milli=self.sum_milli - song.difficulty_milli,
         )
 
@@ -100,10 +115,12 @@ class SongTable:
             if text is not None:
                 rows = [row for row in rows if row.contains(text)]
         elif text is not None:
-            rows = self.search.find(text, _is_in(self.rows))
+            rows = self.search.find(text, self.rows)
         else:
             return self.order if level is None else self.levels.get(level, Level()).ids
-        return FoundIds(sorted({row.song.id for row in rows if level is None or row.song.level == level}))
+        if level is not None:
+            rows = [row for row in rows if row.song.level == level]
+        return FoundIds(sorted([row.song.id for row in rows]))
 
     def _level_with(self, level: int, songs: Sequence[Song]) -> Level:
         before = self.levels.get(level, Level())
@@ -111,25 +128,3 @@ class SongTable:
             before.ids.plus([song.id for song in songs]),
             before.sum_milli + sum(song.difficulty_milli for song in songs),
         )
-
-
-def _is_in(rows: HashTrieMap[str, StoredSong]) -> Callable[[StoredSong], bool]:
-    # By identity: a song that was changed is another row.
-    return lambda row: rows.get(row.song.id) is row
-
-
-class FoundIds:
-    """The ids that a search found, ascending."""
-
-    __slots__ = ("_ids",)
-
-    def __init__(self, ids: list[str]) -> None:
-        self._ids = ids
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def page(self, *, limit: int, after_id: str | None = None, offset: int = 0) -> list[str]:
-        """Return at most `limit` ids greater than `after_id`, without the first `offset` of these."""
-        start = offset + (0 if after_id is None else bisect_right(self._ids, after_id))
-        return self._ids[start : start + limit]

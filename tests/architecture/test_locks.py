@@ -19,6 +19,7 @@ WANTED = {
     "contract.lock": [*CORE, *EXTRAS["contract"]],
     "examples.lock": [*CORE, *EXTRAS["contract"], *GROUPS["examples"]],
     "runtime.lock": [*CORE, *EXTRAS["mongo"], *EXTRAS["redis"]],
+    "benchmarks.lock": [*CORE, *EXTRAS["redis"], *GROUPS["benchmarks"]],
 }
 
 

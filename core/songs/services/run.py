@@ -58,8 +58,12 @@ class UnitRunner:
             Overloaded: No slot came free in time.
             SongsError: Whatever `work` or the storage raises.
         """
-        with self._calls.one(deadline):
+        calls = self._calls
+        calls.take(deadline)
+        try:
             return self._attempts(work, Scope.READ, deadline)
+        finally:
+            calls.give()
 
     def write(
         self,
@@ -87,8 +91,15 @@ class UnitRunner:
             maybe_written = True
 
         try:
-            with self._writes.one(deadline), self._calls.one(deadline):
-                result = self._attempts(work, scope, deadline, note_unknown)
+            self._writes.take(deadline)
+            try:
+                self._calls.take(deadline)
+                try:
+                    result = self._attempts(work, scope, deadline, note_unknown)
+                finally:
+                    self._calls.give()
+            finally:
+                self._writes.give()
             maybe_written = True
             return result
         finally:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from songs.errors import KeyReused
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
+from songs_memory.rating_table import Events
 from songs_memory.ratings import MemoryRatings
 from songs_memory.songs import MemorySongs
 from songs_memory.unit import MemoryUnit
@@ -35,8 +36,8 @@ rating_needs_no_song = repositories(ratings=_UpsertsUnlessStored)
 class _CountsAgain(_Upserts):
     def add(self, rating: Rating) -> RatingReceipt:
         """Count an event that is stored already once more."""
-        events = self._view.reading().ratings.get(rating.song_id).events
-        return super().add(rating) if rating.id in events else MemoryRatings.add(self, rating)
+        stored = self._view.reading().ratings.get(rating.song_id).has(rating.id)
+        return super().add(rating) if stored else MemoryRatings.add(self, rating)
 
 
 retry_counts_twice = repositories(ratings=_CountsAgain)
@@ -105,8 +106,10 @@ class _Unasked(MemoryRatings):
         state = self._view.reading()
         table = state.ratings.of_song
         ratings = table[rating.song_id]
-        events = ratings.events.insert(rating.id, rating)
-        kept = table.insert(rating.song_id, replace(ratings, events=events))
+        events = Events()
+        for number, one in enumerate(ratings.events()):
+            events.add(rating if one.id == rating.id else one, number)
+        kept = table.set(rating.song_id, replace(ratings, shared=events))
         self._view.stage(replace(state, ratings=replace(state.ratings, of_song=kept)))
         return receipt
 

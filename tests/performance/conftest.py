@@ -1,0 +1,74 @@
+"""A service in memory behind its WSGI interface, and the requests of the hot path."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+from falcon import testing
+
+from songs.deadline import Deadline
+from songs.model import SongDetails
+from songs.query import SongFilter, Walk
+from songs_api.container import Container
+from songs_api.http.app import create_app
+from songs_api.settings import Variables, resolve
+from songs_api.startup import opened
+from songs_plugins.registry import Registry
+
+SETTINGS = {
+    "STORAGE": "memory",
+    "CACHE": "memory",
+    "LIMITER_DEFAULT": "999999999/day",
+    "BCRYPT_ROUNDS": "4",
+    "JWT_SECRET": 40 * "x",
+}
+SONGS = 30
+
+
+@pytest.fixture
+def container() -> Iterator[Container]:
+    """A service with cache and limiter on, and some songs."""
+    texts = {f"SONGS_{name}": value for name, value in SETTINGS.items()}
+    with opened(resolve(Variables().replacing(texts), Registry())) as container:
+        for n in range(SONGS):
+            details = SongDetails(
+                artist="Artist", title=f"Title {n}", difficulty_milli=n, level=n, released=date(2000, 1, 1)
+            )
+            container.catalogue().add(details, deadline=Deadline.after(container.clock(), 30))
+        yield container
+
+
+@pytest.fixture
+def hot_path(container: Container) -> dict[str, Callable[[], None]]:
+    """Each makes one request, and fails unless that is answered as it should be."""
+    soon = Deadline.after(container.clock(), 30)
+    accounts = container.accounts()
+    token = accounts.token_for(accounts.register("someone", "a long passphrase", deadline=soon)).access_token
+    app: Any = create_app(container.parts())
+
+    def asking(path: str, body: object = None) -> Callable[[], None]:
+        text = b"" if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {token}"}
+        if text:
+            headers |= {"Content-Type": "application/json", "Content-Length": str(len(text))}
+        environ = testing.create_environ(f"/api/v1{path}", method="POST" if text else "GET", headers=headers)
+        statuses: list[str] = []
+
+        def ask() -> None:
+            environ["wsgi.input"] = io.BytesIO(text)
+            for _ in app(environ, lambda status, *_: statuses.append(status)):
+                pass
+            assert statuses.pop()[0] == "2"
+
+        return ask
+
+    first = container.catalogue().page(SongFilter(), Walk(None, 1), deadline=soon).songs[0].id
+    return {
+        "cached statistics": asking(f"/songs/{first}/ratings"),
+        "cached song": asking(f"/songs/{first}"),
+        "cached list": asking("/songs"),
+        "rating": asking("/songs/ratings", {"song_id": first, "rating": 4}),
+    }
