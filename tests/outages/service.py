@@ -48,6 +48,8 @@ class Client:
         sent = {**self._headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
         if body is not None:
             sent["Content-Type"] = "application/json"
+        if method in {"PUT", "PATCH", "DELETE"}:
+            sent["If-Match"] = "*"
         connection = self._connection or http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_S)
         self._connection = None
         try:
