@@ -15,6 +15,7 @@ from typing import Any
 from songs.errors import SongsError, StorageInUse
 from songs.ports.storage import Storage
 from songs_contract.checks import StorageUser, rating, song, until_no_conflict
+from songs_contract.histories import record
 from songs_contract.subject import Subject, find
 from songs_plugins import Port
 
@@ -63,6 +64,12 @@ def _add_songs(subject: Subject, storage: Storage, order: dict[str, Any]) -> Non
         _say("refused" if refused else f"acknowledged {each.id}")
 
 
+def _history(subject: Subject, storage: Storage, order: dict[str, Any]) -> None:
+    """Rate and read, and say what was asked and answered when."""
+    for call in record(StorageUser(storage, subject), order["who"], 0):
+        _say(json.dumps([call.began, call.ended, call.operation, call.result]))
+
+
 def _hold(_subject: Subject, _storage: Storage, _order: dict[str, Any]) -> None:
     """Keep the storage open until killed."""
     time.sleep(300)
@@ -71,6 +78,7 @@ def _hold(_subject: Subject, _storage: Storage, _order: dict[str, Any]) -> None:
 TASKS: dict[str, Callable[[Subject, Storage, dict[str, Any]], None]] = {
     "rate": _rate,
     "add_songs": _add_songs,
+    "history": _history,
     "hold": _hold,
 }
 
