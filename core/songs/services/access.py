@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from songs.deadline import Deadline
 from songs.errors import InvalidToken
@@ -16,8 +16,7 @@ STATE_TTL_S: Final = 5.0
 MAX_STATES: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """The user on whose behalf a request is made."""
 
     user_id: str

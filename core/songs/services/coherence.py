@@ -57,6 +57,9 @@ class Coherence:
         clock: The monotonic clock of this process.
         ttl_s: The time to live of entries, in seconds.
         meter: Told of reads, invalidations and the record.
+
+    Attributes:
+        active: Whether the cache keeps anything; without it `fetch` only loads.
     """
 
     def __init__(
@@ -67,7 +70,7 @@ class Coherence:
         self._clock = clock
         self._ttl_s = ttl_s
         self._meter = meter
-        self._active = cache.capabilities.keeps
+        self.active = cache.capabilities.keeps
         self._seen: _Seen | None = None
         self._noting = threading.Lock()
         self._refreshing = threading.Lock()
@@ -87,7 +90,7 @@ class Coherence:
         Raises:
             SongsError: Whatever `load` raises, or the storage when it does not answer.
         """
-        if not self._active:
+        if not self.active:
             return load()
         seen = self._current(deadline)
         if not seen.record.cache_on:
@@ -115,7 +118,7 @@ class Coherence:
         Raises:
             OutcomeUnknown: Neither cache nor storage answered, so that old reads may still be served somewhere.
         """
-        if not self._active:
+        if not self.active:
             return
         try:
             self._cache.invalidate(groups)

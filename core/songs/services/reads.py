@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 
 from songs.deadline import Deadline
 from songs.model import DifficultyTotals, RatingStats, Song
@@ -50,10 +49,13 @@ class CachedReads:
         deadline: Deadline,
     ) -> bytes:
         """Return a page of songs, rendered. `kind` tells apart renderings of one page."""
-        asked = [self._form, kind, asdict(song_filter), type(which).__name__, asdict(which)]
+        if not self._coherence.active:
+            # Spares making the key.
+            return render(self._catalogue.page(song_filter, which, deadline=deadline))
         return self._coherence.fetch(
             CATALOGUE,
-            json.dumps(asked, sort_keys=True),
+            # The representations of dataclasses name all that they hold, and quote texts.
+            f"{self._form} {kind} {song_filter!r} {which!r}",
             lambda: render(self._catalogue.page(song_filter, which, deadline=deadline)),
             deadline=deadline,
         )

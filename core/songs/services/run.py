@@ -109,41 +109,33 @@ class UnitRunner:
     def _attempts(
         self, work: Work[T], scope: Scope, deadline: Deadline, note_unknown: Callable[[], None] = lambda: None
     ) -> T:
-        started_s = self._clock.monotonic_s()
-        attempts = 0
-
-        def once() -> T:
-            nonlocal attempts
-            attempts += 1
-            with self._storage.unit_of_work(scope, deadline=deadline) as unit:
-                return work(unit)
-
+        metered = self._meter is not UNMETERED
+        started_s = self._clock.monotonic_s() if metered else 0.0
+        attempt, pause_s = 1, FIRST_PAUSE_S
+        unknown: OutcomeUnknown | None = None
         outcome = "ok"
         try:
-            return self._until_settled(once, deadline, note_unknown)
+            while True:
+                try:
+                    with self._storage.unit_of_work(scope, deadline=deadline) as unit:
+                        return work(unit)
+                except (TransientConflict, OutcomeUnknown) as error:
+                    if isinstance(error, OutcomeUnknown):
+                        unknown = error
+                        note_unknown()
+                    wait_s = pause_s * self._jitter()
+                    if attempt == MAX_ATTEMPTS or deadline.remaining_s() <= wait_s:
+                        # Once an outcome was unknown, a later conflict does not make it known.
+                        raise unknown or error from error.__cause__
+                except (StorageUnavailable, DeadlineExceeded) as error:
+                    if unknown is None:
+                        raise
+                    raise unknown from error
+                self._clock.sleep(wait_s)
+                attempt, pause_s = attempt + 1, min(2 * pause_s, LONGEST_PAUSE_S)
         except SongsError as error:
             outcome = error.code
             raise
         finally:
-            self._meter.unit(scope.name.lower(), outcome, attempts, self._clock.monotonic_s() - started_s)
-
-    def _until_settled(self, once: Callable[[], T], deadline: Deadline, note_unknown: Callable[[], None]) -> T:
-        unknown: OutcomeUnknown | None = None
-        attempt, pause_s = 1, FIRST_PAUSE_S
-        while True:
-            try:
-                return once()
-            except (TransientConflict, OutcomeUnknown) as error:
-                if isinstance(error, OutcomeUnknown):
-                    unknown = error
-                    note_unknown()
-                wait_s = pause_s * self._jitter()
-                if attempt == MAX_ATTEMPTS or deadline.remaining_s() <= wait_s:
-                    # Once an outcome was unknown, a later conflict does not make it known.
-                    raise unknown or error from error.__cause__
-            except (StorageUnavailable, DeadlineExceeded) as error:
-                if unknown is None:
-                    raise
-                raise unknown from error
-            self._clock.sleep(wait_s)
-            attempt, pause_s = attempt + 1, min(2 * pause_s, LONGEST_PAUSE_S)
+            if metered:
+                self._meter.unit(scope.name.lower(), outcome, attempt, self._clock.monotonic_s() - started_s)

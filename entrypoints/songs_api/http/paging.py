@@ -18,23 +18,19 @@ def link_header(query: PageQuery, total_pages: int | None, next_cursor: str) -> 
 
     Its targets are relative references that consist of a query only, so they stay right behind any proxy.
     """
-    kept = {
-        name: value
-        for name, value in query.model_dump(exclude_unset=True).items()
-        if name not in {"page", "cursor"} and value is not None
-    }
-    links: dict[str, dict[str, object]] = {}
+    links: dict[str, str] = {}
     if total_pages is None:
         if next_cursor:
-            links["next"] = {"cursor": next_cursor}
+            links["next"] = urlencode({"cursor": next_cursor})
     else:
         deepest = MAX_COUNTED_ITEMS // query.page_size
-        links["first"] = {"page": 1}
+        links["first"] = "page=1"
         if query.page > 1:
-            links["prev"] = {"page": max(1, min(query.page - 1, total_pages))}
+            links["prev"] = f"page={max(1, min(query.page - 1, total_pages))}"
         if query.page < total_pages:
             # Beyond the depth to which pages are counted a cursor goes on.
-            links["next"] = {"page": query.page + 1} if query.page < deepest else {"cursor": next_cursor}
+            deeper = query.page < deepest
+            links["next"] = f"page={query.page + 1}" if deeper else urlencode({"cursor": next_cursor})
         if 1 <= total_pages <= deepest:
-            links["last"] = {"page": total_pages}
-    return ", ".join(f'<?{urlencode(kept | target)}>; rel="{rel}"' for rel, target in links.items())
+            links["last"] = f"page={total_pages}"
+    return ", ".join([f'<?{query.others}{target}>; rel="{rel}"' for rel, target in links.items()])

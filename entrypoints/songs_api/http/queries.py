@@ -1,8 +1,9 @@
 """Query strings: read strictly, checked against the parameters that a route declares."""
 
 import re
-from typing import Annotated, Any, Final, TypeVar
-from urllib.parse import unquote_to_bytes
+from functools import cached_property, lru_cache
+from typing import Annotated, Any, Final, TypeVar, cast
+from urllib.parse import unquote_to_bytes, urlencode
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
@@ -14,6 +15,8 @@ from songs_api.http.validation import STRICT, validated
 
 _DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_MAX_REMEMBERED: Final = 200
+"""Characters of a query string that is remembered."""
 
 
 def _decimal(text: Any) -> Any:  # noqa: ANN401 - whatever a caller sent
@@ -56,12 +59,18 @@ class PageQuery(BaseModel):
             raise ValueError("send either page or cursor")
         return self
 
-    @property
+    @cached_property
     def which(self) -> PageNumber | Walk:
         """What to ask the services for."""
         if self.cursor is None:
             return PageNumber(self.page, self.page_size)
         return Walk(self.cursor or None, self.page_size)
+
+    @cached_property
+    def others(self) -> str:
+        """A query string with all that was sent and says nothing of which part is asked for."""
+        sent = self.model_dump(exclude_unset=True, exclude_none=True, exclude={"page", "cursor"})
+        return urlencode(sent) + "&" if sent else ""
 
 
 class SongListQuery(PageQuery):
@@ -72,7 +81,7 @@ class SongListQuery(PageQuery):
     ] = None
     level: Level | None = None
 
-    @property
+    @cached_property
     def song_filter(self) -> SongFilter:
         """What to ask the services for.
 
@@ -95,7 +104,7 @@ class SearchQuery(PageQuery):
         ),
     ]
 
-    @property
+    @cached_property
     def song_filter(self) -> SongFilter:
         """What to ask the services for.
 
@@ -134,7 +143,16 @@ def read_query(query_string: str, model: type[Query]) -> Query:
         Malformed: It is not UTF-8, percent-encoded, without NUL, or it has a parameter twice.
         InvalidInput: A parameter is not declared, is missing, or has a value that is not accepted.
     """
+    read = _remembered if len(query_string) <= _MAX_REMEMBERED else _read
+    # Queries are frozen, so that requests may share them.
+    return cast("Query", read(query_string, model))
+
+
+def _read(query_string: str, model: type[BaseModel]) -> BaseModel:
     return validated(model, _parameters(query_string) if query_string else {})
+
+
+_remembered = lru_cache(maxsize=1024)(_read)
 
 
 def _parameters(query_string: str) -> dict[str, str]:

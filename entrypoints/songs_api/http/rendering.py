@@ -1,6 +1,7 @@
 """From domain values to the bytes that are sent. This is the hot path: plain dicts, no models."""
 
 import hashlib
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -80,9 +81,15 @@ def found_bytes(message: str, page: bytes) -> bytes:
 
 
 def tagged_stats(song_id: str, stats: RatingStats) -> bytes:
-    """Return a song's statistics with their tag: the counters, from which everything follows."""
-    counters = ".".join(map(str, stats.distribution))
-    return tagged(f'"{FORM}.{song_id}.{counters}"', stats_bytes(song_id, stats))
+    """Return a song's statistics with their tag."""
+    return _tagged_stats(song_id, stats.distribution)
+
+
+@lru_cache(maxsize=4096)
+def _tagged_stats(song_id: str, distribution: tuple[int, int, int, int, int]) -> bytes:
+    # The counters are the tag, since everything follows from them, and for the same reason the bytes are remembered.
+    counters = ".".join(map(str, distribution))
+    return tagged(f'"{FORM}.{song_id}.{counters}"', stats_bytes(song_id, RatingStats(distribution)))
 
 
 def stats_bytes(song_id: str, stats: RatingStats) -> bytes:

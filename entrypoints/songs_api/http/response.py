@@ -20,5 +20,5 @@ class ApiResponse(falcon.Response):
         self._headers = _HEADERS.copy()
 
     def put(self, name: str, value: str) -> None:
-        """Set a header as `set_header` does, without its checks: `name` is in lower case, and neither is a client's."""
+        """Set a header without the checks of `set_header`: the name is in lower case, and nothing is a client's."""
         self._headers[name] = value

@@ -132,5 +132,5 @@ def _linked(resp: ApiResponse, query: PageQuery, page: bytes) -> bytes:
     total_pages, next_cursor, body = split(page)
     links = link_header(query, total_pages, next_cursor)
     if links:
-        resp.set_header("Link", links)
+        resp.put("link", links)
     return body
