@@ -226,6 +226,7 @@ def build(submitted: Submitted) -> Iterator[Build]:
         parts.storage.close()
         parts.cache.close()
         parts.limiter.close()
+        parts.recorder.tell()
         metrics = parts.recorder.exposition().decode()
         log.seek(0)
         assert submitted.found_in(log.read() + metrics) == [], "the log or the metrics repeat a secret"
