@@ -298,7 +298,7 @@ def test_a_read_unit_sees_one_state(filled: StorageUser, storage: Storage, subje
 @clause("STO-9", "STO-10")
 @requires("snapshot_reads")
 def test_a_read_unit_contains_what_was_committed(filled: StorageUser, storage: Storage, subject: Subject) -> None:
-    """The state that a READ unit sees is the one of its beginning, not of its first read or of an earlier unit."""
+    """The state that a READ unit sees is the one of its beginning or of its first read, not of an earlier unit."""
     for n in range(2, 30):
         filled.add_songs(song(f"song-{n}"))
         with storage.unit_of_work(Scope.READ, deadline=subject.deadline()) as unit:
