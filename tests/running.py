@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.submitted import Submitted
 
 START_S = 60.0
 STOP_S = 40.0
@@ -21,27 +22,38 @@ SONGS = [sys.executable, "-c", "from songs_api.cli import main; main()"]
 
 @dataclass
 class Running:
-    """A server's main process, the leader of a process group of its own."""
+    """A server's main process, the leader of a process group of its own.
+
+    Attributes:
+        process: It.
+        port: Where it listens.
+        log: What it and its workers print.
+        submitted: What is secret among its variables, and whatever its clients note.
+        workers: The processes that serve.
+    """
 
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    submitted: Submitted
     workers: list[int] = field(default_factory=list)
 
     @classmethod
     def start(cls, command: list[str], folder: Path, port: int, variables: dict[str, str]) -> "Running":
         """Start a command in a folder, with these variables and `port`; what it says goes to a file there."""
-        log = folder / f"log-{port}"
+        log, submitted = folder / f"log-{port}", Submitted()
+        variables = environment({"SONGS_PORT": str(port), **variables})
+        submitted.note_variables(variables)
         with log.open("ab") as output:
             process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env=environment({"SONGS_PORT": str(port), **variables}),
+                env=variables,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
-        return cls(process, port, log)
+        return cls(process, port, log, submitted)
 
     def get(self, path: str = "/api/v1/health", *, timeout_s: float = 10.0) -> tuple[int, bytes]:
         """Return the status and the body of what is at `path`."""
@@ -74,6 +86,10 @@ class Running:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def told(self) -> list[str]:
+        """Return the secrets that were printed: none may be, whatever a test is about."""
+        return self.submitted.found_in(self.log.read_text(errors="replace"))
 
     def stop(self) -> None:
         """End it as its operator would; what is left after that is killed."""

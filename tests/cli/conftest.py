@@ -1,11 +1,14 @@
 """The command line in this process, over a storage that lasts as long as the test."""
 
+import io
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.submitted import Submitted
 
 from songs_api.cli import run
 
@@ -81,15 +84,20 @@ def distribution(site: Path) -> Callable[[str, str], None]:
 
 @pytest.fixture
 def songs(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Songs:
-    """Run a command in an empty folder, with the keeper as storage."""
+    """Run a command in an empty folder, with the keeper as storage. Whatever it prints repeats no secret."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SONGS_STORAGE", "keeper")
     monkeypatch.setenv("SONGS_BCRYPT_ROUNDS", "4")
 
     def call(*arguments: str) -> Ran:
         capfd.readouterr()
+        submitted = Submitted()
+        submitted.note_variables(os.environ)
+        if isinstance(sys.stdin, io.StringIO):
+            submitted.note(sys.stdin.getvalue().splitlines(), secret=True)
         status = run(arguments)
         out, err = capfd.readouterr()
+        assert submitted.found_in(out + err) == []
         return Ran(status, out, err)
 
     return call

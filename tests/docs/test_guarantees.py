@@ -1,37 +1,55 @@
-"""docs/guarantees.md names a test for every guarantee of the README."""
+"""docs/guarantees.md and docs/security.md name a test for everything that they say is shown."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
 import pytest
 
-_ROW = re.compile(r"^\| (?P<number>G\d+)\b(?P<rest>.*)\|$", re.MULTILINE)
+_GUARANTEE = re.compile(r"^\| (?P<number>G\d+)\b(?P<rest>.*)\|$", re.MULTILINE)
+_REQUIREMENT = re.compile(r"^\| (?P<number>(?:API)?\d+\b[^|]*)\|(?P<rest>.*)\|$", re.MULTILINE)
 _TEST = re.compile(r"`(?P<file>[\w/.]+\.py)::(?P<name>\w+)`")
+_NOTHING_TO_SHOW = re.compile(r"\| (?:-|no such code) $")
+"""A requirement that is not met, or that is about what the service does not have."""
 
 
-def _rows(file: Path) -> dict[str, str]:
-    return {row["number"]: row["rest"] for row in _ROW.finditer(file.read_text(encoding="utf-8"))}
+def _rows(file: Path, row: re.Pattern[str]) -> dict[str, str]:
+    return {found["number"].strip(): found["rest"] for found in row.finditer(file.read_text(encoding="utf-8"))}
 
 
-def _missing(root: Path, row: str) -> list[str]:
-    """Return the tests that a row names and that are not there; all of it, where it names none."""
-    named = list(_TEST.finditer(row))
-    return [test.group() for test in named if test["name"] not in _tests(root / test["file"])] if named else [row]
+def _missing(root: Path, text: str) -> list[str]:
+    """Return the tests that a text names and that are not there; all of it, where it names none."""
+    named = list(_TEST.finditer(text))
+    return [test.group() for test in named if test["name"] not in _tests(root / test["file"])] if named else [text]
 
 
-def _tests(file: Path) -> set[str]:
+@functools.cache
+def _tests(file: Path) -> frozenset[str]:
     if not file.exists():
-        return set()
-    return {node.name for node in ast.parse(file.read_bytes()).body if isinstance(node, ast.FunctionDef)}
+        return frozenset()
+    return frozenset(node.name for node in ast.parse(file.read_bytes()).body if isinstance(node, ast.FunctionDef))
 
 
 def test_every_guarantee_is_shown(project_root: Path) -> None:
     """The README's guarantees are those of the table, each with tests that exist."""
-    shown = _rows(project_root / "docs" / "guarantees.md")
+    shown = _rows(project_root / "docs" / "guarantees.md", _GUARANTEE)
 
-    assert list(shown) == list(_rows(project_root / "README.md"))
+    assert list(shown) == list(_rows(project_root / "README.md", _GUARANTEE))
     assert [missing for row in shown.values() for missing in _missing(project_root, row)] == []
+
+
+def test_what_is_done_for_security_is_shown(project_root: Path) -> None:
+    """Each risk and each requirement has tests that exist, unless there is nothing to show; so has the text below."""
+    document = project_root / "docs" / "security.md"
+    rows = {
+        number: row for number, row in _rows(document, _REQUIREMENT).items() if not _NOTHING_TO_SHOW.search(f"|{row}")
+    }
+
+    assert {f"API{n}" for n in range(1, 11)} - {number.split()[0] for number in rows} == {"API7"}
+    assert len(rows) >= 40
+    assert [missing for row in rows.values() for missing in _missing(project_root, row)] == []
+    assert _missing(project_root, document.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize(

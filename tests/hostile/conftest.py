@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.submitted import Submitted
 
 PROGRAM = Path(__file__).parent / "program.py"
 PASSWORD = "correct horse battery staple"
@@ -28,6 +29,7 @@ class Target:
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    submitted: Submitted
 
     def ask(self, method: str, path: str, body: object = None, token: str = "") -> tuple[int, bytes]:
         """Return the status and the body of the answer to one request."""
@@ -45,6 +47,7 @@ class Target:
         status, body = self.ask("POST", f"{API}/auth/login", {"username": username, "password": PASSWORD})
         assert status == 200, body
         token: str = json.loads(body)["access_token"]
+        self.submitted.note([token], secret=True)
         return token
 
     def workers(self) -> list[int]:
@@ -102,7 +105,10 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
             process = subprocess.Popen(
                 [sys.executable, str(PROGRAM), PASSWORD], cwd=tmp_path, env=environment, stdout=output, stderr=output
             )
-        target = Target(process, port, log)
+        submitted = Submitted()
+        submitted.note_variables(environment)
+        submitted.note([PASSWORD], secret=True)
+        target = Target(process, port, log, submitted)
         started.append(target)
         _wait(target)
         return target
@@ -114,3 +120,4 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
             target.process.wait(60)
         finally:
             target.process.kill()
+        assert target.submitted.found_in(target.log.read_text(errors="replace")) == []

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import pytest
 from falcon import testing
+from tests.submitted import Submitted
 
 from songs.deadline import Deadline
 from songs.model import Role, SongDetails, User
@@ -39,8 +40,6 @@ PASSWORD = "correct horse battery staple"
 SECRET = "a secret of the tests, of more than 32 bytes"
 API = "/api/v1"
 ANY = {"If-Match": "*"}
-_TELLING = 9
-"""How long a text must be to be told from a word of ours, such as password."""
 DETAILS = SongDetails(
     artist="Johann Pachelbel",
     title="Canon in D",
@@ -183,28 +182,6 @@ class Service:
 Build = Callable[..., Service]
 
 
-class Submitted:
-    """What was submitted as a password or a token in one test, which must never come back."""
-
-    def __init__(self) -> None:
-        self.secrets: set[str] = set()
-
-    def note(self, value: object, *, secret: bool = False) -> None:
-        """Remember the secrets in a body: texts under a name that speaks of a password or a token."""
-        if isinstance(value, dict):
-            for name, inner in value.items():
-                self.note(inner, secret=secret or "password" in str(name) or "token" in str(name))
-        elif isinstance(value, list):
-            for inner in value:
-                self.note(inner, secret=secret)
-        elif isinstance(value, str) and secret and len(value) >= _TELLING:
-            self.secrets.add(value)
-
-    def found_in(self, text: str) -> list[str]:
-        """Return the secrets that `text` repeats."""
-        return [secret for secret in self.secrets if secret in text]
-
-
 class WatchedClient(testing.TestClient):
     """A client that fails when an answer holds a password or a token that was submitted before."""
 
@@ -249,6 +226,7 @@ def build(submitted: Submitted) -> Iterator[Build]:
         parts.storage.close()
         parts.cache.close()
         parts.limiter.close()
+        parts.recorder.tell()
         metrics = parts.recorder.exposition().decode()
         log.seek(0)
         assert submitted.found_in(log.read() + metrics) == [], "the log or the metrics repeat a secret"

@@ -5,8 +5,9 @@ from typing import Any
 
 import falcon
 import pytest
+from tests.submitted import Submitted
 
-from .conftest import Submitted, WatchedClient
+from .conftest import WatchedClient
 
 TEXT = "something nobody else knows"
 

@@ -26,6 +26,12 @@ def test_json_is_one_line_whatever_the_values_hold() -> None:
     assert json.loads(line) == event
 
 
+@pytest.mark.parametrize("value", ["\ud800", 2**70])
+def test_json_takes_what_it_has_no_form_for(value: object) -> None:
+    """Text that is not UTF-8, and huge numbers: a line that cannot be made would end the thread that writes them."""
+    assert json.loads(json_line({"event": FORGED, "target": value})) == {"event": FORGED, "target": value}
+
+
 def test_text_is_one_line_whatever_the_values_hold() -> None:
     """Nothing that is not printable reaches the terminal."""
     line = text_line(colors=False)({"level": "info", "event": FORGED, "target": FORGED})

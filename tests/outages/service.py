@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.running import SONGS, Running, environment, free_port
+from tests.submitted import Submitted
 
 PREFIX = "/api/v1"
 PASSWORD = "correct horse battery staple"
@@ -33,8 +34,10 @@ class Answer:
 class Client:
     """A client with one connection, of one service at a time; it belongs to one thread."""
 
-    def __init__(self, port: int, token: str = "") -> None:
+    def __init__(self, port: int, submitted: Submitted, token: str = "") -> None:
         self._port = port
+        self._submitted = submitted
+        submitted.note([token], secret=True)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._connection: http.client.HTTPConnection | None = None
 
@@ -46,6 +49,7 @@ class Client:
         """
         started_s = time.monotonic()
         sent = {**self._headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        self._submitted.note(body)
         if body is not None:
             sent["Content-Type"] = "application/json"
         if method in {"PUT", "PATCH", "DELETE"}:
@@ -81,6 +85,7 @@ class Service:
     def __init__(self, folder: Path, variables: Mapping[str, str], wrapped: tuple[str, ...] = ()) -> None:
         self.port = free_port()
         self.running: Running | None = None
+        self._submitted = Submitted()
         self._clients: list[Client] = []
         self._folder = folder
         self._wrapped = wrapped
@@ -90,6 +95,7 @@ class Service:
             "SONGS_LOG_LEVEL": "error",
             **variables,
         }
+        self._submitted.note_variables(environment(self._variables))
 
     def start(self) -> Running:
         """Start it; it may not answer yet."""
@@ -109,14 +115,16 @@ class Service:
             self.running = None
 
     def end(self) -> None:
-        """Leave nothing behind: no process and no connection."""
+        """Leave nothing behind: no process, no connection, and no secret in what was printed."""
         self.kill()
         for client in self._clients:
             client.close()
+        for log in self._folder.glob(f"log-{self.port}"):
+            assert self._submitted.found_in(log.read_text(errors="replace")) == []
 
     def connect(self, token: str = "") -> Client:
         """Return a new client, which is closed at the `end`."""
-        self._clients.append(Client(self.port, token))
+        self._clients.append(Client(self.port, self._submitted, token))
         return self._clients[-1]
 
     def songs(self, *words: str, told: str = "") -> None:
@@ -132,7 +140,9 @@ class Service:
             check=False,
             timeout=120,
         )
+        self._submitted.note([told.strip()], secret=True)
         assert done.returncode == 0, f"songs {' '.join(words)}: {done.stdout}{done.stderr}"
+        assert self._submitted.found_in(done.stdout + done.stderr) == []
 
     def add_user(self, name: str, role: str) -> None:
         """Add a user, whose password is `PASSWORD`."""

@@ -211,6 +211,32 @@ def test_signing_out_everywhere_ends_all_sessions(ada: _Process) -> None:
     assert (ada.is_refused(here.refresh_token), ada.is_refused(there.refresh_token)) == (True, True)
 
 
+def test_an_old_token_does_not_sign_its_user_out_everywhere(ada: _Process) -> None:
+    """Someone may have found it: it ends its own session. One whose answer was lost a moment ago does as it is told."""
+    there = ada.sign_in()
+    for used_up_s, everywhere in ((GRACE_S + 1, False), (GRACE_S, True)):
+        here = ada.sign_in()
+        following = ada.refresh(here.refresh_token)
+        ada.stack.clock.now_s += used_up_s
+
+        ada.accounts.sign_out(here.refresh_token, everywhere=True, deadline=ada.stack.deadline())
+
+        assert ada.is_refused(following.refresh_token)
+        assert (ada.stored(there.refresh_token) is None) == everywhere
+
+
+def test_signing_out_with_an_expired_token_ends_nothing(ada: _Process) -> None:
+    """It may come from a backup of long ago, as long as the expired session was not removed."""
+    here = ada.sign_in()
+    ada.stack.clock.now_s += LIFETIMES.refresh_s
+    there = ada.sign_in()
+
+    ada.accounts.sign_out(here.refresh_token, everywhere=True, deadline=ada.stack.deadline())
+
+    assert ada.opens(there.access_token)
+    assert not ada.is_refused(there.refresh_token)
+
+
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_signing_out_with_a_bad_token_ends_nothing(ada: _Process, everywhere: bool) -> None:
     """A guessed secret for a session that exists signs nobody out, and raises nobody's token version."""
@@ -359,7 +385,28 @@ def test_an_admin_does_not_lock_itself_out(ada: _Process) -> None:
         ada.accounts.remove_own(admin.id, PASSWORD, deadline=ada.stack.deadline())
 
     assert change("ada", role=Role.ADMIN, disabled=False, by=admin.id, deadline=ada.stack.deadline()) == admin
-    assert change("ada", role=Role.USER, by="another", deadline=ada.stack.deadline()).role is Role.USER
+    other = ada.accounts.register("bob", PASSWORD, role=Role.ADMIN, deadline=ada.stack.deadline())
+    assert change("ada", role=Role.USER, by=other.id, deadline=ada.stack.deadline()).role is Role.USER
+
+
+def test_of_two_admins_who_demote_each_other_one_stays(ada: _Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both were admins when they asked, and both had read the other; who is written second is one no longer."""
+    deadline = ada.stack.deadline()
+    admin = ada.accounts.set_role("ada", Role.ADMIN, deadline=deadline)
+    other = ada.accounts.register("bob", PASSWORD, role=Role.ADMIN, deadline=deadline)
+    get = ada.accounts.get
+
+    def overtaken(name: str, **how: Any) -> Any:
+        user = get(name, **how)
+        monkeypatch.setattr(ada.accounts, "get", get)
+        ada.accounts.change("ada", role=Role.USER, by=other.id, deadline=deadline)
+        return user
+
+    monkeypatch.setattr(ada.accounts, "get", overtaken)
+    with pytest.raises(InvalidToken):
+        ada.accounts.change("bob", disabled=True, by=admin.id, deadline=deadline)
+
+    assert (get("ada", deadline=deadline).role, get("bob", deadline=deadline)) == (Role.USER, other)
 
 
 def test_a_user_is_changed_in_one_write(ada: _Process) -> None:

@@ -22,6 +22,7 @@ from songs.model import Role, User, check_username, whole_milliseconds
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
 from songs.ports.passwords import PasswordHasher
+from songs.ports.storage import UnitOfWork
 from songs.services.access import Access
 from songs.services.password_policy import PasswordPolicy
 from songs.services.run import UnitRunner
@@ -115,7 +116,7 @@ class Accounts:
     def sign_out(self, refresh_token: str, *, everywhere: bool = False, deadline: Deadline) -> User | None:
         """End the session of a refresh token, or all sessions of its user, and return whose it was.
 
-        Tokens that are none, or no longer, end nothing.
+        Tokens that are none, or no longer, end nothing. One that was used up long before ends its session only.
 
         All older access tokens of the user are worthless from then on; its other sessions get new ones by refreshing.
         The session ends first: what a refresh gets in between is worthless as well.
@@ -123,14 +124,14 @@ class Accounts:
         Raises:
             OutcomeUnknown: The session is ended, and its access tokens may be good for as long as they say.
         """
-        found = self._sessions.holder(refresh_token, deadline=deadline)
-        if found is None:
+        held = self._sessions.holder(refresh_token, deadline=deadline)
+        if held is None:
             return None
-        session, user = found
-        if everywhere:
+        user = held.user
+        if everywhere and held.speaks_for_user:
             self._sessions.end_all(user.id, deadline=deadline)
         else:
-            self._sessions.end(session.id, deadline=deadline)
+            self._sessions.end(held.session.id, deadline=deadline)
         try:
             self._change(
                 lambda: self.own(user.id, deadline=deadline),
@@ -241,13 +242,14 @@ class Accounts:
             name: The user's name.
             role: Its new role.
             disabled: Whether it may not sign in.
-            by: The id of the admin who asks, over HTTP. Nobody demotes or disables themselves there: so there is
-                an admin afterwards, whatever happens.
+            by: The id of the admin who asks, over HTTP. Nobody demotes or disables themselves there, and whoever asks
+                must be an admin when it is written: so there is one afterwards, whatever happens.
             deadline: Until when.
 
         Raises:
             UserNotFound: There is no such user.
             OwnAccount: The user is the admin who asks.
+            InvalidToken: Who asks is an admin no longer, which its tokens have not heard of yet.
         """
 
         def edit(user: User) -> User:
@@ -262,7 +264,7 @@ class Accounts:
                 self._sessions.end_all(user.id, deadline=deadline)
             return after
 
-        return self._change(lambda: self.get(name, deadline=deadline), edit, deadline)
+        return self._change(lambda: self.get(name, deadline=deadline), edit, deadline, by=by)
 
     def set_role(self, name: str, role: Role, *, deadline: Deadline) -> User:
         """Give a user another role, as `change` does."""
@@ -272,7 +274,9 @@ class Accounts:
         """Disable a user, or enable it again, as `change` does."""
         return self.change(name, disabled=disabled, deadline=deadline)
 
-    def _change(self, find: Callable[[], User], edit: Callable[[User], User], deadline: Deadline) -> User:
+    def _change(
+        self, find: Callable[[], User], edit: Callable[[User], User], deadline: Deadline, *, by: str | None = None
+    ) -> User:
         while True:
             before = find()
             after = edit(before)
@@ -282,7 +286,7 @@ class Accounts:
                 return before
             after = _next(before, after)
             try:
-                self._store(after, deadline)
+                self._store(after, deadline, by=by)
             except VersionConflict:
                 deadline.check()
             else:
@@ -318,17 +322,28 @@ class Accounts:
         finally:
             self._hashing.release()
 
-    def _store(self, user: User, deadline: Deadline) -> None:
+    def _store(self, user: User, deadline: Deadline, *, by: str | None = None) -> None:
         """Store the next state of a user, whatever that means for its tokens.
 
         Raises:
             VersionConflict: The user was changed in the meantime.
             UserNotFound: The user is gone.
+            InvalidToken: `by` is given, and no admin has this id any more.
         """
+
+        def write(unit: UnitOfWork) -> None:
+            if by is not None and not _is_admin(unit.users.get(by)):
+                raise InvalidToken
+            unit.users.replace(user, if_version=user.version - 1)
+
         try:
-            self._runner.write(lambda unit: unit.users.replace(user, if_version=user.version - 1), deadline=deadline)
+            self._runner.write(write, deadline=deadline)
         finally:
             self._access.forget(user.id)
+
+
+def _is_admin(user: User | None) -> bool:
+    return user is not None and user.role is Role.ADMIN and not user.disabled
 
 
 def _next(before: User, after: User) -> User:

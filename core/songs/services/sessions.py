@@ -58,6 +58,22 @@ class SignedIn(AccessToken):
     refresh_token: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The session and the user of a refresh token.
+
+    Attributes:
+        session: The session.
+        user: Its user.
+        speaks_for_user: Whether it may end the user's other sessions: not where it was used up long before, since
+            someone else may have found it.
+    """
+
+    session: Session
+    user: User
+    speaks_for_user: bool
+
+
 class Sessions:
     """Starts, refreshes and ends sessions. Thread-safe.
 
@@ -144,14 +160,18 @@ class Sessions:
         # The user as it was before the rotation: a change since then makes this access token worthless.
         return self._signed_in(user, following)
 
-    def holder(self, token: str, *, deadline: Deadline) -> tuple[Session, User] | None:
-        """Return the session whose current or last refresh token this is, with its user; None where there is none."""
+    def holder(self, token: str, *, deadline: Deadline) -> Held | None:
+        """Return what holds a refresh token, the current or the last one of its session; None where nothing does."""
         session, user = self._find(token, deadline)
-        if session is None or user is None:
+        now = self._clock.now()
+        if session is None or user is None or now >= session.expires_at:
             return None
         presented = _hash(token, user)
-        known = (session.current_hash, session.previous_hash or "")
-        return (session, user) if any(hmac.compare_digest(presented, each) for each in known) else None
+        is_current = hmac.compare_digest(presented, session.current_hash)
+        if not is_current and not hmac.compare_digest(presented, session.previous_hash or ""):
+            return None
+        used_up_s = 0.0 if is_current else (now - session.rotated_at).total_seconds()
+        return Held(session, user, speaks_for_user=used_up_s <= GRACE_S)
 
     def end(self, session_id: str, *, deadline: Deadline) -> None:
         """Remove a session: its refresh tokens are worthless from then on."""

@@ -1,5 +1,6 @@
 """Events, and how a line is made of one: JSON for programs, or text for a terminal."""
 
+import json
 import logging
 import sys
 import traceback
@@ -39,7 +40,10 @@ def event_of(record: logging.LogRecord) -> Event:
 
 def json_line(event: Event) -> str:
     """Return one line of JSON."""
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # a lone surrogate, as in a file name that is not UTF-8, or an integer beyond 64 bits
+        return json.dumps(event, default=str, skipkeys=True)
 
 
 def text_line(*, colors: bool) -> Render:

@@ -1,9 +1,10 @@
-"""Everything that one process tells of itself, and the thread that tells it."""
+"""Everything that one process tells of itself, and the threads that tell it."""
 
 import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TextIO
 
 from songs.meter import UNMETERED, Meter
@@ -17,10 +18,15 @@ if TYPE_CHECKING:
     from songs_api.observing.metrics import Metrics
 
 EVERY_S: Final = 0.25
+STOP_S: Final = 5.0
+"""How long to wait at the end for whoever reads the lines."""
 
 
 class Recorder:
-    """Takes what is to be told, and tells it from a thread of its own. Thread-safe.
+    """Takes what is to be told, and tells it from threads of its own. Thread-safe.
+
+    One counts and makes events, another writes lines. So a stream that hangs holds the writer alone: what waits for it
+    is bounded, and metrics are told all the same.
 
     Args:
         render: Makes lines of events.
@@ -43,9 +49,10 @@ class Recorder:
         self.level = level
         self._lines = Lines(render, stream or sys.stderr)
         self.requests = RequestLog(self._lines, metrics, clock, level)
-        self._telling = threading.Lock()
+        self._collecting = threading.Lock()
+        self._writing = threading.Lock()
         self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     @property
     def meter(self) -> Meter:
@@ -55,30 +62,39 @@ class Recorder:
     def start(self) -> None:
         """Tell from now on what Python's logging is told as well, four times a second. Called after any fork."""
         logging.basicConfig(level=self.level, handlers=[LinesHandler(self._lines)], force=True)
-        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
-        self._thread.start()
+        for name, work in (("recorder", self._collect), ("log writer", self._write)):
+            self._threads.append(threading.Thread(target=self._run, args=(work,), name=name, daemon=True))
+            self._threads[-1].start()
 
     def stop(self) -> None:
-        """Tell what is left, and end the thread. Calling it again does nothing."""
+        """Tell what is left, and end the threads. Calling it again does nothing."""
         self._stopped.set()
-        if self._thread is not None and self._thread.is_alive():
-            self._thread.join()
-        self.tell()
+        for thread in self._threads:
+            thread.join(STOP_S)
+        if not any(thread.is_alive() for thread in self._threads):
+            self.tell()
 
     def tell(self) -> None:
         """Tell at once what was taken so far."""
-        with self._telling:
-            if self.metrics is not None:
-                self.metrics.collect()
-            self.requests.tell()
-            self._lines.write()
+        self._collect()
+        self._write()
 
     def exposition(self) -> bytes:
         """Return all metrics up to now in Prometheus' text form; empty where none are kept."""
-        self.tell()
+        self._collect()
         return b"" if self.metrics is None else self.metrics.exposition()
 
-    def _run(self) -> None:
+    def _collect(self) -> None:
+        with self._collecting:
+            if self.metrics is not None:
+                self.metrics.collect()
+            self.requests.tell()
+
+    def _write(self) -> None:
+        with self._writing:
+            self._lines.write()
+
+    def _run(self, work: Callable[[], None]) -> None:
         parent = os.getpid()
         while not self._stopped.wait(EVERY_S) and os.getpid() == parent:
-            self.tell()
+            work()
