@@ -1,9 +1,9 @@
 """The rate limiter."""
 
+import math
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from songs.errors import LimiterUnavailable
@@ -23,7 +23,7 @@ class _Window:
 class MemoryLimiter:
     """Counts hits in this process's memory, in windows that begin with a bucket's first hit.
 
-    Every hit clears away windows that have ended. Before `open` and after `close` a hit raises `LimiterUnavailable`.
+    Hits clear away windows that have ended. Before `open` and after `close` a hit raises `LimiterUnavailable`.
 
     Args:
         clock: Its monotonic clock ends windows.
@@ -34,6 +34,7 @@ class MemoryLimiter:
         self._lock = threading.Lock()
         # By length: windows of one length end in the order in which they began.
         self._windows: dict[int, OrderedDict[tuple[str, int], _Window]] | None = None
+        self._due_s = math.inf
 
     def open(self) -> None:
         with self._lock:
@@ -49,14 +50,17 @@ class MemoryLimiter:
             if self._windows is None:
                 raise LimiterUnavailable("The limiter is not open.")
             now_s = self._clock.monotonic_s()
-            for windows in self._windows.values():
-                _purge(windows, now_s)
-            windows = self._windows.setdefault(limit.window_s, OrderedDict())
+            if now_s >= self._due_s:
+                self._due_s = min((_purged(each, now_s) for each in self._windows.values()), default=math.inf)
+            windows = self._windows.get(limit.window_s)
+            if windows is None:
+                windows = self._windows[limit.window_s] = OrderedDict()
             key = (bucket, limit.amount)
             window = windows.get(key)
             if window is None or now_s >= window.ends_at_s:
                 window = windows[key] = _Window(now_s + limit.window_s, 0)
                 windows.move_to_end(key)
+                self._due_s = min(self._due_s, window.ends_at_s)
             allowed = window.hits < limit.amount
             window.hits += allowed
             # The difference of two floats may come out a little above what was added.
@@ -64,11 +68,13 @@ class MemoryLimiter:
             return Verdict(allowed=allowed, remaining=limit.amount - window.hits, reset_s=reset_s)
 
 
-def _purge(windows: OrderedDict[tuple[str, int], _Window], now_s: float) -> None:
-    ended = []
-    for key, window in islice(windows.items(), MAX_PURGED):
+def _purged(windows: OrderedDict[tuple[str, int], _Window], now_s: float) -> float:
+    """Clear away windows that have ended, and return when the first of the others ends."""
+    for _ in range(MAX_PURGED):
+        window = next(iter(windows.values()), None)
+        if window is None:
+            return math.inf
         if now_s < window.ends_at_s:
-            break
-        ended.append(key)
-    for key in ended:
-        del windows[key]
+            return window.ends_at_s
+        windows.popitem(last=False)
+    return now_s

@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+import threading
+from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -15,6 +17,8 @@ from songs.ports.clock import Clock
 from songs.ports.tokens import AccessClaims
 
 MAX_TOKEN_BYTES: Final = 4096
+MAX_READ: Final = 10_000
+"""How many tokens that were read are remembered: 10 MB at most of those that this program writes."""
 ISSUED_AHEAD: Final = timedelta(seconds=60)
 MIN_SECRET_BYTES: Final = 32
 TYPE: Final = "at+jwt"
@@ -31,6 +35,9 @@ class JwtTokens:
 
     A token's first part must be, byte by byte, one of those that this program writes: one for each secret, which name
     algorithm, type and secret. So the secret is found without trying, and no header of anyone else's is ever read.
+
+    What a good token says is remembered, since nothing in it and no secret ever changes; times are compared at every
+    call, so that a token is good no longer than it would be if it was read anew.
 
     Args:
         secret: Signs, and verifies; at least 32 bytes.
@@ -64,6 +71,8 @@ class JwtTokens:
         self._secrets = {self._first_part(secret): secret}
         if previous_secret is not None:
             self._secrets.setdefault(self._first_part(checked_secret(previous_secret)), previous_secret)
+        self._known: OrderedDict[str, AccessClaims] = OrderedDict()
+        self._remembering = threading.Lock()
 
     def issue(self, claims: AccessClaims) -> str:
         payload = {
@@ -80,12 +89,22 @@ class JwtTokens:
         return self._jwt.encode(payload, self._secret, algorithm=ALGORITHM, headers=self._headers)
 
     def verify(self, token: str) -> AccessClaims:
-        claims = self._read(token)
+        known = self._known.get(token)
+        claims = known or self._read(token)
         now = self._clock.now()
         if claims is None or now >= claims.expires_at or claims.issued_at - now > ISSUED_AHEAD:
             # Raised here, out of reach of the library's errors: some quote the token, one keeps all of its text.
             raise InvalidToken
+        if known is None:
+            self._remember(token, claims)
         return claims
+
+    def _remember(self, token: str, claims: AccessClaims) -> None:
+        with self._remembering:
+            self._known[token] = claims
+            while len(self._known) > MAX_READ:
+                # What came first is the nearest to its end, and is read again if need be.
+                self._known.popitem(last=False)
 
     def _read(self, token: str) -> AccessClaims | None:
         """Return what a token of ours says, at whatever time; None if it is not one."""

@@ -72,7 +72,7 @@ class Connection:
         """Run a statement once for each of `parameters`; return how many rows it changed altogether."""
         return self._raw.executemany(sql, parameters).rowcount
 
-    def wait_for(self, sql: str, deadline: Deadline) -> list[Row]:
+    def wait_for(self, sql: str, deadline: Deadline, parameters: Parameters = ()) -> list[Row]:
         """Run a statement that may find a lock held, again and again until `deadline` has passed.
 
         Raises:
@@ -80,7 +80,7 @@ class Connection:
         """
         while True:
             try:
-                return self.rows(sql)
+                return self.rows(sql, parameters)
             except sqlite3.OperationalError as error:
                 if not waiting_helps(error):
                     raise

@@ -112,6 +112,11 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "INSERT INTO coherence VALUES (1, 1, 1)",
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
     ),
+    (
+        # Two parts of the index are enough to merge them, where a merge is asked for.
+        "INSERT INTO songs_search (songs_search, rank) VALUES ('usermerge', 2)",
+        "INSERT INTO songs_search (songs_search) VALUES ('optimize')",
+    ),
 )
 """The n-th of these takes a file from schema version n to n + 1. One that was released is never changed again."""
 

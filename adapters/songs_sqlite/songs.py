@@ -26,6 +26,10 @@ VERSION: Final = "SELECT version FROM songs WHERE id = ?"
 DELETE_RATINGS: Final = "DELETE FROM ratings WHERE song_id = ?"
 DELETE_STATS: Final = "DELETE FROM stats WHERE song_id = ?"
 DELETE: Final = "DELETE FROM songs WHERE id = ?"
+MANY: Final = 100
+MERGE_SEARCH: Final = "INSERT INTO songs_search (songs_search, rank) VALUES ('merge', 100)"
+"""Merges parts of the search index, which it has one more of with each transaction that adds songs. A search looks in
+all of them; FTS5 by itself merges a part only when there are four of its size."""
 TOTALS: Final = "SELECT coalesce(sum(count), 0), coalesce(sum(sum_milli), 0) FROM level_totals"
 LEVEL_TOTALS: Final = "SELECT count, sum_milli FROM level_totals WHERE level = ?"
 
@@ -55,7 +59,10 @@ class SqliteSongs:
 
     def add_many(self, songs: Sequence[Song]) -> frozenset[str]:
         self._transaction.writing()
-        if self._transaction.change_each(ADD, map(_added, songs)) == len(songs):
+        added = self._transaction.change_each(ADD, map(_added, songs))
+        if added >= MANY:
+            self._transaction.change(MERGE_SEARCH)
+        if added == len(songs):
             return frozenset()
         return frozenset(song.id for song in songs if not self._is_stored(song))
 

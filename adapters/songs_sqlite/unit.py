@@ -18,8 +18,6 @@ from songs_sqlite.sessions import SqliteSessions
 from songs_sqlite.songs import SqliteSongs
 from songs_sqlite.users import SqliteUsers
 
-FIX_SNAPSHOT: Final = "SELECT 1 FROM sqlite_schema LIMIT 1"
-
 
 class Unit:
     """A unit of work on a connection of `pool`, to be entered once.
@@ -28,11 +26,11 @@ class Unit:
     error again: SQLite may have rolled the transaction back, and the write that was going on is incomplete.
 
     A unit that writes begins with ``BEGIN IMMEDIATE``: a transaction that only asks for the write lock after it has
-    read fails when another writer came between, and no waiting would help it. A unit that reads fixes its snapshot on
-    entering.
+    read fails when another writer came between, and no waiting would help it. A unit that reads fixes its snapshot by
+    its first statement, which may find a lock held for a moment and then waits for it.
     """
 
-    __slots__ = ("_connection", "_deadline", "_entered", "_failure", "_pool", "_scope", "_thread", "_wrote")
+    __slots__ = ("_connection", "_deadline", "_entered", "_failure", "_fixed", "_pool", "_scope", "_thread", "_wrote")
 
     def __init__(self, pool: Pool, scope: Scope, deadline: Deadline) -> None:
         self._pool = pool
@@ -40,6 +38,7 @@ class Unit:
         self._deadline = deadline
         self._connection: Connection | None = None
         self._entered = False
+        self._fixed = scope is not Scope.READ
         self._thread = 0
         self._wrote = False
         self._failure: SongsError | None = None
@@ -120,7 +119,11 @@ class Unit:
         """Run a statement; return its rows."""
         connection = self._open_connection()
         try:
-            return connection.rows(sql, parameters)
+            if self._fixed:
+                return connection.rows(sql, parameters)
+            rows = connection.wait_for(sql, self._deadline, parameters)
+            self._fixed = True
+            return rows
         except _DRIVER_ERRORS as error:
             raise self._failed(error) from error
 
@@ -159,7 +162,6 @@ class Unit:
         try:
             if self._scope is Scope.READ:
                 connection.rows("BEGIN")
-                connection.wait_for(FIX_SNAPSHOT, self._deadline)
             else:
                 connection.wait_for("BEGIN IMMEDIATE", self._deadline)
         except BaseException as error:

@@ -2,7 +2,6 @@
 
 import os
 import threading
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from songs.ports.clock import Clock
@@ -10,8 +9,7 @@ from songs.ports.clock import Clock
 _RANDOM_BITS: Final = 80
 _RANDOM_BYTES: Final = _RANDOM_BITS // 8
 _STEP_BYTES: Final = 4
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
+_BLOCK_BYTES: Final = 1024
 
 
 class TimeOrderedIds:
@@ -28,22 +26,33 @@ class TimeOrderedIds:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
+        self._random, self._used = b"", 0
         # Random from the start: a clock may say 1970 in two processes at once.
-        self._last = int.from_bytes(os.urandom(_RANDOM_BYTES))
+        self._last = self._draw(_RANDOM_BYTES)
         # A child that was forked off has the parent's last id, and may have its lock held by a thread that is gone.
         os.register_at_fork(after_in_child=self._begin_anew)
 
     def new_id(self) -> str:
         with self._lock:
-            now_ms = (self._clock.now() - _EPOCH) // _MILLISECOND
+            # Whole milliseconds, but for the least bits of a binary fraction.
+            now_ms = round(self._clock.now().timestamp() * 1000)
             if now_ms > self._last >> _RANDOM_BITS:
-                self._last = now_ms << _RANDOM_BITS | int.from_bytes(os.urandom(_RANDOM_BYTES))
+                self._last = now_ms << _RANDOM_BITS | self._draw(_RANDOM_BYTES)
             else:
-                self._last += 1 + int.from_bytes(os.urandom(_STEP_BYTES))
+                self._last += 1 + self._draw(_STEP_BYTES)
             return f"{self._last:032x}"
 
     def _begin_anew(self) -> None:
         self._lock = threading.Lock()
+        self._random, self._used = b"", 0
         # Other random bits within the same millisecond: greater than the parent's last id, and not its next one.
         room = (1 << _RANDOM_BITS) - 1 - self._last % (1 << _RANDOM_BITS)
-        self._last += int.from_bytes(os.urandom(_RANDOM_BYTES)) % (room + 1)
+        self._last += self._draw(_RANDOM_BYTES) % (room + 1)
+
+    def _draw(self, count: int) -> int:
+        """Return `count` random bytes. They are asked of the system in blocks, and each is used once."""
+        start, end = self._used, self._used + count
+        if end > len(self._random):
+            self._random, start, end = os.urandom(_BLOCK_BYTES), 0, count
+        self._used = end
+        return int.from_bytes(self._random[start:end])

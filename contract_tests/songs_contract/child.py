@@ -16,6 +16,7 @@ from songs.errors import SongsError, StorageInUse
 from songs.ports.storage import Storage
 from songs_contract.checks import StorageUser, rating, song, until_no_conflict
 from songs_contract.contents import fill
+from songs_contract.histories import record
 from songs_contract.subject import Subject, find
 from songs_plugins import Port
 
@@ -71,6 +72,12 @@ def _fill(subject: Subject, storage: Storage, _order: dict[str, Any]) -> None:
     time.sleep(300)
 
 
+def _history(subject: Subject, storage: Storage, order: dict[str, Any]) -> None:
+    """Rate and read, and say what was asked and answered when."""
+    for call in record(StorageUser(storage, subject), order["who"], 0):
+        _say(json.dumps([call.began, call.ended, call.operation, call.result]))
+
+
 def _hold(_subject: Subject, _storage: Storage, _order: dict[str, Any]) -> None:
     """Keep the storage open until killed."""
     time.sleep(300)
@@ -80,6 +87,7 @@ TASKS: dict[str, Callable[[Subject, Storage, dict[str, Any]], None]] = {
     "rate": _rate,
     "add_songs": _add_songs,
     "fill": _fill,
+    "history": _history,
     "hold": _hold,
 }
 

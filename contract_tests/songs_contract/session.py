@@ -133,6 +133,8 @@ class ContractSession:
         ids, lesson = _clauses_of(item), None
         if outcome.failed and call.excinfo is not None:
             ids = getattr(call.excinfo.value, "clauses", None) or ids
+            # A lesson shows the text of the first ones: those that were asked about.
+            ids = sorted(ids, key=lambda each: each not in self._only_clauses)
             lesson = lessons.lesson_of(item, ids, call.excinfo)
             known = [self._expected[each] for each in ids if each in self._expected]
             if known:

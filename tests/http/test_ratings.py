@@ -116,7 +116,7 @@ def test_a_key_may_be_this(service: Service, user: dict[str, str], key: str) -> 
     assert _rate(service, user, service.add_song(), 3, key).status_code == 201
 
 
-@pytest.mark.parametrize("rating", [0, 6, -1, 3.0, 2.5, "3", True, None, [3], 10**20])
+@pytest.mark.parametrize("rating", [0, 6, -1, 2.5, "3", True, None, [3], 10**20])
 def test_a_rating_is_an_integer_from_1_to_5(service: Service, user: dict[str, str], rating: object) -> None:
     """Everything else is 422 and rates nothing."""
     song_id = service.add_song()

@@ -130,15 +130,15 @@ def test_expected_failures(tmp_path: Path) -> None:
     target = "known_bad.ratings:statistics_of_no_song"
     known.write_text("# what we know of\n\nRAT-8  the server counts later\n")
     expected = kit(tmp_path, "ratings", target, f"--songs-xfail={known}", "-k", "of_no_song")
-    known.write_text("RAT-8  the server counts later\nSNG-2  ids are numbers\n")
-    both = "of_no_song or ids_that_no_song_has"
+    known.write_text("RAT-8  the server counts later\nSNG-13  identities are numbers\n")
+    both = "of_no_song or test_identify"
     stale = kit(tmp_path, "ratings songs", target, f"--songs-xfail={known}", "-k", both)
 
     assert expected.returncode == 0, expected.stdout
     assert "expected to fail: RAT-8: the server counts later" in expected.stdout
     assert "RAT-8     expected failure" in expected.stdout
     assert stale.returncode == 1
-    assert f"stale expectation: {known}:2: SNG-2 did not fail (pass); remove the line" in stale.stdout
+    assert f"stale expectation: {known}:2: SNG-13 did not fail (pass); remove the line" in stale.stdout
 
 
 @pytest.mark.parametrize(

@@ -238,3 +238,34 @@ def test_nothing_of_a_token_hangs_on_the_error(
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None
         assert caught.value.args == (InvalidToken.summary,)
+
+
+def test_a_token_that_is_remembered_expires_like_any_other(
+    tokens: JwtTokens, claims: AccessClaims, issuer: Callable[..., JwtTokens], advance: Callable[[float], None]
+) -> None:
+    """A token that was accepted before is refused from its last second on, and while it comes from the future."""
+    token = tokens.issue(claims)
+    assert tokens.verify(token) is tokens.verify(token)
+    for moved_s in (3_600, -3_600 - 61):
+        advance(moved_s)
+        for each in (tokens, issuer()):
+            with pytest.raises(InvalidToken):
+                each.verify(token)
+
+
+def test_as_many_tokens_are_remembered_as_there_is_room_for(
+    tokens: JwtTokens, claims: AccessClaims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest are forgotten, and read again when they come; a token that is refused is not remembered."""
+    monkeypatch.setattr("songs_security.tokens.MAX_READ", 2)
+    first, second, third = (tokens.issue(replace(claims, token_version=version)) for version in (1, 2, 3))
+    before = tokens.verify(first)
+    with pytest.raises(InvalidToken):
+        tokens.verify(f"{first}A")
+    tokens.verify(second)
+    assert tokens.verify(first) is before
+    tokens.verify(third)
+    again = tokens.verify(first)
+
+    assert again == before
+    assert again is not before

@@ -16,6 +16,8 @@ from songs.errors import StorageClosed, StorageMismatch, StorageUnavailable
 from songs.model import Song
 from songs.ports.clock import Clock
 from songs.ports.storage import Scope, UnitOfWork
+from songs.query import SongFilter
+from songs.text import fold
 from songs_sqlite import SqliteStorage
 from songs_sqlite.files import APPLICATION_ID
 from songs_sqlite.schema import MIGRATIONS, NEWEST
@@ -140,6 +142,23 @@ def test_open_storages_may_prepare_at_once(path: Path, clock: Clock, attempt: in
         list(threads.map(prepare, storages))
     for storage in storages:
         storage.close()
+
+
+def test_a_file_of_the_first_release_is_brought_up_to_date(
+    path: Path, open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch, song: Callable[..., Song], clock: Clock
+) -> None:
+    """A file of schema version 1 keeps its songs, is of the newest version afterwards, and finds the songs."""
+    monkeypatch.setattr(songs_sqlite.preparing, "MIGRATIONS", MIGRATIONS[:1])
+    monkeypatch.setattr(songs_sqlite.preparing, "NEWEST", 1)
+    old = open_storage()
+    with old.unit_of_work(Scope.WRITE_ONE, deadline=Deadline.after(clock, 5)) as unit:
+        unit.songs.add(song("S1"))
+    old.close()
+    monkeypatch.undo()
+    new = open_storage()
+    assert new.versions()["schema"] == str(NEWEST)
+    with new.unit_of_work(Scope.READ, deadline=Deadline.after(clock, 5)) as unit:
+        assert unit.songs.find(SongFilter(text=fold(song("S1").title)), limit=9) == (song("S1"),)
 
 
 def test_a_failed_migration_leaves_nothing(path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

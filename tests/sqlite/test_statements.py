@@ -11,12 +11,14 @@ import pytest
 
 import songs_sqlite.pool
 from songs.deadline import Deadline
+from songs.model import Song
 from songs.ports.clock import Clock
 from songs.ports.storage import Scope
 from songs.query import SongFilter
 from songs_contract.operations import FILLING, READS, WRITES
 from songs_sqlite import SqliteStorage
 from songs_sqlite.connection import Connection
+from songs_sqlite.songs import MANY
 
 OpenStorage = Callable[..., SqliteStorage]
 COSTS = tomllib.loads((Path(__file__).parents[1] / "costs.toml").read_text(encoding="utf-8"))["sqlite"]
@@ -73,8 +75,8 @@ def test_a_read_runs_these_statements(
     """A read is its statements within one transaction that syncs nothing, and looks through no table."""
     with filled.unit_of_work(Scope.READ, deadline=deadline(5)) as unit:
         READS[name](unit)
-    begin, snapshot, *statements, end = _own(traced)
-    assert (begin, snapshot, end) == ("BEGIN", "SELECT 1 FROM sqlite_schema LIMIT 1", "END")
+    begin, *statements, end = _own(traced)
+    assert (begin, end) == ("BEGIN", "END")
     assert len(statements) == COSTS[name]
     assert list(_scans(path, statements)) == []
 
@@ -99,9 +101,24 @@ def test_only_a_short_text_looks_through_the_songs(
     """One or two characters have no trigram: the one case in which all songs are looked through."""
     with filled.unit_of_work(Scope.READ, deadline=deadline(5)) as unit:
         assert READS[name](unit)
-    statements = _own(traced)[2:-1]
+    statements = _own(traced)[1:-1]
     assert len(statements) == COSTS[name]
     assert [scan[:10] for scan in _scans(path, statements)] == ["SCAN songs"]
+
+
+def test_batches_leave_few_parts_of_the_search_index(
+    open_storage: OpenStorage, path: Path, song: Callable[..., Song], deadline: Callable[[float], Deadline]
+) -> None:
+    """A search looks in each part: an import of many batches leaves no more of them than four."""
+    storage = open_storage()
+    for batch in range(30):
+        songs = [song(f"S{n}", title=f"{n:b} {n:x}") for n in range(batch * MANY, (batch + 1) * MANY)]
+        with storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(5)) as unit:
+            assert unit.songs.add_many(songs) == frozenset()
+    connection = sqlite3.connect(path)
+    ((parts,),) = connection.execute("SELECT count(DISTINCT segid) FROM songs_search_idx")
+    connection.close()
+    assert parts <= 4
 
 
 def test_text_goes_through_the_index_of_trigrams(
@@ -111,7 +128,7 @@ def test_text_goes_through_the_index_of_trigrams(
     with filled.unit_of_work(Scope.READ, deadline=deadline(5)) as unit:
         assert len(unit.songs.find(SongFilter(text="son"), limit=9)) == 3
     connection = sqlite3.connect(path)
-    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {_own(traced)[2]}")]
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {_own(traced)[1]}")]
     connection.close()
     assert re.match(r"SCAN songs_search VIRTUAL TABLE INDEX \d+:M", plan[0])
     assert plan[1:] == ["SEARCH songs USING INTEGER PRIMARY KEY (rowid=?)", "USE TEMP B-TREE FOR ORDER BY"]

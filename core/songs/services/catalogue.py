@@ -75,7 +75,11 @@ class Catalogue:
 
         def work(unit: UnitOfWork) -> tuple[tuple[Song, ...], int | None]:
             found = unit.songs.find(song_filter, limit=which.size + 1, after_id=after_id, offset=offset)
-            return found, unit.songs.count(song_filter) if isinstance(which, PageNumber) else None
+            if not isinstance(which, PageNumber):
+                return found, None
+            if 0 < len(found) <= which.size:
+                return found, offset + len(found)  # the last page: counting again would find the same
+            return found, unit.songs.count(song_filter)
 
         found, total = self._runner.read(work, deadline=deadline)
         songs = found[: which.size]

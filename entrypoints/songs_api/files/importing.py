@@ -1,5 +1,6 @@
 """Importing a file of songs: batch by batch, refusing what is wrong by line, keeping the rest."""
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Final
@@ -90,6 +91,8 @@ def import_songs(
             report.count(importer.apply(batch, deadline=Deadline.after(clock, BATCH_DEADLINE_S)))
         except Unavailable as error:
             raise ImportInterrupted(report, error) from error
+        # A storage in memory keeps what it is given. The collector would walk through all of it again and again.
+        gc.freeze()
         progress(report)
     return report
 

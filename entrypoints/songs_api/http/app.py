@@ -13,6 +13,7 @@ from songs_api.http.readiness import ReadinessProbe
 from songs_api.http.reading import BodyReader
 from songs_api.http.request import ApiRequest
 from songs_api.http.resources import accounts, ratings, service, songs
+from songs_api.http.response import ApiResponse
 from songs_api.http.router import TableRouter
 from songs_api.http.routes import METRICS, PREFIX, ROUTES, routes_by_path
 from songs_api.http.sign_in_limits import SignInLimits
@@ -20,7 +21,7 @@ from songs_api.http.watch import Watch
 from songs_api.parts import Parts
 
 
-def create_app(parts: Parts) -> falcon.App[ApiRequest, falcon.Response]:
+def create_app(parts: Parts) -> falcon.App[ApiRequest, ApiResponse]:
     """Return the WSGI application. Pure: reads no setting, does no I/O, and needs `parts` open only to answer."""
     options = parts.options
     reader = BodyReader(max_bytes=options.max_body_bytes, request_threads=options.request_threads)
@@ -28,6 +29,7 @@ def create_app(parts: Parts) -> falcon.App[ApiRequest, falcon.Response]:
     middleware: list[Watch | Gate] = [Watch(parts.recorder, parts.clock, options.trusted_proxies), Gate(parts)]
     app = falcon.App(
         request_type=ApiRequest,
+        response_type=ApiResponse,
         middleware=middleware,
         router=TableRouter(reader, parts.clock, options.deadline_s),
     )

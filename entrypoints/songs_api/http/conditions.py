@@ -4,12 +4,11 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-import falcon
-
 from songs.errors import VersionConflict
 from songs_api.http.failures import Malformed, PreconditionRequired
 from songs_api.http.rendering import FORM
 from songs_api.http.request import ApiRequest
+from songs_api.http.response import ApiResponse
 
 IF_MATCH: Final = "If-Match"
 IF_NONE_MATCH: Final = "If-None-Match"
@@ -48,7 +47,7 @@ def required_if_match(req: ApiRequest, song_id: str) -> Seen:
     return Seen(frozenset(int(end) for end in ends if _VERSION.fullmatch(end)))
 
 
-def unless_known(req: ApiRequest, resp: falcon.Response, rendered: bytes) -> bytes | None:
+def unless_known(req: ApiRequest, resp: ApiResponse, rendered: bytes) -> bytes | None:
     """Return the body to send of what `rendering.tagged` made; None where the client has it: then it is told so (304).
 
     Raises:
@@ -63,8 +62,8 @@ def unless_known(req: ApiRequest, resp: falcon.Response, rendered: bytes) -> byt
             raise _malformed()
         if tag not in tags:
             raise VersionConflict
-    resp.set_header("ETag", tag)
-    resp.set_header("Cache-Control", REVALIDATED)
+    resp.put("etag", tag)
+    resp.put("cache-control", REVALIDATED)
     if is_known(req, tag):
         resp.status = 304
         return None

@@ -1,28 +1,16 @@
 """What every request passes before anything is looked up: its id, who is asking, and the default limit."""
 
 import hmac
-import re
-from typing import Final
-
-import falcon
 
 from songs.deadline import Deadline
 from songs.errors import InvalidToken, Unauthenticated
 from songs_api.http.client_address import bucket_of
 from songs_api.http.cors import Cors
-from songs_api.http.limits import Limit, headers_of
+from songs_api.http.limits import Limit
 from songs_api.http.request import ApiRequest
+from songs_api.http.response import ApiResponse
 from songs_api.http.routes import METRICS, by_request, public_routes
 from songs_api.parts import Parts
-
-_BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*) *", re.ASCII | re.IGNORECASE)
-_HEADERS: Final = {
-    "Cache-Control": "private, no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
-"""What every answer has, unless its resource says something else."""
 
 
 class Gate:
@@ -46,7 +34,7 @@ class Gate:
         self._metrics = by_request([METRICS]) if self._metrics_token else {}
         self._cors = Cors(parts.options.cors_origins)
 
-    def process_request(self, req: ApiRequest, resp: falcon.Response) -> None:
+    def process_request(self, req: ApiRequest, resp: ApiResponse) -> None:
         """Let the request in.
 
         Raises:
@@ -55,11 +43,13 @@ class Gate:
             RateLimited: Its user, or without a token its address, made too many.
         """
         req.request_id = self._ids.new_id()
+        resp.put("x-request-id", req.request_id)
         req.deadline = Deadline.after(self._clock, self._deadline_s)
         if self._cors.answers(req, resp):
             return
-        public = self._public.get((req.method, req.path))
-        if public is None and (req.method, req.path) in self._metrics:
+        asked = req.method, req.path
+        public = self._public.get(asked)
+        if public is None and asked in self._metrics:
             if not hmac.compare_digest(_token(req).encode(), self._metrics_token):
                 raise InvalidToken
         elif public is None:
@@ -69,22 +59,20 @@ class Gate:
             req.route = public
             self._limit.charge(req, bucket_of(req.env, self._trusted))
 
-    def process_response(self, req: ApiRequest, resp: falcon.Response, *_: object) -> None:
-        """Add the headers that every answer has."""
-        resp.set_header("X-Request-ID", req.request_id)
-        for name, value in _HEADERS.items():
-            if resp.get_header(name) is None:
-                resp.set_header(name, value)
+    def process_response(self, req: ApiRequest, resp: ApiResponse, *_: object) -> None:
+        """Tell what is left of the limits, and who else may read the answer."""
         self._cors.allow(req, resp)
         if req.charged:
-            resp.set_headers(headers_of(req))
+            policies, states = req.charged
+            resp.put("ratelimit-policy", policies)
+            resp.put("ratelimit", states)
 
 
 def _token(req: ApiRequest) -> str:
-    header = req.env.get("HTTP_AUTHORIZATION")
+    header: str | None = req.env.get("HTTP_AUTHORIZATION")
     if not header:
         raise Unauthenticated
-    match = _BEARER.fullmatch(header)
-    if match is None:
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
         raise InvalidToken
-    return match[1]
+    return token.strip(" ")

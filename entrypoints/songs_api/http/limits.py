@@ -56,7 +56,7 @@ class Limit:
         self.policy = f"{self._quoted};q={rate.amount};w={rate.window_s}" if rate else ""
 
     def charge(self, req: ApiRequest, bucket: str) -> None:
-        """Count one request, and tell its client what is left.
+        """Count one request, and tell its client what is left, as draft-ietf-httpapi-ratelimit-headers-10 has it.
 
         Raises:
             RateLimited: It is one too many.
@@ -65,7 +65,11 @@ class Limit:
         if verdict is None:
             return
         state = f"{self._quoted};r={verdict.remaining};t={math.ceil(verdict.reset_s)}"
-        req.charged = (*req.charged, (self.policy, state))
+        if req.charged is None:
+            req.charged = self.policy, state
+        else:
+            policies, states = req.charged
+            req.charged = f"{policies}, {self.policy}", f"{states}, {state}"
         if not verdict.allowed:
             raise RateLimited(verdict.reset_s)
 
@@ -112,14 +116,3 @@ class Limit:
         self._left.move_to_end(bucket)
         while len(self._left) > MAX_BUCKETS:
             self._left.popitem(last=False)
-
-
-def headers_of(req: ApiRequest) -> dict[str, str]:
-    """Return what tells a client of the limits that its request counted against.
-
-    In the form of draft-ietf-httpapi-ratelimit-headers-10.
-    """
-    return {
-        "RateLimit-Policy": ", ".join(policy for policy, _ in req.charged),
-        "RateLimit": ", ".join(state for _, state in req.charged),
-    }

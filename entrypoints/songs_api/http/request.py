@@ -23,7 +23,7 @@ class ApiRequest(falcon.Request):
         route: What answers it, once that is known.
         target: What a request that is audited was about: the id of a song or a user, or a user's name from the path.
         problem_code: The code of the problem that it was answered with.
-        charged: The limits that it counted against, each with what is left of it, as clients are told.
+        charged: The limits that it counted against and what is left of each, as clients are told; None: of none.
     """
 
     request_id: str = ""
@@ -33,7 +33,7 @@ class ApiRequest(falcon.Request):
     route: "Route | None" = None
     target: str | None = None
     problem_code: str | None = None
-    charged: tuple[tuple[str, str], ...] = ()
+    charged: tuple[str, str] | None = None
 
     def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
         super().__init__(env, options)

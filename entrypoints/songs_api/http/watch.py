@@ -34,7 +34,7 @@ class Watch:
         """Note what became of it."""
         status, route = resp.status_code, req.route
         audited = status in REFUSALS or (route is not None and route.audited)
-        if not audited and not self._log.wants(status):
+        if not audited and status < self._log.wanted_from:
             return
         ended_s = self._clock.monotonic_s()
         traceparent = req.env.get("HTTP_TRACEPARENT")

@@ -18,6 +18,7 @@ REFUSALS: Final = frozenset({401, 403, 429})
 NO_ROUTE: Final = "none"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SERVER_ERROR: Final = 500
+_NO_STATUS: Final = 1_000
 _MAX_TARGET: Final = 100
 
 
@@ -55,6 +56,9 @@ class RequestLog:
         metrics: Where requests are counted, if anywhere.
         clock: The one by which requests are timed.
         level: The least level that is told, of `logging`. The audit trail is told always.
+
+    Attributes:
+        wanted_from: The least status of which anything is told, where it is not audited.
     """
 
     def __init__(self, lines: Lines, metrics: "Metrics | None", clock: Clock, level: int) -> None:
@@ -63,10 +67,10 @@ class RequestLog:
         self._clock = clock
         self._level = level
         self._finished: deque[Finished] = deque()
-
-    def wants(self, status: int) -> bool:
-        """Return whether anything would be told of a request with this status that is not audited."""
-        return self._metrics is not None or self._level <= _level(status)
+        if metrics is not None or level <= logging.INFO:
+            self.wanted_from = 0
+        else:
+            self.wanted_from = _SERVER_ERROR if level <= logging.WARNING else _NO_STATUS
 
     def note(self, finished: Finished) -> None:
         """Take an answered request."""

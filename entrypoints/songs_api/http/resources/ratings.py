@@ -2,8 +2,6 @@
 
 from functools import partial
 
-import falcon
-
 from songs.limits import MAX_KEY, is_idempotency_key
 from songs.services.ratings import Ratings
 from songs.services.reads import CachedReads
@@ -12,6 +10,7 @@ from songs_api.http.failures import Malformed
 from songs_api.http.reading import Read
 from songs_api.http.rendering import stats_bytes, tagged_stats
 from songs_api.http.request import ApiRequest
+from songs_api.http.response import ApiResponse
 from songs_api.http.routes import IDEMPOTENCY_KEY
 from songs_api.http.schemas import NewRating
 
@@ -22,7 +21,7 @@ class RatingCollection:
     def __init__(self, ratings: Ratings) -> None:
         self._ratings = ratings
 
-    def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[NewRating]) -> None:
+    def on_post(self, req: ApiRequest, resp: ApiResponse, *, read: Read[NewRating]) -> None:
         """Store one rating and answer with the statistics, which include it."""
         key = _key(req)
         body = read()
@@ -41,7 +40,7 @@ class SongRatings:
     def __init__(self, reads: CachedReads) -> None:
         self._reads = reads
 
-    def on_get(self, req: ApiRequest, resp: falcon.Response, *, song_id: str) -> None:
+    def on_get(self, req: ApiRequest, resp: ApiResponse, *, song_id: str) -> None:
         """Answer with the statistics."""
         stats = self._reads.stats(song_id, partial(tagged_stats, song_id), deadline=req.deadline)
         resp.data = unless_known(req, resp, stats)

@@ -2,8 +2,6 @@
 
 from functools import partial
 
-import falcon
-
 from songs.deadline import Deadline
 from songs.errors import VersionConflict
 from songs.model import Song
@@ -15,6 +13,7 @@ from songs_api.http.queries import LevelQuery, PageQuery, SearchQuery, SongListQ
 from songs_api.http.reading import Read
 from songs_api.http.rendering import found_bytes, song_bytes, song_tag, tagged_difficulty, tagged_page, tagged_song
 from songs_api.http.request import ApiRequest
+from songs_api.http.response import ApiResponse
 from songs_api.http.routes import PREFIX
 from songs_api.http.schemas import NewSong, SongChanges
 
@@ -26,13 +25,13 @@ class SongCollection:
         self._reads = reads
         self._catalogue = catalogue
 
-    def on_get(self, req: ApiRequest, resp: falcon.Response, *, query: SongListQuery) -> None:
+    def on_get(self, req: ApiRequest, resp: ApiResponse, *, query: SongListQuery) -> None:
         """Answer with a part of the songs."""
         page = self._reads.page("songs", query.song_filter, query.which, tagged_page, deadline=req.deadline)
         if content := unless_known(req, resp, page):
             resp.data = _linked(resp, query, content)
 
-    def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[NewSong]) -> None:
+    def on_post(self, req: ApiRequest, resp: ApiResponse, *, read: Read[NewSong]) -> None:
         """Add a song."""
         song = self._catalogue.add(read().details, deadline=req.deadline)
         req.target = song.id
@@ -47,7 +46,7 @@ class SongSearch:
     def __init__(self, reads: CachedReads) -> None:
         self._reads = reads
 
-    def on_get(self, req: ApiRequest, resp: falcon.Response, *, query: SearchQuery) -> None:
+    def on_get(self, req: ApiRequest, resp: ApiResponse, *, query: SearchQuery) -> None:
         """Answer with a part of the songs that were found."""
         page = self._reads.page("songs", query.song_filter, query.which, tagged_page, deadline=req.deadline)
         if content := unless_known(req, resp, page):
@@ -60,7 +59,7 @@ class AverageDifficulty:
     def __init__(self, reads: CachedReads) -> None:
         self._reads = reads
 
-    def on_get(self, req: ApiRequest, resp: falcon.Response, *, query: LevelQuery) -> None:
+    def on_get(self, req: ApiRequest, resp: ApiResponse, *, query: LevelQuery) -> None:
         """Answer with the average over a level, or over all songs."""
         render = partial(tagged_difficulty, query.level)
         resp.data = unless_known(req, resp, self._reads.difficulty(query.level, render, deadline=req.deadline))
@@ -73,11 +72,11 @@ class SongItem:
         self._reads = reads
         self._catalogue = catalogue
 
-    def on_get(self, req: ApiRequest, resp: falcon.Response, *, song_id: str) -> None:
+    def on_get(self, req: ApiRequest, resp: ApiResponse, *, song_id: str) -> None:
         """Answer with the song."""
         resp.data = unless_known(req, resp, self._reads.song(song_id, tagged_song, deadline=req.deadline))
 
-    def on_put(self, req: ApiRequest, resp: falcon.Response, *, song_id: str, read: Read[NewSong]) -> None:
+    def on_put(self, req: ApiRequest, resp: ApiResponse, *, song_id: str, read: Read[NewSong]) -> None:
         """Replace all that is said of the song."""
         seen = required_if_match(req, song_id)
         details = read().details
@@ -85,7 +84,7 @@ class SongItem:
         song = self._catalogue.change(song_id, lambda _: details, if_version=if_version, deadline=req.deadline)
         _answer(resp, song)
 
-    def on_patch(self, req: ApiRequest, resp: falcon.Response, *, song_id: str, read: Read[SongChanges]) -> None:
+    def on_patch(self, req: ApiRequest, resp: ApiResponse, *, song_id: str, read: Read[SongChanges]) -> None:
         """Change what was sent; an empty object changes nothing."""
         seen = required_if_match(req, song_id)
         changes = read()
@@ -98,7 +97,7 @@ class SongItem:
                 raise VersionConflict
         _answer(resp, song)
 
-    def on_delete(self, req: ApiRequest, resp: falcon.Response, *, song_id: str) -> None:
+    def on_delete(self, req: ApiRequest, resp: ApiResponse, *, song_id: str) -> None:
         """Remove the song with its ratings."""
         seen = required_if_match(req, song_id)
         if_version = self._if_version(song_id, seen, req.deadline)
@@ -122,14 +121,14 @@ def _url(song: Song) -> str:
     return f"{PREFIX}/songs/{song.id}"
 
 
-def _answer(resp: falcon.Response, song: Song) -> None:
+def _answer(resp: ApiResponse, song: Song) -> None:
     # Content-Location: the body is what a GET would answer now, so the tag is that of the body.
     resp.set_header("Content-Location", _url(song))
     resp.set_header("ETag", song_tag(song))
     resp.data = song_bytes(song)
 
 
-def _linked(resp: falcon.Response, query: PageQuery, page: bytes) -> bytes:
+def _linked(resp: ApiResponse, query: PageQuery, page: bytes) -> bytes:
     total_pages, next_cursor, body = split(page)
     links = link_header(query, total_pages, next_cursor)
     if links:
