@@ -3,6 +3,7 @@
 import http.client
 import json
 import signal
+import socket
 from typing import Any
 
 import pytest
@@ -76,3 +77,43 @@ def test_secrets_are_neither_printed_nor_answered(start: Start, kind: str) -> No
     assert {SECRET, METRICS_TOKEN} <= client.submitted.secrets
     assert client.repeated == []
     assert running.told() == []
+
+
+BROKEN = (
+    "GET / HTTP/1.1\r\nAuthorization Bearer {}\r\n\r\n",
+    "GET / HTTP/1.1\r\nAuthorization : Bearer {}\r\n\r\n",
+    "GET / HTTP/1.1\r\nAuthorization: Bearer {}\0\r\n\r\n",
+    "GET /?access_token={} HTTP/one\r\n\r\n",
+    "GET /?access_token={}\r\n\r\n",
+    "{} / HTTP/1.1\r\n\r\n",
+    "GET / HTTP/1.1\r\nTransfer-Encoding: {}\r\n\r\n",
+    "POST /api/v1/auth/login HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n{}\r\n",
+)
+
+
+@pytest.mark.parametrize("kind", ["granian", "gunicorn", "gunicorn-alone"])
+def test_what_is_no_http_is_not_repeated(start: Start, kind: str) -> None:
+    """Servers refuse broken requests themselves: neither their answers nor their logs quote them."""
+    running = start(kind, SONGS_LOG_LEVEL="debug")
+    running.submitted.note([*GARBAGE], secret=True)
+
+    answers = [_raw(running.port, text.format(GARBAGE[0]).encode()) for text in BROKEN]
+    running.process.send_signal(signal.SIGTERM)
+    running.process.wait(40)
+
+    assert sum(answer.startswith("HTTP/1.1 4") for answer in answers) >= 4
+    assert running.submitted.found_in("".join(answers)) == []
+    assert running.told() == []
+
+
+def _raw(port: int, request: bytes) -> str:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        try:
+            while part := connection.recv(65_536):
+                received += part
+        except ConnectionError:
+            pass
+    return received.decode("latin-1")

@@ -26,7 +26,7 @@ def gunicorn_options(options: ServerOptions) -> dict[str, Any]:
         "bind": f"{host}:{options.port}",
         "workers": options.workers,
         "threads": options.threads,
-        "worker_class": "gthread",
+        "worker_class": "songs_api.servers.gunicorn_worker.Worker",
         "backlog": BACKLOG,
         "worker_connections": BACKLOG,
         "timeout": _HEARTBEAT_S,  # of the whole worker: requests are bounded by SONGS_DEADLINE_S
