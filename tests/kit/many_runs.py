@@ -1,80 +1,89 @@
-"""Runs the kit many times in one process: a start of pytest costs more than most of these runs.
+"""Runs pytest many times: one process imports the kit once, and forks for each run.
 
-Reads a JSON list of ``{"adapter": ..., "clauses": [...], "without": [...], "whole": ..., "seed": ...}`` from
-standard input, and writes the list of their reports to standard output, in the same order. A run that is given a single
-clause ends with its first failure, unless it is a whole one; `without` names tests that are left out.
+Reads orders from standard input, a line of JSON each: ``{"arguments": [...], "folder": ..., "environment": {...}}``.
+Answers each with a line: ``{"status": ..., "stdout": ..., "stderr": ..., "took_s": ...}``.
 """
 
 import contextlib
 import gc
 import io
 import json
+import os
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
+from hypothesis import strategies
 
-import songs_contract
-
-SUITES = Path(songs_contract.__file__).with_name("suites")
-TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in SUITES.glob("test_*.py")}
-
-
-def run(
-    adapter: str,
-    clauses: list[str],
-    report: Path,
-    *,
-    without: Sequence[str] = (),
-    whole: bool = False,
-    seed: int | None = None,
-) -> dict[str, Any]:
-    """Return the verdicts of one run, the tests that failed, what pytest printed, and the seconds that it took."""
-    report.unlink(missing_ok=True)
-    # Collecting the suites that cite none of the clauses would take most of the time.
-    cited = [name for name, text in TEXTS.items() if any(f'"{clause}"' in text for clause in clauses)]
-    arguments = ["-p", "songs_contract.plugin", "-p", "no:cacheprovider", "-p", "no:randomly", "-q", "--tb=short"]
-    arguments += ["--songs-adapter", adapter, "--songs-report-json", str(report), "--songs-port", _port(clauses)]
-    arguments += [option for clause in clauses for option in ("--songs-clause", clause)]
-    arguments += ["-x"] if len(clauses) == 1 and not whole else []
-    arguments += ["-k", " and ".join(f"not {test}" for test in without)] if without else []
-    arguments += [f"--songs-seed={seed}", f"--hypothesis-seed={seed}"] if seed is not None else []
-    printed = io.StringIO()
-    started_s = time.monotonic()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        pytest.main([*arguments, "--pyargs", *(f"songs_contract.suites.{name}" for name in sorted(cited))])
-    took_s = time.monotonic() - started_s
-    found = json.loads(report.read_text())["clauses"] if report.exists() else []
-    return {
-        "verdicts": {each["id"]: each["verdict"] for each in found},
-        "failed": {each["id"]: each["failed_tests"] for each in found if each["failed_tests"]},
-        "printed": printed.getvalue(),
-        "took_s": took_s,
-    }
+KIT: Final = ["-p", "songs_contract.plugin", "-p", "no:cacheprovider", "-p", "no:randomly"]
+SUITES: Final = ["--pyargs", "songs_contract.suites"]
 
 
 def main() -> None:
-    """Run everything that standard input asks for."""
-    reports = []
-    with tempfile.TemporaryDirectory() as folder:
-        for job in json.load(sys.stdin):
-            options = {name: job[name] for name in ("without", "whole", "seed") if name in job}
-            reports.append(run(job["adapter"], job["clauses"], Path(folder, "report.json"), **options))
-            # pytest collects garbage at the end of each run; what was imported by now never becomes any.
-            gc.freeze()
-    json.dump(reports, sys.stdout)
+    """Answer orders until there are no more."""
+    _import_everything()
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(run(**json.loads(line))) + "\n")
+        sys.stdout.flush()
 
 
-def _port(clauses: list[str]) -> str:
-    # Imported late: pytest has to rewrite the asserts of songs_contract's modules first.
-    from songs_contract.clauses import clauses as stated  # noqa: PLC0415
+def run(arguments: list[str], folder: str, environment: dict[str, str]) -> dict[str, Any]:
+    """Return how pytest ended and what it printed, in a process of its own with that folder and environment."""
+    with tempfile.TemporaryDirectory() as kept:
+        files = [Path(kept, name) for name in ("stdout", "stderr")]
+        started_s = time.monotonic()
+        assert threading.active_count() == 1, "a fork with threads about may never end"
+        child = os.fork()
+        if child == 0:
+            _become(files, folder, environment)
+            _end(arguments)
+        _, status = os.waitpid(child, 0)
+        stdout, stderr = (path.read_text(encoding="utf-8", errors="replace") for path in files)
+    return {
+        "status": os.waitstatus_to_exitcode(status),
+        "stdout": stdout,
+        "stderr": stderr,
+        "took_s": time.monotonic() - started_s,
+    }
 
-    (port,) = {stated()[clause].port for clause in clauses}
-    return port
+
+def _import_everything() -> None:
+    """Import the suites as pytest does, with its asserts, and make the tables of characters."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        pytest.main([*KIT, "--collect-only", "-q", *SUITES, "--songs-adapter", "memory"])
+    strategies.text().validate()
+    # What was imported by now never becomes garbage, and its pages are not written to in the children.
+    gc.collect()
+    gc.freeze()
+
+
+def _become(files: list[Path], folder: str, environment: dict[str, str]) -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    for number, path in enumerate(files, 1):
+        written = os.open(path, os.O_WRONLY | os.O_CREAT)
+        os.dup2(written, number)
+        os.close(written)
+    os.close(nothing)
+    os.chdir(folder)
+    os.environ.update(environment)
+
+
+def _end(arguments: list[str]) -> None:
+    status: int = pytest.ExitCode.INTERNAL_ERROR
+    try:
+        status = int(pytest.main(arguments))
+    except BaseException:  # noqa: BLE001 - the child must not return to the loop of its parent
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Without the parent's clean-up; threads that a defect left behind end with it.
+    os._exit(status)
 
 
 if __name__ == "__main__":

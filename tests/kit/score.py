@@ -7,21 +7,21 @@
 import argparse
 import ast
 import itertools
-import json
 import os
 import secrets
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 from songs_contract.clauses import clauses
 
 HERE: Final = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1]))
+from tests.kit.forked_runs import run_all  # noqa: E402 - the folder of a script is on the path, its project is not
+
 DOCUMENT: Final = HERE.parents[1] / "docs" / "kit-score.md"
 
 # Adapters without defects.
@@ -50,23 +50,8 @@ def defects() -> dict[str, list[str]]:
 
 def run(jobs: Sequence[dict[str, Any]], processes: int) -> list[dict[str, Any]]:
     """Return the reports of runs of the kit, in the order of the jobs."""
-
-    def share(start: int) -> list[dict[str, Any]]:
-        finished = subprocess.run(
-            [sys.executable, HERE / "many_runs.py"],
-            input=json.dumps(jobs[start::processes]),
-            stdout=subprocess.PIPE,
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(HERE), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-            text=True,
-            check=True,
-        )
-        return list(json.loads(finished.stdout))
-
-    # From an empty folder: the settings of this project's own tests are not the kit's.
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(processes) as pool:
-        shares = list(pool.map(share, range(processes)))
-    return [shares[index % processes][index // processes] for index in range(len(jobs))]
+    with tempfile.TemporaryDirectory() as folder:
+        return run_all(jobs, Path(folder), processes)
 
 
 def matrix(found: dict[str, dict[str, list[str]]]) -> str:
@@ -117,7 +102,7 @@ def false_alarms(runs: int, processes: int) -> int:
     """Hold adapters without defects to their whole contract under random seeds; return how many runs failed."""
     seeds = [secrets.randbelow(1 << 32) for _ in range(runs)]
     jobs = [
-        {"adapter": adapter, "clauses": of_port(port), "whole": True, "seed": seed}
+        {"adapter": adapter, "only": of_port(port), "whole": True, "seed": seed}
         for seed, (adapter, port) in zip(seeds, itertools.cycle(GOOD), strict=False)
     ]
     failed = [(job, report) for job, report in zip(jobs, run(jobs, processes), strict=True) if report["failed"]]
@@ -142,7 +127,7 @@ def main() -> None:
     jobs = [
         {
             "adapter": f"known_bad.{name}",
-            "clauses": of_port(clauses()[named[0]].port) if asked.matrix else named,
+            "only": of_port(clauses()[named[0]].port) if asked.matrix else named,
             "whole": True,
         }
         for name, named in planted.items()

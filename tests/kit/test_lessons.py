@@ -1,50 +1,40 @@
 """Failures that teach: one for each cause, with the clause, what was expected, what was got, and the chapter."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.kit.forked_runs import PLUGIN, Finished, Runner
 
 from songs_contract.causes import LIKELY_CAUSES
 from songs_contract.chapters import CHAPTERS, chapter_of
 from songs_contract.clauses import clauses
 
-HERE = Path(__file__).parent
 PATIENCE_S = 300
 
 pytestmark = pytest.mark.timeout(2 * PATIENCE_S + 30)
 
 
-def kit(folder: Path, suites: str, target: str, *options: str) -> "subprocess.CompletedProcess[str]":
+def kit(runner: Runner, folder: Path, suites: str, target: str, *options: str) -> Finished:
     """Run pytest with the kit's plugin as `songs contract` does, over some of its suites."""
-    plugins = ["-p", "songs_contract.plugin", "-p", "no:randomly", "--tb=no", "-rN", "-q", "--pyargs"]
     modules = [f"songs_contract.suites.test_{suite}" for suite in suites.split()]
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *plugins, *modules, "--songs-adapter", target, *options],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(HERE)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
+    return runner.pytest(
+        folder, *PLUGIN, "--tb=no", "-rN", "-q", "--pyargs", *modules, "--songs-adapter", target, *options
     )
 
 
-def document(folder: Path, suites: str, target: str, *options: str) -> dict[str, Any]:
+def document(runner: Runner, folder: Path, suites: str, target: str, *options: str) -> dict[str, Any]:
     """Return the report of a run, as JSON."""
-    kit(folder, suites, target, "--songs-report-json", "report.json", *options)
+    kit(runner, folder, suites, target, "--songs-report-json", "report.json", *options)
     return dict(json.loads((folder / "report.json").read_text(encoding="utf-8")))
 
 
-def test_a_storage_that_cannot_be_opened(tmp_path: Path) -> None:
+def test_a_storage_that_cannot_be_opened(runner: Runner, tmp_path: Path) -> None:
     """One failure says why, though closing fails as well, and everything else counts as not tested."""
-    found = document(tmp_path, "songs", "known_bad.half_written:cannot_be_opened")
+    found = document(runner, tmp_path, "songs", "known_bad.half_written:cannot_be_opened")
 
     (failure,) = found["failures"]
     assert failure["got"] == "songs.errors.StorageUnavailable: no server at the other end"
@@ -52,25 +42,25 @@ def test_a_storage_that_cannot_be_opened(tmp_path: Path) -> None:
     assert {each["id"] for each in found["clauses"] if each["verdict"] != "not tested"} == {"STO-1"}
 
 
-def test_a_method_that_is_missing(tmp_path: Path) -> None:
+def test_a_method_that_is_missing(runner: Runner, tmp_path: Path) -> None:
     """One failure names the repository and the method."""
-    (failure,) = document(tmp_path, "songs", "known_bad.half_written:lacks_a_method")["failures"]
+    (failure,) = document(runner, tmp_path, "songs", "known_bad.half_written:lacks_a_method")["failures"]
 
     assert failure["got"] == "TypeError: _NoEvents has no of_song"
     assert "missing" in failure["cause"]
 
 
-def test_a_method_that_is_not_written(tmp_path: Path) -> None:
+def test_a_method_that_is_not_written(runner: Runner, tmp_path: Path) -> None:
     """However many tests need it, it is told once."""
-    run = kit(tmp_path, "ratings", "known_bad.half_written:lacks_a_body")
+    run = kit(runner, tmp_path, "ratings", "known_bad.half_written:lacks_a_body")
 
     assert run.stdout.count("_NotWritten.of_song is not written yet: write it.") == 1
     assert re.search(r"the same +in \d+ more tests, of ", run.stdout)
 
 
-def test_a_lesson(tmp_path: Path) -> None:
+def test_a_lesson(runner: Runner, tmp_path: Path) -> None:
     """It shows the clause, the test and what it states, expected, got, the place, the likely cause and the chapter."""
-    run = kit(tmp_path, "songs", "known_bad.songs:count_lags_behind", "--maxfail=1")
+    run = kit(runner, tmp_path, "songs", "known_bad.songs:count_lags_behind", "--maxfail=1")
 
     lines = [line.strip() for line in run.stdout.splitlines()]
     assert f"SNG-12: {clauses()['SNG-12'].text}" in lines
@@ -86,9 +76,9 @@ def test_a_lesson(tmp_path: Path) -> None:
     assert any(re.match(r"where +suites/test_songs.py:\d+ in test_counts: assert ", line) for line in lines)
 
 
-def test_the_state_machine_writes_a_program(tmp_path: Path) -> None:
+def test_the_state_machine_writes_a_program(runner: Runner, tmp_path: Path) -> None:
     """A sequence of calls that goes wrong is told as calls, under the clauses of the call that showed it."""
-    found = document(tmp_path, "state_machine users", "known_bad.songs:count_lags_behind")
+    found = document(runner, tmp_path, "state_machine users", "known_bad.songs:count_lags_behind")
     told = {each["test"].partition("::")[2]: each for each in found["failures"]}["test_any_sequence_of_calls"]
     program = told["got"].partition("the shortest program:\n")[2].splitlines()
 
@@ -98,41 +88,41 @@ def test_the_state_machine_writes_a_program(tmp_path: Path) -> None:
     assert {each["id"]: each["verdict"] for each in found["clauses"]}["USR-7"] == "pass"
 
 
-def test_an_exception_that_is_no_error_of_the_domain(tmp_path: Path) -> None:
+def test_an_exception_that_is_no_error_of_the_domain(runner: Runner, tmp_path: Path) -> None:
     """The lesson says that it left the adapter, and shows the line there."""
-    found = document(tmp_path, "cache", "known_bad.caches:driver_error_leaks")
+    found = document(runner, tmp_path, "cache", "known_bad.caches:driver_error_leaks")
 
     assert "no error of songs.errors" in found["failures"][0]["cause"]
     assert any(line.startswith("known_bad/") for line in found["failures"][0]["where"])
 
 
-def test_a_capability_that_is_denied_and_there(tmp_path: Path) -> None:
+def test_a_capability_that_is_denied_and_there(runner: Runner, tmp_path: Path) -> None:
     """What is declared false is tried, and reported where it works."""
-    run = kit(tmp_path, "coherence_record", "known_bad.half_written:says_less_than_it_can")
+    run = kit(runner, tmp_path, "coherence_record", "known_bad.half_written:says_less_than_it_can")
 
     assert "declared false, and works after all: storage: snapshot_reads" in run.stdout
     assert run.returncode == 0
 
 
 @pytest.mark.parametrize("target", ["memory", "none", "sqlite"])
-def test_good_adapters_say_what_they_can(tmp_path: Path, target: str) -> None:
+def test_good_adapters_say_what_they_can(runner: Runner, tmp_path: Path, target: str) -> None:
     """None of them denies what works."""
     folder = tmp_path / "report"
     folder.mkdir()
-    found = document(folder, "coherence_record cache_times limiter_windows", target, "-k", "first_steps")
+    found = document(runner, folder, "coherence_record cache_times limiter_windows", target, "-k", "first_steps")
 
     assert found["works_after_all"] == []
 
 
-def test_expected_failures(tmp_path: Path) -> None:
+def test_expected_failures(runner: Runner, tmp_path: Path) -> None:
     """A clause that the adapter's own file lists may fail; a line that is stale fails the run."""
     known = tmp_path / "known.txt"
     target = "known_bad.ratings:statistics_of_no_song"
     known.write_text("# what we know of\n\nRAT-8  the server counts later\n")
-    expected = kit(tmp_path, "ratings", target, f"--songs-xfail={known}", "-k", "of_no_song")
+    expected = kit(runner, tmp_path, "ratings", target, f"--songs-xfail={known}", "-k", "of_no_song")
     known.write_text("RAT-8  the server counts later\nSNG-13  identities are numbers\n")
     both = "of_no_song or test_identify"
-    stale = kit(tmp_path, "ratings songs", target, f"--songs-xfail={known}", "-k", both)
+    stale = kit(runner, tmp_path, "ratings songs", target, f"--songs-xfail={known}", "-k", both)
 
     assert expected.returncode == 0, expected.stdout
     assert "expected to fail: RAT-8: the server counts later" in expected.stdout
@@ -151,21 +141,21 @@ def test_expected_failures(tmp_path: Path) -> None:
     ],
     ids=["no reason", "no clause", "twice", "no file"],
 )
-def test_expected_failures_that_cannot_be_read(tmp_path: Path, text: str | None, message: str) -> None:
+def test_expected_failures_that_cannot_be_read(runner: Runner, tmp_path: Path, text: str | None, message: str) -> None:
     """A file that is wrong is refused with the line, before any test."""
     known = tmp_path / "known.txt"
     if text is not None:
         known.write_text(text)
 
-    run = kit(tmp_path, "clock", "system", f"--songs-xfail={known}")
+    run = kit(runner, tmp_path, "clock", "system", f"--songs-xfail={known}")
 
     assert run.returncode == pytest.ExitCode.USAGE_ERROR
     assert message in run.stderr
 
 
-def test_junit(tmp_path: Path) -> None:
+def test_junit(runner: Runner, tmp_path: Path) -> None:
     """The file for JUnit has each test with its clauses, and the lesson where one failed."""
-    kit(tmp_path, "songs", "known_bad.songs:count_lags_behind", "-k", "test_counts", "--junitxml=junit.xml")
+    kit(runner, tmp_path, "songs", "known_bad.songs:count_lags_behind", "-k", "test_counts", "--junitxml=junit.xml")
 
     cases = {case.get("name"): case for case in ET.parse(tmp_path / "junit.xml").iter("testcase")}  # noqa: S314 - our own
     failure = cases["test_counts"].find("failure")
@@ -174,11 +164,11 @@ def test_junit(tmp_path: Path) -> None:
     assert "likely cause" in (failure.text or "")
 
 
-def test_parallel(tmp_path: Path) -> None:
+def test_parallel(runner: Runner, tmp_path: Path) -> None:
     """With pytest-xdist the report is the same as without."""
     target = "known_bad.songs:count_lags_behind"
-    one = document(tmp_path, "songs users", target)
-    two = document(tmp_path, "songs users", target, "-n2")
+    one = document(runner, tmp_path, "songs users", target)
+    two = document(runner, tmp_path, "songs users", target, "-p", "xdist.plugin", "-n2")
 
     assert _sorted(one) == _sorted(two)
     assert {each["verdict"] for each in two["clauses"]} >= {"pass", "fail"}

@@ -1,33 +1,23 @@
 """The report: what became of each clause, for people, programs and documents."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.kit.forked_runs import PLUGIN, Runner
+from tests.kit.forked_runs import Finished as Run
 
 from songs_contract.clauses import clauses
 
-HERE = Path(__file__).parent
 ADAPTER = "known_bad.ratings:statistics_of_no_song"
 ASKED_FOR = {"RAT-8": "fail", "SES-3": "pass", "STO-11": "declared unsupported"}
 
 
-def kit(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+def kit(runner: Runner, folder: Path, *options: str) -> Run:
     """Run pytest with the kit's plugin, as someone who wants more control would."""
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "songs_contract.plugin", "--pyargs", "songs_contract.suites", *options],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(HERE)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    return runner.pytest(folder, *PLUGIN, "--pyargs", "songs_contract.suites", *options)
 
 
 @dataclass(frozen=True)
@@ -46,12 +36,12 @@ class Finished:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def finished(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A run over three clauses: one is broken, one is kept, one needs a capability that is not declared."""
     folder = tmp_path_factory.mktemp("report")
     wanted = [option for clause_id in ASKED_FOR for option in ("--songs-clause", clause_id)]
     files = ["--songs-report-json", "report.json", "--songs-report-markdown", "report.md"]
-    run = kit(folder, "--songs-adapter", ADAPTER, *wanted, *files)
+    run = kit(runner, folder, "--songs-adapter", ADAPTER, *wanted, *files)
     document = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return Finished(run.returncode, run.stdout, document, (folder / "report.md").read_text(encoding="utf-8"))
 
@@ -136,9 +126,9 @@ def test_the_markdown(finished: Finished) -> None:
     ],
     ids=["unknown", "no attribute", "no descriptor", "another port", "unknown clause"],
 )
-def test_what_cannot_be_run(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+def test_what_cannot_be_run(runner: Runner, tmp_path: Path, options: tuple[str, ...], message: str) -> None:
     """A run that makes no sense is refused with what is wrong, without a traceback."""
-    run = kit(tmp_path, *options)
+    run = kit(runner, tmp_path, *options)
 
     assert run.returncode == pytest.ExitCode.USAGE_ERROR
     assert message in run.stderr

@@ -1,16 +1,11 @@
 """The kit's score: it finds every planted defect, under the clause that the defect breaks, and none where none is."""
 
 import ast
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.kit.forked_runs import run_all
 
 from songs_contract.clauses import clauses
 
@@ -232,40 +227,13 @@ UNBROKEN = {
 Job = tuple[str, tuple[str, ...]]
 
 
-def _run(jobs: Sequence[Job], folder: Path) -> dict[Job, dict[str, Any]]:
-    orders = [{"adapter": adapter, "clauses": list(ids)} for adapter, ids in jobs]
-    return dict(zip(jobs, _reports(orders, folder), strict=True))
-
-
-def _report(order: dict[str, Any], folder: Path) -> dict[str, Any]:
-    (report,) = _reports([order], folder)
-    return report
-
-
-def _reports(orders: Sequence[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
-    finished = subprocess.run(
-        [sys.executable, HERE / "many_runs.py"],
-        input=json.dumps(orders),
-        stdout=subprocess.PIPE,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(HERE), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        text=True,
-        timeout=PATIENCE_S,
-        check=True,
-    )
-    return list(json.loads(finished.stdout))
-
-
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[Job, dict[str, Any]]:
     """The report of every run: each defect under its clause, each unbroken adapter under those of each port."""
     jobs: list[Job] = [(f"known_bad.{name}", (clause,)) for name, clause in CASES]
     jobs += [(adapter, broken_clauses(port)) for adapter, ports in UNBROKEN.items() for port in ports]
-    shares = [jobs[start::PROCESSES] for start in range(PROCESSES)]
-    folder = tmp_path_factory.mktemp("empty")
-    with ThreadPoolExecutor(PROCESSES) as pool:
-        reports = pool.map(lambda share: _run(share, folder), shares)
-        return {job: report for share in reports for job, report in share.items()}
+    orders = [{"adapter": adapter, "only": only} for adapter, only in jobs]
+    return dict(zip(jobs, run_all(orders, tmp_path_factory.mktemp("empty"), PROCESSES), strict=True))
 
 
 def broken_clauses(port: str) -> tuple[str, ...]:
@@ -313,10 +281,10 @@ def test_every_planted_defect_is_scored() -> None:
 @pytest.mark.timeout(PATIENCE_S + 30)
 def test_a_clause_without_its_test_is_noticed(tmp_path: Path) -> None:
     """Were the only test that catches a defect removed, `test_a_defect_is_found` would fail for that defect."""
-    order = {"adapter": "known_bad.songs:identify_has_no_case", "clauses": ["SNG-13"], "whole": True}
-    whole = _report(order, tmp_path)
+    order = {"adapter": "known_bad.songs:identify_has_no_case", "only": ["SNG-13"], "whole": True}
+    (whole,) = run_all([order], tmp_path / "whole", 1)
     catchers = {each.partition("::")[2].partition("[")[0] for each in whole["failed"]["SNG-13"]}
-    without = _report({**order, "without": sorted(catchers)}, tmp_path)
+    (without,) = run_all([{**order, "without": sorted(catchers)}], tmp_path / "without", 1)
 
     assert whole["verdicts"]["SNG-13"] == "fail"
     assert without["verdicts"]["SNG-13"] != "fail"

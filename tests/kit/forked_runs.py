@@ -1,0 +1,115 @@
+"""Runs of the kit for the tests of the kit: by one server that forks for each, see `many_runs.py`."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import songs_contract
+from songs_contract.clauses import clauses
+
+HERE: Final = Path(__file__).parent
+SUITES: Final = Path(songs_contract.__file__).with_name("suites")
+PLUGIN: Final = ("-p", "songs_contract.plugin", "-p", "no:randomly", "-p", "no:cacheprovider")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a run ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Runner:
+    """A server of runs; to be used in a ``with`` statement."""
+
+    def __init__(self, folder: Path) -> None:
+        # From an empty folder: the settings of this project's own tests are not the kit's.
+        environment = {**os.environ, "PYTHONPATH": str(HERE), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        for name in [each for each in environment if each.startswith("PYTEST_XDIST")]:
+            del environment[name]
+        self._server = subprocess.Popen(
+            [sys.executable, HERE / "many_runs.py"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=folder,
+            env=environment,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        # It ends when there are no more orders.
+        self._server.communicate()
+
+    def pytest(self, folder: Path, *arguments: str, **environment: str) -> Finished:
+        """Run pytest in a folder."""
+        order = {"arguments": arguments, "folder": str(folder), "environment": environment}
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(order) + "\n")
+        self._server.stdin.flush()
+        answer = json.loads(self._server.stdout.readline())
+        return Finished(answer["status"], answer["stdout"], answer["stderr"])
+
+
+def run(
+    runner: Runner,
+    folder: Path,
+    adapter: str,
+    only: Sequence[str],
+    *,
+    without: Sequence[str] = (),
+    whole: bool = False,
+    seed: int | None = None,
+) -> dict[str, Any]:
+    """Hold an adapter to some clauses of one port; return the verdicts, the tests that failed, and what was printed.
+
+    Those that are named `without` are left out; a `whole` run goes on after a failure, also where there is only one
+    clause; random choices start from `seed`.
+    """
+    report = folder / "report.json"
+    with suppress(FileNotFoundError):
+        report.unlink()
+    (port,) = {clauses()[each].port for each in only}
+    # Collecting the suites that cite none of the clauses would take most of the time.
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in SUITES.glob("test_*.py")}
+    cited = [name for name, text in texts.items() if any(f'"{each}"' in text for each in only)]
+    arguments = [*PLUGIN, "-q", "--tb=short", "--songs-adapter", adapter, "--songs-report-json", str(report)]
+    arguments += ["--songs-port", port, *(option for each in only for option in ("--songs-clause", each))]
+    arguments += ["-x"] if len(only) == 1 and not whole else []
+    arguments += ["-k", " and ".join(f"not {test}" for test in without)] if without else []
+    arguments += [f"--songs-seed={seed}", f"--hypothesis-seed={seed}"] if seed is not None else []
+    arguments += [] if seed is None else ["-p", "_hypothesis_pytestplugin"]
+    done = runner.pytest(folder, *arguments, "--pyargs", *(f"songs_contract.suites.{name}" for name in sorted(cited)))
+    found = json.loads(report.read_text(encoding="utf-8"))["clauses"] if report.exists() else []
+    return {
+        "verdicts": {each["id"]: each["verdict"] for each in found},
+        "failed": {each["id"]: each["failed_tests"] for each in found if each["failed_tests"]},
+        "printed": done.stdout + done.stderr,
+    }
+
+
+def run_all(jobs: Sequence[dict[str, Any]], folder: Path, processes: int) -> list[dict[str, Any]]:
+    """Return what came of runs, each given by the arguments of `run`, in the order of the jobs."""
+
+    def share(start: int) -> list[dict[str, Any]]:
+        own = folder / f"share-{start}"
+        own.mkdir(parents=True)
+        with Runner(own) as runner:
+            return [run(runner, own, **job) for job in jobs[start::processes]]
+
+    with ThreadPoolExecutor(processes) as pool:
+        shares = list(pool.map(share, range(processes)))
+    return [shares[index % processes][index // processes] for index in range(len(jobs))]
