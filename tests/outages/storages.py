@@ -11,7 +11,9 @@ from pathlib import Path
 from songs_mongo.trial import TrialServer
 
 Variables = dict[str, str]
-JSONFILE = Path(__file__).resolve().parents[2] / "examples" / "songs_jsonfile"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+JSONFILE = EXAMPLES / "songs_jsonfile"
+POSTGRES = EXAMPLES / "songs_postgres"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,22 @@ def _mongo(folder: Path) -> Iterator[Variables]:
         server.stop()
 
 
+@contextmanager
+def _postgres(folder: Path) -> Iterator[Variables]:
+    # Of the example's own tests: the server that they start.
+    sys.path.append(str(POSTGRES / "src"))
+    try:
+        from songs_postgres.trial import TrialServer as PostgresServer  # noqa: PLC0415 - as found by the line above
+    finally:
+        sys.path.pop()
+    server = PostgresServer()
+    try:
+        server.start()
+        yield {"SONGS_POSTGRES_URL": server.url, **_installed(POSTGRES, folder)}
+    finally:
+        server.remove()
+
+
 def _installed(example: Path, folder: Path) -> Mapping[str, str]:
     """Return what lets a process find the adapters of an example as if it had been installed, editable."""
     project = tomllib.loads((example / "pyproject.toml").read_text())["project"]
@@ -61,4 +79,5 @@ def _installed(example: Path, folder: Path) -> Mapping[str, str]:
 
 SQLITE = Kind("sqlite", 2, _sqlite)
 MONGO = Kind("mongo", 2, _mongo)
-KINDS = (SQLITE, Kind("jsonfile", 1, _jsonfile), MONGO)
+POSTGRESQL = Kind("postgres", 2, _postgres)
+KINDS = (SQLITE, Kind("jsonfile", 1, _jsonfile), MONGO, POSTGRESQL)

@@ -1,12 +1,12 @@
 """What was acknowledged is seen by every later read, through any process, whatever happens to the cache."""
 
 import os
+import re
 import shutil
 import signal
-import sqlite3
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 import redis
 from tests.outages.relay import Relay
 from tests.outages.service import Service
+from tests.outages.storages import POSTGRESQL, SQLITE, Kind
 from tests.outages.traffic import Traffic
 
 from songs_redis.server import PROGRAM, PrivateServer
@@ -24,6 +25,8 @@ pytestmark = [pytest.mark.server, pytest.mark.redis]
 READ_MS, FIRST_WRITE_MS = 200.0, 1500.0
 """What an outage of the cache may cost: any read, and the first write of each process."""
 RETURN_S = 60.0
+METRICS_TOKEN = "a-token-for-those-who-watch"
+_RECORD = re.compile(r"^songs_coherence_(epoch|cache_on) ([0-9.]+)$", re.MULTILINE)
 
 
 @pytest.fixture
@@ -56,20 +59,24 @@ def relay(cache: PrivateServer) -> Iterator[Relay]:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Path:
-    """The file of both processes."""
-    return tmp_path / "songs.db"
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The settings of the storage of both processes: SQLite, unless the test names another kind."""
+    kind: Kind = getattr(request, "param", SQLITE)
+    with kind.variables(tmp_path) as variables:
+        yield {**variables, "SONGS_STORAGE": kind.name}
 
 
 @pytest.fixture
-def traffic(cache: PrivateServer, relay: Relay, database: Path, new_service: Callable[..., Service]) -> Traffic:
-    """Clients of two processes."""
+def services(
+    cache: PrivateServer, relay: Relay, storage: dict[str, str], new_service: Callable[..., Service]
+) -> list[Service]:
+    """Two services, of a process each, on one storage, one cache and one limiter."""
     variables = {
-        "SONGS_STORAGE": "sqlite",
-        "SONGS_SQLITE_PATH": str(database),
+        **storage,
         "SONGS_CACHE": "redis",
         "SONGS_LIMITER": "redis",
         "SONGS_LIMITER_DEFAULT": "999999999/minute",
+        "SONGS_METRICS_TOKEN": METRICS_TOKEN,
     }
     urls = (cache.url, f"redis://127.0.0.1:{relay.port}")
     services = [new_service({**variables, "SONGS_REDIS_URL": url}) for url in urls]
@@ -79,6 +86,12 @@ def traffic(cache: PrivateServer, relay: Relay, database: Path, new_service: Cal
     for service in services:
         assert service.running
         service.running.wait_until_it_answers()
+    return services
+
+
+@pytest.fixture
+def traffic(services: list[Service]) -> Traffic:
+    """Clients of both."""
     token = services[0].signed_in("ada")
     return Traffic([partial(service.connect, token) for service in services])
 
@@ -87,13 +100,13 @@ class Outages:
     """What befalls the cache while there is traffic."""
 
     def __init__(
-        self, traffic: Traffic, cache: PrivateServer, admin: Callable[..., Any], relay: Relay, database: Path
+        self, traffic: Traffic, cache: PrivateServer, admin: Callable[..., Any], relay: Relay, service: Service
     ) -> None:
         self.traffic = traffic
         self._cache = cache
         self._admin = admin
         self._relay = relay
-        self._database = database
+        self._service = service
 
     def flushed(self, duration_s: float) -> None:
         """It loses everything, again and again."""
@@ -144,16 +157,20 @@ class Outages:
         assert self._admin("INFO", "stats")["keyspace_hits"] > 0
 
     def record(self) -> tuple[int, bool]:
-        """Return the epoch, and whether the cache is on."""
-        with closing(sqlite3.connect(self._database)) as connection:
-            ((epoch, cache_on),) = connection.execute("SELECT epoch, cache_on FROM coherence")
-        return epoch, bool(cache_on)
+        """Return the epoch, and whether the cache is on, as the first service last saw them."""
+        url = f"http://127.0.0.1:{self._service.port}/metrics"
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
+        with urllib.request.urlopen(request, timeout=RETURN_S) as answer:
+            values = dict(_RECORD.findall(answer.read().decode()))
+        return int(float(values["epoch"])), values["cache_on"] == "1.0"
 
 
 @pytest.fixture
-def outages(traffic: Traffic, cache: PrivateServer, admin: Callable[..., Any], relay: Relay, database: Path) -> Outages:
+def outages(
+    traffic: Traffic, cache: PrivateServer, admin: Callable[..., Any], relay: Relay, services: list[Service]
+) -> Outages:
     """What may befall the cache."""
-    return Outages(traffic, cache, admin, relay, database)
+    return Outages(traffic, cache, admin, relay, services[0])
 
 
 def test_no_stale_read(outages: Outages) -> None:
@@ -173,6 +190,7 @@ def test_no_stale_read(outages: Outages) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("storage", [SQLITE, POSTGRESQL], ids=lambda kind: kind.name, indirect=True)
 def test_no_stale_read_for_a_minute(outages: Outages) -> None:
     """The same for longer, each outage with the cache in use before; and nobody waits longer than promised."""
     traffic = outages.traffic
