@@ -19,6 +19,7 @@ from songs.services.examining import AT_ONCE, LOOKS, RATINGS_PAGE, Examiner
 from songs.text import FOLD_VERSION
 from songs_api.cli import run
 from songs_sqlite import SqliteStorage
+from songs_sqlite.schema import NEWEST
 from songs_system.clock import SystemClock
 
 
@@ -187,7 +188,7 @@ def test_the_command_says_that_nothing_is_wrong(file: Path, capfd: pytest.Captur
     assert err == ""
     assert out.startswith("storage sqlite (songs-api ")
     assert "durable, shared, transactions, snapshot reads, maintenance\n" in out
-    assert f"\nschema 1, folds {FOLD_VERSION}, SQLite " in out
+    assert f"\nschema {NEWEST}, folds {FOLD_VERSION}, SQLite " in out
     assert out.endswith("looked at 5 songs, 6 ratings, 3 users, and at the difficulty totals\nnothing is wrong\n")
 
 

@@ -121,9 +121,17 @@ def _send(client: Client, route: Route, real: dict[str, str]) -> Answer:
 
 
 def _ask_everything(people: Sequence[Callable[[], Client]], real: dict[str, str]) -> list[tuple[Route, Answer]]:
-    """Return what every route answers to each of the people, all asked at once."""
+    """Return what every route answers to each of the people, all asked at once.
+
+    Readiness is asked once: while a first question is open, others are told what the last one found.
+    """
     with ThreadPoolExecutor(len(people) * len(ASKED)) as clients:
-        asked = [(route, clients.submit(_send, connect(), route, real)) for connect in people for route in ASKED]
+        asked = [
+            (route, clients.submit(_send, connect(), route, real))
+            for connect in people
+            for route in ASKED
+            if route.operation_id != READINESS or connect is people[0]
+        ]
         return [(route, answer.result()) for route, answer in asked]
 
 
