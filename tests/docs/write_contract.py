@@ -8,12 +8,12 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from songs_contract.clauses import clauses
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-COSTS: Final = ROOT / "tests" / "costs.toml"
+COSTS: Final = (ROOT / "tests" / "costs.toml", *sorted((ROOT / "examples").glob("*/tests/costs.toml")))
 PAGE: Final = ROOT / "docs" / "contract.md"
 
 HEAD: Final = """\
@@ -21,7 +21,7 @@ HEAD: Final = """\
 
 What every adapter must do, clause by clause, and what each operation costs on ours. This page is written by
 `python tests/docs/write_contract.py`: the clauses stand in the docstrings of `core/songs/ports`, the numbers in
-`tests/costs.toml`, to which the tests of the adapters hold what they count.
+`tests/costs.toml` and beside the examples' tests, which hold what they count to them.
 
 `songs contract NAME` shows whether an adapter keeps to the clauses. Numbers of clauses are never used again.
 """
@@ -32,7 +32,9 @@ STORAGES: Final = """
 Each in a unit of work of its own. **mongo**: commands, each of which is one round trip; the first search in ten minutes
 takes one more (`aggregate`, a sample of the songs), and once in twelve ratings of a song three more move events away.
 The commands that follow the first of a deletion tidy up. **sqlite**: statements, apart from those that begin and end
-the unit; a unit that writes syncs once. On **memory** nothing leaves the process, as a test sees.
+the unit; a unit that writes syncs once. On **memory** nothing leaves the process, as a test sees. Of the examples,
+**jsonfile**: syncs of its file; **postgres**: statements, apart from those that begin, limit and end the transaction,
+which take one round trip more.
 
 """
 
@@ -51,7 +53,9 @@ def main() -> None:
 
 def page() -> str:
     """Return the page."""
-    costs = tomllib.loads(COSTS.read_text(encoding="utf-8"))
+    costs: dict[str, Any] = {}
+    for file in COSTS:
+        costs |= tomllib.loads(file.read_text(encoding="utf-8"))
     parts = [HEAD, *_clauses(), STORAGES, *_storages(costs), SERVERS, *_servers(costs["redis"])]
     return "".join(parts)
 

@@ -1,71 +1,27 @@
 """The statements that each operation sends: how many, how many round trips, and by which indexes."""
 
+import tomllib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
-from database_user import User, deadline, rating, song
+from database_user import User, deadline
 from songs_postgres.connection import Connection
 from songs_postgres.unit import Unit
 
-from songs.model import Session, SongIdentity
-from songs.model import User as Account
 from songs.ports.storage import Scope, UnitOfWork
-from songs.query import SongFilter
+from songs_contract.operations import FILLING, READS, WRITES
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-LATER = datetime(2027, 1, 1, tzinfo=UTC)
-ACCOUNT = Account(id="u", name="someone", password_hash="x", created_at=NOW)
-CHANGED = Account(id="u", name="someone", password_hash="y", created_at=NOW, version=2)
-SESSION = Session(id="t", user_id="u", current_hash="a", created_at=NOW, rotated_at=NOW, expires_at=LATER)
+# Statements besides those that begin, limit and end the transaction; docs/contract.md of Songs API tells them.
+COSTS: dict[str, int] = tomllib.loads(Path(__file__).with_name("costs.toml").read_text())["postgres"]
 Work = Callable[[UnitOfWork], object]
-
-READS: dict[str, tuple[Work, int]] = {
-    "songs.get": (lambda unit: unit.songs.get("s1"), 1),
-    "songs.identify": (lambda unit: unit.songs.identify([song().identity, SongIdentity("a", "b", NOW.date())]), 1),
-    "songs.find": (lambda unit: unit.songs.find(SongFilter(text="s"), limit=9), 1),
-    "songs.count": (lambda unit: unit.songs.count(SongFilter()), 1),
-    "songs.count text": (lambda unit: unit.songs.count(SongFilter(text="abc")), 1),
-    "songs.difficulty_totals": (lambda unit: unit.songs.difficulty_totals(1), 1),
-    "ratings.stats": (lambda unit: unit.ratings.stats("s1"), 1),
-    "ratings.of_song": (lambda unit: unit.ratings.of_song("s1", limit=9), 1),
-    "users.by_name": (lambda unit: unit.users.by_name("SOMEONE"), 1),
-    "users.find": (lambda unit: unit.users.find(limit=9), 1),
-    "sessions.get": (lambda unit: unit.sessions.get("t"), 1),
-    "coherence.read": (lambda unit: unit.coherence.read(), 1),
-}
-WRITES: dict[str, tuple[Work, int]] = {
-    "songs.add": (lambda unit: unit.songs.add(song("s2")), 1),
-    "songs.add again": (lambda unit: unit.songs.add(song()), 2),
-    "songs.add_many": (lambda unit: unit.songs.add_many([song(f"n{n}") for n in range(1000)]), 1),
-    "songs.replace": (lambda unit: unit.songs.replace(song(level=2, version=2), if_version=1), 2),
-    "songs.delete": (lambda unit: unit.songs.delete("s1"), 2),
-    "ratings.add": (lambda unit: unit.ratings.add(rating("r2")), 1),
-    "ratings.add keyed": (lambda unit: unit.ratings.add(rating("r2", key="other")), 1),
-    "ratings.add replayed": (lambda unit: unit.ratings.add(rating("r9", key="key")), 2),
-    "users.add": (
-        lambda unit: unit.users.add(Account(id="v", name="other", password_hash="x", created_at=NOW)),
-        1,
-    ),
-    "users.replace": (lambda unit: unit.users.replace(CHANGED, if_version=1), 2),
-    "users.delete": (lambda unit: unit.users.delete("u"), 1),
-    "sessions.rotate": (
-        lambda unit: unit.sessions.rotate("t", presented_hash="a", next_hash="b", at=NOW, grace_s=1),
-        2,
-    ),
-    "sessions.delete": (lambda unit: unit.sessions.delete("t"), 1),
-    "sessions.delete_of_user": (lambda unit: unit.sessions.delete_of_user("u"), 1),
-    "sessions.delete_expired": (lambda unit: unit.sessions.delete_expired(at=LATER, limit=9), 1),
-    "coherence.advance": (lambda unit: unit.coherence.advance(expected_epoch=1, cache_on=False), 1),
-}
 
 
 @pytest.fixture
 def filled(user: User) -> User:
-    """A rating with a key, an account and a session besides the song."""
-    user.rate("r1", key="key")
-    user.run(Scope.WRITE_ONE, lambda unit: unit.users.add(ACCOUNT))
-    user.run(Scope.WRITE_ONE, lambda unit: unit.sessions.add(SESSION))
+    """A storage with what the operations need."""
+    for work in FILLING:
+        user.run(Scope.WRITE_ONE, work)
     return user
 
 
@@ -95,8 +51,8 @@ def _sent(user: User, scope: Scope, work: Work, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("name", READS)
 def test_statements_of_a_read(name: str, filled: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """A read is one statement, sent together with the beginning of its transaction."""
-    work, count = READS[name]
-    statements, waits = _sent(filled, Scope.READ, work, monkeypatch)
+    count = COSTS[name]
+    statements, waits = _sent(filled, Scope.READ, READS[name], monkeypatch)
     assert statements[0].startswith("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     assert statements[1].startswith("SELECT set_config('statement_timeout'")
     assert statements[-1] == "COMMIT"
@@ -107,8 +63,8 @@ def test_statements_of_a_read(name: str, filled: User, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("name", WRITES)
 def test_statements_of_a_write(name: str, filled: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """A write is one statement, or two where it decides on what is stored."""
-    work, count = WRITES[name]
-    statements, waits = _sent(filled, Scope.WRITE_ONE, work, monkeypatch)
+    count = COSTS[name]
+    statements, waits = _sent(filled, Scope.WRITE_ONE, WRITES[name], monkeypatch)
     assert statements[0].startswith("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
     assert statements[-1] == "COMMIT"
     assert len(statements) == count + 3
