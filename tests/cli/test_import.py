@@ -1,5 +1,6 @@
 """`songs import`: what is right gets in, what is wrong is told by line, and nothing of it stops the rest."""
 
+import gc
 import gzip
 import json
 import sys
@@ -161,3 +162,15 @@ def test_a_storage_that_forgets_is_refused(songs: Songs, tmp_path: Path, monkeyp
 
     assert ran.status == 2
     assert "'memory' keeps nothing after this command" in ran.err
+
+
+def test_the_collector_is_spared_what_was_imported(songs: Songs, tmp_path: Path) -> None:
+    """A storage in memory keeps it all: walking through that again and again would make each batch slower."""
+    file = tmp_path / "songs.jsonl"
+    file.write_bytes(LINES)
+    gc.unfreeze()
+    try:
+        assert songs("import", str(file)).out.startswith("added 3")
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()

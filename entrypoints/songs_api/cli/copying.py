@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from songs.ports.storage import StorageCapabilities
 from songs.services.comparing import Comparison, StorageReader, Tally
@@ -117,10 +115,10 @@ def _filled(container: Container, name: str) -> StorageReader:
 @contextmanager
 def _telling(total: int) -> Iterator[Callable[[Stage, Tally], None]]:
     """Yield what shows how far the copy is: a bar in a terminal, else nothing. Says how to go on after Ctrl-C."""
-    console = Console(stderr=True, soft_wrap=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    from songs_api.cli.progress import progress_bar  # noqa: PLC0415 - only here: it loads Rich
+
     stage = Stage.CHECKING
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task(stage, total=total)
 
         def tell(now: Stage, tally: Tally) -> None:

@@ -6,8 +6,6 @@ from dataclasses import asdict
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from songs.errors import CacheUnavailable
 from songs.ports.maintenance import Finding, Maintenance
@@ -98,8 +96,8 @@ def _cache_problems(container: Container) -> list[str]:
 @contextmanager
 def _telling(total: int) -> Iterator[Callable[[Tally], None]]:
     """Yield what shows how far it is: a bar in a terminal, else nothing."""
-    console = Console(stderr=True, soft_wrap=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    from songs_api.cli.progress import progress_bar  # noqa: PLC0415 - only here: it loads Rich
+
+    with progress_bar() as bar:
         task = bar.add_task("looking", total=total)
         yield lambda tally: bar.update(task, completed=tally.songs, description=str(tally))

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import IO, Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from songs_api.cli.session import durable_storage
 from songs_api.files.importing import ImportReport, import_songs
@@ -55,13 +53,13 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
 @contextmanager
 def _progress(file: IO[bytes]) -> Iterator[tuple[Callable[[int, str], None], Callable[[ImportReport], None]]]:
     """Yield what reports refused lines and what shows how far the import came: a bar in a terminal, else nothing."""
-    console = Console(stderr=True, soft_wrap=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    from songs_api.cli.progress import progress_bar  # noqa: PLC0415 - only here: it loads Rich
+
+    with progress_bar() as bar:
         task = bar.add_task("importing", total=_size(file))
 
         def refuse(line: int, reason: str) -> None:
-            console.print(f"line {line}: {reason}", markup=False, highlight=False)
+            bar.console.print(f"line {line}: {reason}", markup=False, highlight=False)
 
         def progress(report: ImportReport) -> None:
             position = file.tell() if file.seekable() else None

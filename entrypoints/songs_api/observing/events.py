@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
-from structlog.dev import ConsoleRenderer
 
 Event = dict[str, Any]
 """`timestamp`, `level` and `event`, and whatever else is known of it."""
@@ -48,6 +47,8 @@ def json_line(event: Event) -> str:
 
 def text_line(*, colors: bool) -> Render:
     """Return a function that makes one line for people to read; a traceback follows on lines that are indented."""
+    from structlog.dev import ConsoleRenderer  # noqa: PLC0415 - takes long to load, and JSON needs none of it
+
     # The representation of a text has no line feeds and no control characters, which could forge lines or drive a
     # terminal.
     render = ConsoleRenderer(colors=colors, repr_native_str=True, pad_event_to=28, sort_keys=False)
