@@ -10,7 +10,10 @@ class Meter(Protocol):
     """Takes note of what happens. Thread-safe; called on the way of each request, so it neither waits nor raises."""
 
     def unit(self, scope: str, outcome: str, attempts: int, duration_s: float) -> None:
-        """Note a unit of work: its scope, ``ok`` or the code of its error, its attempts and how long they took."""
+        """Note a unit of work, with its attempts and how long they took.
+
+        `outcome` is ``ok``, the code of its error, or ``defect`` for an exception that is none of ours.
+        """
         ...
 
     def cache_read(self, outcome: CacheOutcome) -> None:

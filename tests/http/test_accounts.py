@@ -145,6 +145,15 @@ def test_admins_list_users_without_their_hashes(service: Service, admin: dict[st
     assert rest.json["data"][0]["created_at"].endswith("Z")
 
 
+@pytest.mark.parametrize("after", ["", "%C3%B6", "a%20b", "a" * 65])
+def test_a_walk_through_users_goes_on_after_an_id(service: Service, admin: dict[str, str], after: str) -> None:
+    """What cannot be an id is refused, as the document says."""
+    answer = service.client.simulate_get(f"{PREFIX}/users", query_string=f"after={after}", headers=admin)
+
+    assert answer.status_code == 422
+    assert answer.json["errors"] == [{"pointer": "/after", "message": "must be an id"}]
+
+
 def test_admins_disable_users(service: Service, admin: dict[str, str], user: dict[str, str]) -> None:
     """A disabled user's tokens are refused at once; enabled again, it signs in anew."""
     url = f"{PREFIX}/users/URSULA"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from songs.errors import OutcomeUnknown, Overloaded, SongNotFound, StorageUnavailable, TransientConflict
+from songs.meter import Unmetered
 from songs.model import Song
 from songs.ports.storage import Scope
 from songs.services.run import MAX_ATTEMPTS, UnitRunner
@@ -48,6 +49,39 @@ def test_conflicts_are_retried_with_growing_pauses(stack: Any) -> None:
     stack.storage.before = [TransientConflict(), TransientConflict(), TransientConflict()]
     stack.runner.write(lambda unit: unit.songs.add(SONG), deadline=stack.deadline())
     assert stack.clock.slept_s == [0.005, 0.01, 0.02]
+
+
+class _Noting(Unmetered):
+    """Keeps what units came to."""
+
+    def __init__(self) -> None:
+        self.units: list[tuple[str, str, int]] = []
+
+    def unit(self, scope: str, outcome: str, attempts: int, duration_s: float) -> None:
+        self.units.append((scope, outcome, attempts))
+
+
+def test_every_unit_is_told_with_what_it_came_to(stack: Any) -> None:
+    """Success with its attempts, an error by its code, and what is no error of ours as a defect."""
+    meter = _Noting()
+    runner = UnitRunner(stack.storage, stack.clock, max_calls=2, jitter=lambda: 1.0, meter=meter)
+
+    def fail(_unit: object) -> None:
+        raise ZeroDivisionError
+
+    stack.storage.before = [TransientConflict()]
+    runner.write(lambda unit: unit.songs.add(SONG), deadline=stack.deadline())
+    stack.storage.before = [StorageUnavailable()]
+    with pytest.raises(StorageUnavailable):
+        runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline())
+    with pytest.raises(ZeroDivisionError):
+        runner.read(fail, deadline=stack.deadline())
+
+    assert meter.units == [
+        ("write_one", "ok", 2),
+        ("read", "storage_unavailable", 1),
+        ("read", "defect", 1),
+    ]
 
 
 def test_conflicts_end(stack: Any) -> None:

@@ -113,12 +113,14 @@ class UnitRunner:
         started_s = self._clock.monotonic_s() if metered else 0.0
         attempt, pause_s = 1, FIRST_PAUSE_S
         unknown: OutcomeUnknown | None = None
-        outcome = "ok"
+        outcome = "defect"
         try:
             while True:
                 try:
                     with self._storage.unit_of_work(scope, deadline=deadline) as unit:
-                        return work(unit)
+                        result = work(unit)
+                    outcome = "ok"
+                    return result
                 except (TransientConflict, OutcomeUnknown) as error:
                     if isinstance(error, OutcomeUnknown):
                         unknown = error

@@ -5,9 +5,9 @@ from functools import cached_property, lru_cache
 from typing import Annotated, Any, Final, TypeVar, cast
 from urllib.parse import unquote_to_bytes, urlencode
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
-from songs.limits import DEFAULT_PAGE_SIZE, MAX_LEVEL, MAX_PAGE_SIZE
+from songs.limits import DEFAULT_PAGE_SIZE, MAX_LEVEL, MAX_PAGE_SIZE, id_problem
 from songs.query import PageNumber, SongFilter, Walk
 from songs.services.catalogue import folded
 from songs_api.http.failures import MALFORMED_QUERY, Malformed
@@ -24,6 +24,12 @@ def _decimal(text: Any) -> Any:  # noqa: ANN401 - whatever a caller sent
         if not _DECIMAL.fullmatch(text):
             raise ValueError("must be an integer of at most 9 digits")
         return int(text)
+    return text
+
+
+def _id(text: str | None) -> str | None:
+    if text is not None and (problem := id_problem(text)):
+        raise ValueError(problem)
     return text
 
 
@@ -129,7 +135,12 @@ class UserListQuery(BaseModel):
 
     page_size: PageSize = DEFAULT_PAGE_SIZE
     after: Annotated[
-        str | None, Field(max_length=64, description="Only users after the one with this id: `next_after`.")
+        str | None,
+        Field(
+            description="Only users after the one with this id: `next_after`.",
+            json_schema_extra={"pattern": r"^[0-9A-Za-z_-]{1,64}$"},
+        ),
+        AfterValidator(_id),
     ] = None
 
 

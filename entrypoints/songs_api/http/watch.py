@@ -8,7 +8,7 @@ from songs.ports.clock import Clock
 from songs_api.http.client_address import Network, client_address
 from songs_api.http.request import ApiRequest
 from songs_api.observing.recorder import Recorder
-from songs_api.observing.requests import REFUSALS, Finished
+from songs_api.observing.requests import Finished, is_audited
 from songs_api.observing.trace import trace_id
 
 
@@ -33,7 +33,7 @@ class Watch:
     def process_response(self, req: ApiRequest, resp: falcon.Response, *_: object) -> None:
         """Note what became of it."""
         status, route = resp.status_code, req.route
-        audited = status in REFUSALS or (route is not None and route.audited)
+        audited = is_audited(status, route)
         if not audited and status < self._log.wanted_from:
             return
         ended_s = self._clock.monotonic_s()

@@ -45,7 +45,12 @@ class Finished(NamedTuple):
     @property
     def audited(self) -> bool:
         """Whether the audit trail tells of it."""
-        return self.status in REFUSALS or (self.route is not None and self.route.audited)
+        return is_audited(self.status, self.route)
+
+
+def is_audited(status: int, route: Route | None) -> bool:
+    """Return whether the audit trail tells of a request to this route that was answered so."""
+    return status in REFUSALS or (route is not None and route.audited)
 
 
 class RequestLog:
