@@ -1,11 +1,17 @@
 """What every test of the project may rely on."""
 
 import os
+import shutil
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+import redis
+
+from songs_redis.server import PROGRAM, PrivateServer
 
 hypothesis.settings.register_profile("songs", deadline=None, print_blob=True)
 
@@ -37,3 +43,36 @@ def project_files(project_root: Path) -> list[Path]:
     )
     files = [project_root / name for name in sorted(set(listing.stdout.split("\0")) - {""})]
     return [file for file in files if file.is_file()]
+
+
+@pytest.fixture
+def new_redis_server(tmp_path: Path) -> Iterator[Callable[..., PrivateServer]]:
+    """Starts a redis-server with options; skips the test where there is no such program."""
+    if shutil.which(PROGRAM) is None:
+        pytest.skip(f"there is no {PROGRAM} on the PATH")
+    made: list[PrivateServer] = []
+
+    def start(*options: str) -> PrivateServer:
+        folder = tmp_path / f"server-{len(made)}"
+        folder.mkdir()
+        made.append(PrivateServer(folder, *options))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.remove()
+
+
+@pytest.fixture
+def new_redis_admin() -> Iterator[Callable[[PrivateServer], Callable[..., Any]]]:
+    """Makes a function that sends one command to a server, as its operator would."""
+    made: list[Any] = []
+
+    def make(server: PrivateServer) -> Callable[..., Any]:
+        made.append(redis.Redis(unix_socket_path=str(server.socket), protocol=2))
+        return made[-1].execute_command  # type: ignore[no-any-return]
+
+    yield make
+    for each in made:
+        each.close()

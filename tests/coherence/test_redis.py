@@ -4,23 +4,20 @@ Time is the machine's for the server and, moved by hand, the test's for the proc
 """
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from pydantic import SecretStr
 
 from songs.ports.cache import Hit
 from songs.ports.coherence import CoherenceRecord
 from songs_redis import RedisCache, RedisSettings
 from songs_redis.client import CALL_S, Client
-from songs_redis.server import PROGRAM, PrivateServer
+from songs_redis.server import PrivateServer
 
 pytestmark = pytest.mark.redis
 
@@ -28,24 +25,15 @@ PATIENT_S = 30.0
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[PrivateServer]:
+def server(new_redis_server: Callable[..., PrivateServer]) -> PrivateServer:
     """A running, empty redis-server."""
-    if shutil.which(PROGRAM) is None:
-        pytest.skip(f"there is no {PROGRAM} on the PATH")
-    server = PrivateServer(tmp_path)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+    return new_redis_server()
 
 
 @pytest.fixture
-def admin(server: PrivateServer) -> Iterator[Any]:
+def admin(server: PrivateServer, new_redis_admin: Callable[[PrivateServer], Any]) -> Any:
     """Sends one command to the server, as its operator would."""
-    client: Any = redis.Redis(unix_socket_path=str(server.socket), protocol=2)
-    yield client.execute_command
-    client.close()
+    return new_redis_admin(server)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from songs_api.observing.metrics import Metrics
 from songs_api.observing.recorder import Recorder
 from songs_api.parts import HttpOptions, Parts
 from songs_memory import plugin as memory
-from songs_plugins import AdapterContext, Port
+from songs_plugins import AdapterContext, Port, none
 from songs_security import bcrypt_plugin, jwt_plugin
 from songs_system import plugin as system
 
@@ -74,6 +74,19 @@ def adapter(plugin: ModuleType, port: Port, context: AdapterContext, **settings:
     return spec.build(spec.settings(**settings), context)
 
 
+def _opened(context: AdapterContext, *, cached: bool, replaced: Mapping[str, object]) -> dict[str, Any]:
+    ports: dict[str, Any] = {
+        "storage": adapter(memory, Port.STORAGE, context),
+        "cache": adapter(memory if cached else none, Port.CACHE, context),
+        "limiter": adapter(memory, Port.LIMITER, context),
+        "passwords": adapter(bcrypt_plugin, Port.PASSWORDS, context, rounds=4, concurrency=2),
+        **replaced,
+    }
+    for name in ("storage", "cache", "limiter"):
+        ports[name].open()
+    return ports
+
+
 def build_parts(
     options: HttpOptions | None = None,
     *,
@@ -93,21 +106,11 @@ def build_parts(
         max_hashing: How many requests may hash a password or wait for that.
         replaced: Ports to use instead: `storage`, `cache`, `limiter`, `passwords`.
     """
-    from songs_plugins import none  # noqa: PLC0415 - beside its only use
-
     clock = SteppedClock()
     bare: Any = None
     ids = adapter(system, Port.IDS, AdapterContext(clock=clock, ids=bare))
     context = AdapterContext(clock=clock, ids=ids)
-    ports: dict[str, Any] = {
-        "storage": adapter(memory, Port.STORAGE, context),
-        "cache": adapter(memory if cached else none, Port.CACHE, context),
-        "limiter": adapter(memory, Port.LIMITER, context),
-        "passwords": adapter(bcrypt_plugin, Port.PASSWORDS, context, rounds=4, concurrency=2),
-        **(replaced or {}),
-    }
-    for name in ("storage", "cache", "limiter"):
-        ports[name].open()
+    ports = _opened(context, cached=cached, replaced=replaced or {})
     tokens: TokenIssuer = adapter(jwt_plugin, Port.TOKENS, context, secret=SECRET)
     recorder = Recorder(json_line, clock, level=logging.INFO, metrics=metrics, stream=log or io.StringIO())
     runner = UnitRunner(ports["storage"], clock, max_calls=8, meter=recorder.meter)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import time
 import urllib.request
@@ -12,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from tests.outages.relay import Relay
 from tests.outages.service import Service
 from tests.outages.storages import POSTGRESQL, SQLITE, Kind
 from tests.outages.traffic import Traffic
 
-from songs_redis.server import PROGRAM, PrivateServer
+from songs_redis.server import PrivateServer
 
 pytestmark = [pytest.mark.server, pytest.mark.redis]
 
@@ -30,24 +28,15 @@ _RECORD = re.compile(r"^songs_coherence_(epoch|cache_on) ([0-9.]+)$", re.MULTILI
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Iterator[PrivateServer]:
+def cache(new_redis_server: Callable[..., PrivateServer]) -> PrivateServer:
     """A running, empty redis-server."""
-    if shutil.which(PROGRAM) is None:
-        pytest.skip(f"there is no {PROGRAM} on the PATH")
-    server = PrivateServer(tmp_path)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+    return new_redis_server()
 
 
 @pytest.fixture
-def admin(cache: PrivateServer) -> Iterator[Callable[..., Any]]:
+def admin(cache: PrivateServer, new_redis_admin: Callable[[PrivateServer], Callable[..., Any]]) -> Callable[..., Any]:
     """Sends one command to the server, as its operator would."""
-    client: Any = redis.Redis(unix_socket_path=str(cache.socket), protocol=2)
-    yield client.execute_command
-    client.close()
+    return new_redis_admin(cache)
 
 
 @pytest.fixture
@@ -157,12 +146,12 @@ class Outages:
         assert self._admin("INFO", "stats")["keyspace_hits"] > 0
 
     def record(self) -> tuple[int, bool]:
-        """Return the epoch, and whether the cache is on, as the first service last saw them."""
+        """Return the epoch, and whether the cache is on, as the first service last saw them; 0 before it looked."""
         url = f"http://127.0.0.1:{self._service.port}/metrics"
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
         with urllib.request.urlopen(request, timeout=RETURN_S) as answer:
             values = dict(_RECORD.findall(answer.read().decode()))
-        return int(float(values["epoch"])), values["cache_on"] == "1.0"
+        return int(float(values.get("epoch", 0))), values.get("cache_on") == "1.0"
 
 
 @pytest.fixture

@@ -1,23 +1,20 @@
 """Real servers, caches and limiters on them, and servers that misbehave, for the tests of songs_redis."""
 
-import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from pydantic import SecretStr
 
 from songs.ports.cache import Miss
 from songs_redis import RedisCache, RedisLimiter, RedisSettings
 from songs_redis.client import Client
-from songs_redis.server import PROGRAM, PrivateServer
+from songs_redis.server import PrivateServer
 
 Admin = Callable[..., Any]
 
@@ -89,42 +86,9 @@ def clock() -> Any:
 
 
 @pytest.fixture
-def new_server(tmp_path: Path) -> Iterator[Callable[..., PrivateServer]]:
-    """Starts a redis-server with options; skips the test where there is no such program."""
-    if shutil.which(PROGRAM) is None:
-        pytest.skip(f"there is no {PROGRAM} on the PATH")
-    made: list[PrivateServer] = []
-
-    def start(*options: str) -> PrivateServer:
-        folder = tmp_path / f"server-{len(made)}"
-        folder.mkdir()
-        made.append(PrivateServer(folder, *options))
-        made[-1].start()
-        return made[-1]
-
-    yield start
-    for server in made:
-        server.remove()
-
-
-@pytest.fixture
-def server(new_server: Callable[..., PrivateServer]) -> PrivateServer:
+def server(new_redis_server: Callable[..., PrivateServer]) -> PrivateServer:
     """A running, empty redis-server."""
-    return new_server()
-
-
-@pytest.fixture
-def new_admin() -> Iterator[Callable[[PrivateServer], Admin]]:
-    """Makes a function that sends one command to a server, as its operator would."""
-    made: list[Any] = []
-
-    def make(server: PrivateServer) -> Admin:
-        made.append(redis.Redis(unix_socket_path=str(server.socket), protocol=2))
-        return made[-1].execute_command  # type: ignore[no-any-return]
-
-    yield make
-    for each in made:
-        each.close()
+    return new_redis_server()
 
 
 @pytest.fixture
@@ -135,9 +99,9 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def admin(server: PrivateServer, new_admin: Callable[[PrivateServer], Admin]) -> Admin:
+def admin(server: PrivateServer, new_redis_admin: Callable[[PrivateServer], Admin]) -> Admin:
     """Sends one command to `server`."""
-    return new_admin(server)
+    return new_redis_admin(server)
 
 
 @pytest.fixture

@@ -174,21 +174,25 @@ def test_a_server_that_cannot_save(admin: Any, cache: RedisCache, put: Put) -> N
 
 
 @pytest.fixture
-def pair(new_server: Callable[..., PrivateServer], new_admin: Any, free_port: int) -> tuple[PrivateServer, ...]:
+def pair(
+    new_redis_server: Callable[..., PrivateServer], new_redis_admin: Any, free_port: int
+) -> tuple[PrivateServer, ...]:
     """A primary and its replica."""
-    first = new_server("--port", str(free_port), "--repl-diskless-sync", "no")
-    second = new_server("--replicaof", "127.0.0.1", str(free_port))
-    ask = new_admin(second)
+    first = new_redis_server("--port", str(free_port), "--repl-diskless-sync", "no")
+    second = new_redis_server("--replicaof", "127.0.0.1", str(free_port))
+    ask = new_redis_admin(second)
     eventually(lambda: ask("INFO", "replication")["master_link_status"] == "up", within_s=20)
     return first, second
 
 
 @pytest.mark.redis
-def test_a_replica_is_not_believed(pair: tuple[PrivateServer, ...], new_admin: Any, new_cache: Any, put: Put) -> None:
+def test_a_replica_is_not_believed(
+    pair: tuple[PrivateServer, ...], new_redis_admin: Any, new_cache: Any, put: Put
+) -> None:
     """A replica, which may lag, answers nothing; promoted, it starts without what it copied."""
     first, second = pair
     put(new_cache(first.url), "g", "k", b"value")
-    ask, copy = new_admin(second), new_cache(second.url)
+    ask, copy = new_redis_admin(second), new_cache(second.url)
     eventually(lambda: bool(ask("KEYS", "songs:e:*")), within_s=20)
     for call in (lambda: copy.get("g", "k"), lambda: copy.invalidate(["g"]), copy.ping):
         with pytest.raises(CacheUnavailable, match=r"NOTPRIMARY|ReadOnly"):
@@ -200,11 +204,11 @@ def test_a_replica_is_not_believed(pair: tuple[PrivateServer, ...], new_admin: A
 
 @pytest.mark.redis
 def test_a_restart_of_a_primary_with_a_replica(
-    pair: tuple[PrivateServer, ...], new_admin: Any, new_cache: Any, put: Put
+    pair: tuple[PrivateServer, ...], new_redis_admin: Any, new_cache: Any, put: Put
 ) -> None:
     """Such a snapshot holds the replication id of before; the primary takes another one all the same."""
     first, _ = pair
-    cache, ask = new_cache(first.url), new_admin(first)
+    cache, ask = new_cache(first.url), new_redis_admin(first)
     put(cache, "g", "k", b"old")
     eventually(lambda: ask("INFO", "persistence")["rdb_bgsave_in_progress"] == 0, within_s=20)
     ask("SAVE")

@@ -109,9 +109,9 @@ def test_a_fork_of_an_open_cache(server: PrivateServer, cache: RedisCache, put: 
 
 
 @pytest.mark.redis
-def test_a_password_and_a_database(new_server: Any, new_cache: Any, put: Any, clock: Any) -> None:
+def test_a_password_and_a_database(new_redis_server: Any, new_cache: Any, put: Any, clock: Any) -> None:
     """Both are given when a connection is made; without the right one nothing is answered, nor told."""
-    server = new_server("--requirepass", "hunter2")
+    server = new_redis_server("--requirepass", "hunter2")
     one, two = new_cache(f"{server.url}?password=hunter2&db=1"), new_cache(f"{server.url}?password=hunter2&db=2")
     put(one, "g", "k", b"value")
     assert one.get("g", "k") == Hit(b"value")
@@ -124,7 +124,7 @@ def test_a_password_and_a_database(new_server: Any, new_cache: Any, put: Any, cl
 
 @pytest.mark.redis
 def test_an_encrypted_connection(
-    new_server: Any, new_cache: Any, put: Any, free_port: int, tmp_path: Path, clock: Any
+    new_redis_server: Any, new_cache: Any, put: Any, free_port: int, tmp_path: Path, clock: Any
 ) -> None:
     """It works with a certificate that is trusted, and not with one that is not."""
     if shutil.which("openssl") is None:
@@ -135,7 +135,7 @@ def test_an_encrypted_connection(
     subprocess.run([*request, *subject], check=True, capture_output=True)
     options = ["--tls-port", str(free_port), "--tls-cert-file", certificate, "--tls-key-file", key]
     try:
-        new_server(*options, "--tls-auth-clients", "no")
+        new_redis_server(*options, "--tls-auth-clients", "no")
     except ServerNotStartedError as error:
         pytest.skip(f"this redis-server has no TLS: {error}")
     for host in ("localhost", "127.0.0.1"):
@@ -174,7 +174,7 @@ def test_a_sandbox_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.redis
-def test_a_server_that_does_not_start(new_server: Any) -> None:
+def test_a_server_that_does_not_start(new_redis_server: Any) -> None:
     """The reason is told."""
     with pytest.raises(ServerNotStartedError, match="maxmemory"):
-        new_server("--maxmemory", "lots")
+        new_redis_server("--maxmemory", "lots")

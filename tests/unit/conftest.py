@@ -4,18 +4,30 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from songs.deadline import Deadline
+from songs.errors import InvalidToken, RefreshRefused
 from songs.ports.storage import Scope, Storage, UnitOfWork
+from songs.services.access import Access
+from songs.services.accounts import Accounts
 from songs.services.catalogue import Catalogue
 from songs.services.coherence import Coherence
 from songs.services.cursors import Cursors
+from songs.services.password_policy import PasswordPolicy
 from songs.services.ratings import Ratings
 from songs.services.run import UnitRunner
+from songs.services.sessions import Lifetimes, Sessions, SignedIn
 from songs_memory.storage import MemoryStorage
 from songs_plugins.none import NoCache
+from songs_security.passwords import BcryptPasswords
+from songs_security.tokens import JwtTokens
+
+PASSWORD = "correct horse"
+OTHER = "battery staple"
+LIFETIMES = Lifetimes(access_s=600, refresh_s=3600, idle_s=1000)
 
 
 class StillClock:
@@ -136,3 +148,60 @@ def stack(clock: StillClock, storage: FailingStorage) -> Stack:
 def new_runner(clock: StillClock, storage: FailingStorage) -> Callable[[int], UnitRunner]:
     """Return a function that makes a runner with so many slots."""
     return lambda max_calls: UnitRunner(storage, clock, max_calls=max_calls)  # type: ignore[arg-type]
+
+
+class Process:
+    """The accounts of one process with the user ada, and calls that need no deadline."""
+
+    def __init__(self, stack: Any) -> None:
+        tokens = JwtTokens(secret=b"s" * 32, previous_secret=None, issuer="i", audience="a", clock=stack.clock)
+        self.stack = stack
+        self.access = Access(stack.runner, tokens, stack.clock)
+        self.sessions = Sessions(stack.runner, tokens, stack.ids, stack.clock, lifetimes=LIFETIMES)
+        self.accounts = Accounts(
+            stack.runner,
+            self.access,
+            self.sessions,
+            BcryptPasswords(rounds=4, concurrency=1),
+            stack.ids,
+            stack.clock,
+            policy=PasswordPolicy(),
+            max_hashing=2,
+        )
+
+    def sign_in(self, password: str = PASSWORD) -> SignedIn:
+        """Sign ada in."""
+        return self.accounts.sign_in("ada", password, deadline=self.stack.deadline())
+
+    def refresh(self, token: str) -> SignedIn:
+        """Use a refresh token."""
+        return self.sessions.refresh(token, deadline=self.stack.deadline())
+
+    def is_refused(self, token: str) -> bool:
+        """Return whether a refresh token is good no more."""
+        try:
+            self.refresh(token)
+        except RefreshRefused:
+            return True
+        return False
+
+    def opens(self, access_token: str) -> bool:
+        """Return whether an access token is good."""
+        try:
+            self.access.authenticate(access_token, deadline=self.stack.deadline())
+        except InvalidToken:
+            return False
+        return True
+
+    def stored(self, token: str) -> Any:
+        """Return what is stored of the session of a refresh token."""
+        with self.stack.storage.inner.unit_of_work(Scope.READ, deadline=self.stack.deadline()) as unit:
+            return unit.sessions.get(token.partition(".")[0])
+
+
+@pytest.fixture
+def ada(stack: Any) -> Process:
+    """A process with the user ada."""
+    process = Process(stack)
+    process.accounts.register("ada", PASSWORD, deadline=stack.deadline())
+    return process

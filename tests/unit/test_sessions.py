@@ -7,80 +7,18 @@ from typing import Any
 import pytest
 
 from songs.errors import (
-    InvalidToken,
     OutcomeUnknown,
-    OwnAccount,
     RefreshRefused,
     StorageUnavailable,
-    WrongPassword,
 )
 from songs.model import Role
 from songs.ports.storage import Scope
-from songs.services.access import Access
-from songs.services.accounts import Accounts
-from songs.services.password_policy import PasswordPolicy
-from songs.services.sessions import GRACE_S, SWEEP_EVERY_S, SWEPT_AT_ONCE, Lifetimes, Sessions, SignedIn
-from songs_security.passwords import BcryptPasswords
-from songs_security.tokens import JwtTokens
+from songs.services.sessions import GRACE_S, SWEPT_AT_ONCE, SignedIn
 
-PASSWORD = "correct horse"
-OTHER = "battery staple"
-LIFETIMES = Lifetimes(access_s=600, refresh_s=3600, idle_s=1000)
+from .conftest import LIFETIMES, OTHER, PASSWORD, Process
 
 
-class _Process:
-    """The accounts of one process with the user ada, and calls that need no deadline."""
-
-    def __init__(self, stack: Any) -> None:
-        tokens = JwtTokens(secret=b"s" * 32, previous_secret=None, issuer="i", audience="a", clock=stack.clock)
-        self.stack = stack
-        self.access = Access(stack.runner, tokens, stack.clock)
-        self.sessions = Sessions(stack.runner, tokens, stack.ids, stack.clock, lifetimes=LIFETIMES)
-        self.accounts = Accounts(
-            stack.runner,
-            self.access,
-            self.sessions,
-            BcryptPasswords(rounds=4, concurrency=1),
-            stack.ids,
-            stack.clock,
-            policy=PasswordPolicy(),
-            max_hashing=2,
-        )
-
-    def sign_in(self, password: str = PASSWORD) -> SignedIn:
-        return self.accounts.sign_in("ada", password, deadline=self.stack.deadline())
-
-    def refresh(self, token: str) -> SignedIn:
-        return self.sessions.refresh(token, deadline=self.stack.deadline())
-
-    def is_refused(self, token: str) -> bool:
-        try:
-            self.refresh(token)
-        except RefreshRefused:
-            return True
-        return False
-
-    def opens(self, access_token: str) -> bool:
-        try:
-            self.access.authenticate(access_token, deadline=self.stack.deadline())
-        except InvalidToken:
-            return False
-        return True
-
-    def stored(self, token: str) -> Any:
-        with self.stack.storage.inner.unit_of_work(Scope.READ, deadline=self.stack.deadline()) as unit:
-            return unit.sessions.get(token.partition(".")[0])
-
-
-@pytest.fixture
-def ada(stack: Any) -> _Process:
-    """A process with the user ada."""
-    process = _Process(stack)
-    process.accounts.register("ada", PASSWORD, deadline=stack.deadline())
-    return process
-
-
-def test_a_refresh_token_is_good_once(ada: _Process) -> None:
+def test_a_refresh_token_is_good_once(ada: Process) -> None:
     """Each refresh answers the next token and a new access token; the one before is refused."""
     first = ada.sign_in()
     second = ada.refresh(first.refresh_token)
@@ -90,7 +28,7 @@ def test_a_refresh_token_is_good_once(ada: _Process) -> None:
     assert len({first.refresh_token, second.refresh_token, ada.refresh(second.refresh_token).refresh_token}) == 3
 
 
-def test_a_token_is_not_stored(ada: _Process) -> None:
+def test_a_token_is_not_stored(ada: Process) -> None:
     """The storage holds neither the token nor its secret, nor a plain hash that could be made without the user."""
     token = ada.sign_in().refresh_token
 
@@ -98,7 +36,7 @@ def test_a_token_is_not_stored(ada: _Process) -> None:
     assert len(token.partition(".")[2]) == 43
 
 
-def test_a_retry_does_no_harm(ada: _Process) -> None:
+def test_a_retry_does_no_harm(ada: Process) -> None:
     """Whoever lost an answer and tries again within the grace time is refused, and the session goes on."""
     first = ada.sign_in()
     second = ada.refresh(first.refresh_token)
@@ -108,7 +46,7 @@ def test_a_retry_does_no_harm(ada: _Process) -> None:
     assert not ada.is_refused(second.refresh_token)
 
 
-def test_a_token_used_again_later_ends_its_session(ada: _Process) -> None:
+def test_a_token_used_again_later_ends_its_session(ada: Process) -> None:
     """After the grace time two hold the token: the session is ended. The user's other sessions go on."""
     other, first = ada.sign_in(), ada.sign_in()
     second = ada.refresh(first.refresh_token)
@@ -134,7 +72,7 @@ def test_a_token_used_again_later_ends_its_session(ada: _Process) -> None:
         lambda _: "x" * 100_000,
     ],
 )
-def test_what_is_no_token_is_refused_and_changes_nothing(ada: _Process, spoil: Callable[[str], str]) -> None:
+def test_what_is_no_token_is_refused_and_changes_nothing(ada: Process, spoil: Callable[[str], str]) -> None:
     """Texts of another form, and sessions that do not exist, are refused without a write."""
     token = ada.sign_in().refresh_token
     del ada.stack.storage.scopes[:]
@@ -144,7 +82,7 @@ def test_what_is_no_token_is_refused_and_changes_nothing(ada: _Process, spoil: C
     assert not ada.is_refused(token)
 
 
-def test_a_session_ends_some_time(ada: _Process) -> None:
+def test_a_session_ends_some_time(ada: Process) -> None:
     """However often it is refreshed, a session ends `refresh_s` after the sign-in."""
     token = ada.sign_in().refresh_token
     for _ in range(3):
@@ -155,7 +93,7 @@ def test_a_session_ends_some_time(ada: _Process) -> None:
     assert ada.is_refused(token)
 
 
-def test_a_session_that_is_not_used_ends(ada: _Process) -> None:
+def test_a_session_that_is_not_used_ends(ada: Process) -> None:
     """`idle_s` after the last refresh the token is refused."""
     kept, left = ada.sign_in().refresh_token, ada.sign_in().refresh_token
     ada.stack.clock.sleep(999)
@@ -166,7 +104,7 @@ def test_a_session_that_is_not_used_ends(ada: _Process) -> None:
     assert not ada.is_refused(kept)
 
 
-def test_disabled_and_removed_users_refresh_nothing(ada: _Process) -> None:
+def test_disabled_and_removed_users_refresh_nothing(ada: Process) -> None:
     """Neither while disabled nor after having been enabled again do older tokens work."""
     token = ada.sign_in().refresh_token
     ada.accounts.set_disabled("ada", disabled=True, deadline=ada.stack.deadline())
@@ -180,7 +118,7 @@ def test_disabled_and_removed_users_refresh_nothing(ada: _Process) -> None:
     assert not ada.opens(signed_in.access_token)
 
 
-def test_a_refresh_gives_the_role_of_now(ada: _Process) -> None:
+def test_a_refresh_gives_the_role_of_now(ada: Process) -> None:
     """A change of role ends the access token and not the session; the next one has the new role."""
     signed_in = ada.sign_in()
     ada.accounts.set_role("ada", Role.EDITOR, deadline=ada.stack.deadline())
@@ -191,7 +129,7 @@ def test_a_refresh_gives_the_role_of_now(ada: _Process) -> None:
     assert ada.access.authenticate(again.access_token, deadline=ada.stack.deadline()).role is Role.EDITOR
 
 
-def test_signing_out_ends_one_session(ada: _Process) -> None:
+def test_signing_out_ends_one_session(ada: Process) -> None:
     """Its refresh token and every access token are worthless at once; another session refreshes and goes on."""
     here, there = ada.sign_in(), ada.sign_in()
 
@@ -202,7 +140,7 @@ def test_signing_out_ends_one_session(ada: _Process) -> None:
     assert ada.opens(ada.refresh(there.refresh_token).access_token)
 
 
-def test_signing_out_everywhere_ends_all_sessions(ada: _Process) -> None:
+def test_signing_out_everywhere_ends_all_sessions(ada: Process) -> None:
     """No refresh token of the user is good any more."""
     here, there = ada.sign_in(), ada.sign_in()
 
@@ -211,7 +149,7 @@ def test_signing_out_everywhere_ends_all_sessions(ada: _Process) -> None:
     assert (ada.is_refused(here.refresh_token), ada.is_refused(there.refresh_token)) == (True, True)
 
 
-def test_an_old_token_does_not_sign_its_user_out_everywhere(ada: _Process) -> None:
+def test_an_old_token_does_not_sign_its_user_out_everywhere(ada: Process) -> None:
     """Someone may have found it: it ends its own session. One whose answer was lost a moment ago does as it is told."""
     there = ada.sign_in()
     for used_up_s, everywhere in ((GRACE_S + 1, False), (GRACE_S, True)):
@@ -225,7 +163,7 @@ def test_an_old_token_does_not_sign_its_user_out_everywhere(ada: _Process) -> No
         assert (ada.stored(there.refresh_token) is None) == everywhere
 
 
-def test_signing_out_with_an_expired_token_ends_nothing(ada: _Process) -> None:
+def test_signing_out_with_an_expired_token_ends_nothing(ada: Process) -> None:
     """It may come from a backup of long ago, as long as the expired session was not removed."""
     here = ada.sign_in()
     ada.stack.clock.now_s += LIFETIMES.refresh_s
@@ -238,7 +176,7 @@ def test_signing_out_with_an_expired_token_ends_nothing(ada: _Process) -> None:
 
 
 @pytest.mark.parametrize("everywhere", [False, True])
-def test_signing_out_with_a_bad_token_ends_nothing(ada: _Process, everywhere: bool) -> None:
+def test_signing_out_with_a_bad_token_ends_nothing(ada: Process, everywhere: bool) -> None:
     """A guessed secret for a session that exists signs nobody out, and raises nobody's token version."""
     signed_in = ada.sign_in()
     guess = signed_in.refresh_token.partition(".")[0] + "." + "A" * 43
@@ -250,7 +188,7 @@ def test_signing_out_with_a_bad_token_ends_nothing(ada: _Process, everywhere: bo
     assert not ada.is_refused(signed_in.refresh_token)
 
 
-def test_half_a_sign_out_is_said(ada: _Process) -> None:
+def test_half_a_sign_out_is_said(ada: Process) -> None:
     """When the session was ended and the storage then fails, nobody is told that nothing was changed."""
     signed_in = ada.sign_in()
     ada.stack.storage.before = [None, None, StorageUnavailable()]
@@ -260,66 +198,8 @@ def test_half_a_sign_out_is_said(ada: _Process) -> None:
     assert ada.is_refused(signed_in.refresh_token)
 
 
-def test_another_password_ends_all_sessions_but_the_new_one(ada: _Process) -> None:
-    """Older refresh and access tokens are worthless; those that the change answered with are good."""
-    here, there = ada.sign_in(), ada.sign_in()
-
-    new = ada.accounts.change_password(here.user.id, PASSWORD, OTHER, deadline=ada.stack.deadline())
-
-    assert [ada.is_refused(old.refresh_token) for old in (here, there)] == [True, True]
-    assert [ada.opens(token.access_token) for token in (here, there, new)] == [False, False, True]
-    assert ada.opens(ada.refresh(new.refresh_token).access_token)
-    ada.sign_in(OTHER)
-
-
-@pytest.mark.parametrize("written", range(3))
-def test_no_crash_leaves_a_session_alive_that_a_new_password_ended(ada: _Process, written: int) -> None:
-    """Whichever write a change of password gets to: with the old password the old session is alive, else it is not."""
-    old = ada.sign_in()
-    ada.stack.clock.sleep(SWEEP_EVERY_S)
-    # The units of a change: read the user, add a session, sweep, replace the user.
-    ada.stack.storage.before = [None, *[None] * written, StorageUnavailable(), StorageUnavailable()]
-
-    try:
-        ada.accounts.change_password(old.user.id, PASSWORD, OTHER, deadline=ada.stack.deadline())
-    except StorageUnavailable:
-        ada.stack.storage.before = []
-        assert not ada.is_refused(old.refresh_token)
-        ada.sign_in(PASSWORD)
-    else:
-        pytest.fail("the storage was to fail")
-
-
-def test_a_change_of_password_without_an_answer_counts(ada: _Process) -> None:
-    """A replacement that was kept and not answered is repeated, and is one change."""
-    old = ada.sign_in()
-    ada.stack.storage.after = [None, None, OutcomeUnknown()]
-
-    new = ada.accounts.change_password(old.user.id, PASSWORD, OTHER, deadline=ada.stack.deadline())
-
-    assert ada.is_refused(old.refresh_token)
-    assert not ada.is_refused(new.refresh_token)
-
-
-def test_a_change_of_password_goes_on_top_of_an_admins(ada: _Process, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A change of role in the middle is neither lost nor in the way."""
-    user_id = ada.sign_in().user.id
-    start = ada.sessions.start
-
-    def interrupted(*arguments: Any, **keywords: Any) -> SignedIn:
-        monkeypatch.setattr(ada.sessions, "start", start)
-        ada.accounts.set_role("ada", Role.EDITOR, deadline=ada.stack.deadline())
-        return start(*arguments, **keywords)
-
-    monkeypatch.setattr(ada.sessions, "start", interrupted)
-    new = ada.accounts.change_password(user_id, PASSWORD, OTHER, deadline=ada.stack.deadline())
-
-    assert ada.access.authenticate(new.access_token, deadline=ada.stack.deadline()).role is Role.EDITOR
-    ada.sign_in(OTHER)
-
-
 def test_a_refresh_that_a_change_of_password_overtakes_gets_nowhere(
-    ada: _Process, monkeypatch: pytest.MonkeyPatch
+    ada: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the look at the user and the rotation the password changes: what the refresh answers is worthless."""
     old = ada.sign_in()
@@ -338,7 +218,7 @@ def test_a_refresh_that_a_change_of_password_overtakes_gets_nowhere(
     assert ada.is_refused(got.refresh_token)
 
 
-def test_a_refresh_that_a_sign_out_overtakes_gets_nowhere(ada: _Process, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refresh_that_a_sign_out_overtakes_gets_nowhere(ada: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refresh that rotated before the session was ended has an access token of before the sign-out."""
     old = ada.sign_in()
     end = ada.sessions.end
@@ -355,7 +235,7 @@ def test_a_refresh_that_a_sign_out_overtakes_gets_nowhere(ada: _Process, monkeyp
     assert ada.is_refused(got[0].refresh_token)
 
 
-def test_a_lost_answer_of_the_storage_does_not_use_up_a_token(ada: _Process) -> None:
+def test_a_lost_answer_of_the_storage_does_not_use_up_a_token(ada: Process) -> None:
     """A rotation that was kept and not answered is repeated with the same next token, which is good."""
     token = ada.sign_in().refresh_token
     ada.stack.storage.after = [None, OutcomeUnknown()]
@@ -363,63 +243,7 @@ def test_a_lost_answer_of_the_storage_does_not_use_up_a_token(ada: _Process) -> 
     assert not ada.is_refused(ada.refresh(token).refresh_token)
 
 
-def test_the_password_is_asked_for(ada: _Process) -> None:
-    """Whoever holds a token alone can neither change the password nor remove the account."""
-    user_id = ada.sign_in().user.id
-
-    with pytest.raises(WrongPassword):
-        ada.accounts.change_password(user_id, OTHER, OTHER, deadline=ada.stack.deadline())
-    with pytest.raises(WrongPassword):
-        ada.accounts.remove_own(user_id, OTHER, deadline=ada.stack.deadline())
-    ada.sign_in()
-
-
-def test_an_admin_does_not_lock_itself_out(ada: _Process) -> None:
-    """It cannot demote, disable or remove itself; it may say what is so already; another admin may do all of it."""
-    admin = ada.accounts.set_role("ada", Role.ADMIN, deadline=ada.stack.deadline())
-    change = ada.accounts.change
-    for how in ({"role": Role.USER}, {"disabled": True}, {"role": Role.USER, "disabled": True}):
-        with pytest.raises(OwnAccount):
-            change("ada", **how, by=admin.id, deadline=ada.stack.deadline())
-    with pytest.raises(OwnAccount):
-        ada.accounts.remove_own(admin.id, PASSWORD, deadline=ada.stack.deadline())
-
-    assert change("ada", role=Role.ADMIN, disabled=False, by=admin.id, deadline=ada.stack.deadline()) == admin
-    other = ada.accounts.register("bob", PASSWORD, role=Role.ADMIN, deadline=ada.stack.deadline())
-    assert change("ada", role=Role.USER, by=other.id, deadline=ada.stack.deadline()).role is Role.USER
-
-
-def test_of_two_admins_who_demote_each_other_one_stays(ada: _Process, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both were admins when they asked, and both had read the other; who is written second is one no longer."""
-    deadline = ada.stack.deadline()
-    admin = ada.accounts.set_role("ada", Role.ADMIN, deadline=deadline)
-    other = ada.accounts.register("bob", PASSWORD, role=Role.ADMIN, deadline=deadline)
-    get = ada.accounts.get
-
-    def overtaken(name: str, **how: Any) -> Any:
-        user = get(name, **how)
-        monkeypatch.setattr(ada.accounts, "get", get)
-        ada.accounts.change("ada", role=Role.USER, by=other.id, deadline=deadline)
-        return user
-
-    monkeypatch.setattr(ada.accounts, "get", overtaken)
-    with pytest.raises(InvalidToken):
-        ada.accounts.change("bob", disabled=True, by=admin.id, deadline=deadline)
-
-    assert (get("ada", deadline=deadline).role, get("bob", deadline=deadline)) == (Role.USER, other)
-
-
-def test_a_user_is_changed_in_one_write(ada: _Process) -> None:
-    """Role and state change together or not at all."""
-    del ada.stack.storage.scopes[:]
-
-    changed = ada.accounts.change("ada", role=Role.EDITOR, disabled=True, deadline=ada.stack.deadline())
-
-    assert (changed.role, changed.disabled, changed.version) == (Role.EDITOR, True, 2)
-    assert ada.stack.storage.scopes == [Scope.READ, Scope.WRITE_ONE]
-
-
-def test_expired_sessions_are_collected_at_sign_ins(ada: _Process) -> None:
+def test_expired_sessions_are_collected_at_sign_ins(ada: Process) -> None:
     """A piece at a time, at once again while pieces are full, and otherwise once in a while."""
     tokens = [ada.sign_in().refresh_token for _ in range(SWEPT_AT_ONCE + 1)]
     ada.stack.clock.sleep(timedelta(hours=1).total_seconds())
@@ -436,14 +260,14 @@ def test_expired_sessions_are_collected_at_sign_ins(ada: _Process) -> None:
     assert ada.stack.storage.scopes == [Scope.READ, Scope.WRITE_ONE]
 
 
-def test_a_sweep_that_fails_keeps_nobody_out(ada: _Process) -> None:
+def test_a_sweep_that_fails_keeps_nobody_out(ada: Process) -> None:
     """The session is stored by then."""
     ada.stack.storage.before = [None, None, StorageUnavailable()]
 
     assert not ada.is_refused(ada.sign_in().refresh_token)
 
 
-def test_tokens_show_in_no_repr(ada: _Process) -> None:
+def test_tokens_show_in_no_repr(ada: Process) -> None:
     """What is printed in a traceback or a log is not good for anything."""
     signed_in = ada.sign_in()
 

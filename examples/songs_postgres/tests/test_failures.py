@@ -10,26 +10,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 import pytest
 from database_user import MachineClock, User, deadline, frozen, song
-from psycopg import errors as states
 from pydantic import SecretStr
 from songs_postgres.connection import Connection
-from songs_postgres.errors import NoAnswerError, translated, translated_commit, unreachable
-from songs_postgres.settings import PostgresSettings
+from songs_postgres.errors import NoAnswerError
 from songs_postgres.storage import PostgresStorage
 from songs_postgres.trial import TrialServer
 
 from songs.errors import (
     DeadlineExceeded,
-    InvalidInput,
     OutcomeUnknown,
     SongsError,
     StorageClosed,
-    StorageMismatch,
     StorageUnavailable,
-    TransientConflict,
 )
 from songs.ports.storage import Scope, UnitOfWork
 
@@ -320,65 +314,6 @@ def test_killed_writers_and_a_killed_server(own_server: TrialServer, breakable: 
         assert len(stored) == len(set(stored))
 
 
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (states.SerializationFailure(), TransientConflict),
-        (states.DeadlockDetected(), TransientConflict),
-        (states.UniqueViolation(), TransientConflict),
-        (states.ForeignKeyViolation(), TransientConflict),
-        (states.QueryCanceled(), DeadlineExceeded),
-        (states.UndefinedTable(), StorageMismatch),
-        (states.UntranslatableCharacter(), InvalidInput),
-        (states.DiskFull(), StorageUnavailable),
-        (states.AdminShutdown(), StorageUnavailable),
-        (states.ReadOnlySqlTransaction(), StorageUnavailable),
-        (states.InternalError_(), StorageUnavailable),
-        (psycopg.OperationalError(), StorageUnavailable),
-        (NoAnswerError(), StorageUnavailable),
-        (UnicodeEncodeError("utf-8", "x", 0, 1, "planted"), InvalidInput),
-    ],
-)
-def test_errors_of_a_statement(error: psycopg.Error, expected: type[SongsError]) -> None:
-    """Each says that nothing was kept, in the terms of the port."""
-    assert type(translated(error)) is expected
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (states.SerializationFailure(), TransientConflict),
-        (states.DiskFull(), StorageUnavailable),
-        (states.QueryCanceled(), OutcomeUnknown),
-        (states.AdminShutdown(), OutcomeUnknown),
-        (states.CrashShutdown(), OutcomeUnknown),
-        (psycopg.OperationalError(), OutcomeUnknown),
-        (NoAnswerError(), OutcomeUnknown),
-    ],
-)
-def test_errors_of_a_commit(error: psycopg.Error, expected: type[SongsError]) -> None:
-    """Where the server does not say that it rolled back, the outcome is unknown."""
-    assert type(translated_commit(error)) is expected
-
-
-@pytest.mark.parametrize(
-    ("text", "advice"),
-    [
-        ('FATAL:  password authentication failed for user "s3cret"', "refused the user name or the password"),
-        ('FATAL:  database "s3cret" does not exist', "createdb"),
-        ("FATAL:  sorry, too many clients already", "max_connections"),
-        ("FATAL:  the database system is starting up", "starting up"),
-        ('could not translate host name "s3cret"', "cannot be reached"),
-    ],
-)
-def test_refusals_of_a_connection(text: str, advice: str) -> None:
-    """The message says what to do, and nothing of what the URL says."""
-    error = unreachable(psycopg.OperationalError(text))
-    assert isinstance(error, StorageUnavailable)
-    assert advice in error.detail
-    assert "s3cret" not in error.detail
-
-
 def test_a_database_that_does_not_exist(user: User) -> None:
     """Opening says how to create it."""
     if "/postgres?" not in user.settings.url.get_secret_value():
@@ -386,14 +321,6 @@ def test_a_database_that_does_not_exist(user: User) -> None:
     url = user.settings.url.get_secret_value().replace("/postgres?", "/nowhere?")
     with pytest.raises(StorageUnavailable, match="createdb"):
         _other(user, url=SecretStr(url)).open()
-
-
-@pytest.mark.parametrize("url", ["", "redis://localhost/", "postgresql://me:s3c@ret@h/d?nonsense=1", "host='s3c"])
-def test_a_url_that_is_none(url: str) -> None:
-    """It is refused, with what it should look like and without any part of it."""
-    with pytest.raises(ValueError, match="postgresql://") as caught:
-        PostgresSettings(url=SecretStr(url))
-    assert "s3c" not in str(caught.value)
 
 
 def test_a_wait_is_cut_at_the_deadline(user: User) -> None:
