@@ -160,7 +160,6 @@ class Container(containers.DeclarativeContainer):
     parts = providers.ThreadSafeSingleton(
         Parts,
         clock=clock,
-        ids=ids,
         storage=storage,
         cache=cache,
         limiter=limiter,

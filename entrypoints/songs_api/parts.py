@@ -5,7 +5,6 @@ from ipaddress import IPv4Network, IPv6Network
 
 from songs.ports.cache import Cache
 from songs.ports.clock import Clock
-from songs.ports.ids import IdGenerator
 from songs.ports.limiter import RateLimit, RateLimiter
 from songs.ports.storage import Storage
 from songs.services.access import Access
@@ -67,7 +66,6 @@ class Parts:
     """Services and ports, ready for use."""
 
     clock: Clock
-    ids: IdGenerator
     storage: Storage
     cache: Cache
     limiter: RateLimiter

@@ -122,7 +122,6 @@ def build_parts(
     ratings = Ratings(runner, coherence, ids, clock)
     parts = Parts(
         clock=clock,
-        ids=ids,
         storage=ports["storage"],
         cache=ports["cache"],
         limiter=ports["limiter"],

@@ -54,8 +54,7 @@ class CachedReads:
             return render(self._catalogue.page(song_filter, which, deadline=deadline))
         return self._coherence.fetch(
             CATALOGUE,
-            # The representations of dataclasses name all that they hold, and quote texts.
-            f"{self._form} {kind} {song_filter!r} {which!r}",
+            f"{self._form} {kind} {_named(song_filter, which)}",
             lambda: render(self._catalogue.page(song_filter, which, deadline=deadline)),
             deadline=deadline,
         )
@@ -79,3 +78,9 @@ class CachedReads:
             lambda: render(self._ratings.stats(song_id, deadline=deadline)),
             deadline=deadline,
         )
+
+
+def _named(song_filter: SongFilter, which: PageNumber | Walk) -> str:
+    """Return a name for a part of the songs, in which texts are quoted, so that no two parts have one name."""
+    part = f"page {which.number}" if isinstance(which, PageNumber) else f"after {which.cursor!r}"
+    return f"{song_filter.text!r} {song_filter.artist!r} {song_filter.level} {which.size} {part}"

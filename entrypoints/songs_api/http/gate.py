@@ -8,6 +8,7 @@ from songs_api.http.client_address import bucket_of
 from songs_api.http.cors import Cors
 from songs_api.http.limits import Limit
 from songs_api.http.request import ApiRequest
+from songs_api.http.request_ids import RequestIds
 from songs_api.http.response import ApiResponse
 from songs_api.http.routes import METRICS, by_request, public_routes
 from songs_api.parts import Parts
@@ -21,7 +22,7 @@ class Gate:
     """
 
     def __init__(self, parts: Parts) -> None:
-        self._ids = parts.ids
+        self._ids = RequestIds()
         self._clock = parts.clock
         self._access = parts.access
         self._limit = Limit(
@@ -42,10 +43,10 @@ class Gate:
             Unavailable: Whether the token is still valid cannot be told now.
             RateLimited: Its user, or without a token its address, made too many.
         """
-        req.request_id = self._ids.new_id()
+        req.request_id = self._ids.new()
         resp.put("x-request-id", req.request_id)
-        req.deadline = Deadline.after(self._clock, self._deadline_s)
-        if self._cors.answers(req, resp):
+        req.deadline = Deadline(self._clock, req.started_s + self._deadline_s)
+        if req.method == "OPTIONS" and self._cors.answers(req, resp):
             return
         asked = req.method, req.path
         public = self._public.get(asked)
@@ -61,7 +62,8 @@ class Gate:
 
     def process_response(self, req: ApiRequest, resp: ApiResponse, *_: object) -> None:
         """Tell what is left of the limits, and who else may read the answer."""
-        self._cors.allow(req, resp)
+        if self._cors.origins:
+            self._cors.allow(req, resp)
         if req.charged:
             policies, states = req.charged
             resp.put("ratelimit-policy", policies)
@@ -73,6 +75,6 @@ def _token(req: ApiRequest) -> str:
     if not header:
         raise Unauthenticated
     scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer":
+    if scheme != "Bearer" and scheme.lower() != "bearer":
         raise InvalidToken
     return token.strip(" ")

@@ -15,6 +15,7 @@ MAX_BUCKETS: Final = 10_000
 SAME_WINDOW_S: Final = 1.0
 """How much later than expected a window may seem to end and be the same one: an answer takes time to arrive."""
 _ALMOST_S: Final = 0.001
+_ENDED: Final = (0, 0.0)
 
 
 class Limit:
@@ -88,7 +89,7 @@ class Limit:
         now_s = self._clock.monotonic_s()
         ends_s = now_s + verdict.reset_s
         with self._lock:
-            left, known_ends_s = self._left.get(bucket, (0, 0.0))
+            left, known_ends_s = self._left.get(bucket, _ENDED)
             if known_ends_s - now_s < _ALMOST_S:
                 self._keep(bucket, verdict.remaining, ends_s)
                 return verdict
@@ -103,7 +104,7 @@ class Limit:
     def _counted_here(self, bucket: str, rate: RateLimit) -> Verdict:
         now_s = self._clock.monotonic_s()
         with self._lock:
-            left, ends_s = self._left.get(bucket, (0, 0.0))
+            left, ends_s = self._left.get(bucket, _ENDED)
             if ends_s - now_s < _ALMOST_S:
                 left, ends_s = self._alone, now_s + rate.window_s
             left = min(left, self._alone)
@@ -112,7 +113,8 @@ class Limit:
         return Verdict(left > 0, remaining, ends_s - now_s)
 
     def _keep(self, bucket: str, left: int, ends_s: float) -> None:
-        self._left[bucket] = (left, ends_s)
-        self._left.move_to_end(bucket)
-        while len(self._left) > MAX_BUCKETS:
-            self._left.popitem(last=False)
+        kept = self._left
+        kept[bucket] = (left, ends_s)
+        kept.move_to_end(bucket)
+        while len(kept) > MAX_BUCKETS:
+            kept.popitem(last=False)
