@@ -12,6 +12,7 @@ from songs.services.accounts import Accounts
 from songs.services.catalogue import Catalogue
 from songs.services.coherence import Coherence
 from songs.services.ratings import Ratings
+from songs.services.read_ahead import ReadAhead
 from songs.services.reads import CachedReads
 from songs.services.sessions import Sessions
 from songs_api.observing.recorder import Recorder
@@ -76,5 +77,6 @@ class Parts:
     catalogue: Catalogue
     ratings: Ratings
     reads: CachedReads
+    read_ahead: ReadAhead | None = None
     recorder: Recorder
     options: HttpOptions

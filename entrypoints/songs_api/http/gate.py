@@ -24,6 +24,7 @@ class Gate:
     def __init__(self, parts: Parts) -> None:
         self._ids = RequestIds()
         self._clock = parts.clock
+        self._read_ahead = parts.read_ahead
         self._access = parts.access
         self._limit = Limit(
             "default", parts.limiter, parts.options.limits.default, parts.clock, meter=parts.recorder.meter
@@ -55,6 +56,8 @@ class Gate:
                 raise InvalidToken
         elif public is None:
             req.principal = self._access.authenticate(_token(req), deadline=req.deadline)
+            if self._read_ahead is not None and req.method == "GET":
+                req.ahead = self._read_ahead.begin(f"{req.path}?{req.query_string}")
             self._limit.charge(req, f"user:{req.principal.user_id}")
         elif public.limited:
             req.route = public

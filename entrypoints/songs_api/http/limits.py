@@ -9,6 +9,7 @@ from songs.errors import LimiterUnavailable, RateLimited
 from songs.meter import UNMETERED, Meter
 from songs.ports.clock import Clock
 from songs.ports.limiter import RateLimit, RateLimiter, Verdict
+from songs.services.read_ahead import Ahead
 from songs_api.http.request import ApiRequest
 
 MAX_BUCKETS: Final = 10_000
@@ -59,10 +60,12 @@ class Limit:
     def charge(self, req: ApiRequest, bucket: str) -> None:
         """Count one request, and tell its client what is left, as draft-ietf-httpapi-ratelimit-headers-10 has it.
 
+        A request that is `ahead` asks the limiter together with the cache.
+
         Raises:
             RateLimited: It is one too many.
         """
-        verdict = self.hit(bucket)
+        verdict = self.hit(bucket, req.ahead)
         if verdict is None:
             return
         state = f"{self._quoted};r={verdict.remaining};t={math.ceil(verdict.reset_s)}"
@@ -74,12 +77,14 @@ class Limit:
         if not verdict.allowed:
             raise RateLimited(verdict.reset_s)
 
-    def hit(self, bucket: str) -> Verdict | None:
+    def hit(self, bucket: str, ahead: Ahead | None = None) -> Verdict | None:
         """Count one hit and return what came of it; None where there is no limit."""
         if self._rate is None:
             return None
         try:
-            verdict = self._limiter.hit(self._prefix + bucket, self._rate)
+            verdict = ahead.hit(self._prefix + bucket, self._rate) if ahead is not None else None
+            if verdict is None:
+                verdict = self._limiter.hit(self._prefix + bucket, self._rate)
         except LimiterUnavailable:
             self._meter.limiter_unavailable()
             return self._counted_here(bucket, self._rate)
