@@ -120,8 +120,10 @@ class Metrics:
         for done, count in Tally(_taken(self._invalidations)).items():
             self._invalidated.labels("done" if done else "failed").inc(count)
         self._limiter.inc(len(_taken(self._limiter_failures)))
-        if self._record is not None:
-            epoch, cache_on = self._record
+        record, self._record = self._record, None
+        if record is not None:
+            # Once for each reading: of several processes, the one that read the record last is believed.
+            epoch, cache_on = record
             self._epoch.set(epoch)
             self._cache_on.set(cache_on)
 
