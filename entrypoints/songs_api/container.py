@@ -126,7 +126,8 @@ def _options(settings: Settings) -> HttpOptions:
 
 def _limits(settings: Settings) -> Limits:
     capabilities = settings.adapters[Port.LIMITER].spec.capabilities
-    if isinstance(capabilities, LimiterCapabilities) and not capabilities.limits:
+    declared = capabilities if isinstance(capabilities, LimiterCapabilities) else LimiterCapabilities(shared=True)
+    if not declared.limits:
         return Limits()
     service = settings.service
     return Limits(
@@ -135,6 +136,7 @@ def _limits(settings: Settings) -> Limits:
         sign_in=service.limiter_sign_in,
         sign_in_address=service.limiter_sign_in_address,
         sign_in_user=service.limiter_sign_in_user,
+        shared=declared.shared,
     )
 
 

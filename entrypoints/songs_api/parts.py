@@ -28,6 +28,7 @@ class Limits:
         sign_in: Sign-ins with one name from one address.
         sign_in_address: Sign-ins from one address.
         sign_in_user: Sign-ins with one name from anywhere, beyond which they take longer.
+        shared: Whether the limiter counts for all processes.
     """
 
     default: RateLimit | None = None
@@ -35,6 +36,7 @@ class Limits:
     sign_in: RateLimit | None = None
     sign_in_address: RateLimit | None = None
     sign_in_user: RateLimit | None = None
+    shared: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,9 +26,8 @@ class Gate:
         self._clock = parts.clock
         self._read_ahead = parts.read_ahead
         self._access = parts.access
-        self._limit = Limit(
-            "default", parts.limiter, parts.options.limits.default, parts.clock, meter=parts.recorder.meter
-        )
+        limits, meter = parts.options.limits, parts.recorder.meter
+        self._limit = Limit("default", parts.limiter, limits.default, parts.clock, shared=limits.shared, meter=meter)
         self._deadline_s = parts.options.deadline_s
         self._trusted = parts.options.trusted_proxies
         self._public = public_routes()

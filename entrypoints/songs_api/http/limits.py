@@ -33,6 +33,8 @@ class Limit:
         rate: The limit; None allows everything without asking.
         clock: Tells when a remembered window is over.
         outage_divisor: In an outage each process allows this fraction of the limit.
+        shared: Whether the limiter counts for other processes too, somewhere else. One that counts in this process's
+            memory neither fails nor forgets, so that what it said need not be remembered.
         meter: Told when the limiter does not answer.
     """
 
@@ -44,11 +46,13 @@ class Limit:
         clock: Clock,
         *,
         outage_divisor: int = 1,
+        shared: bool = True,
         meter: Meter = UNMETERED,
     ) -> None:
         self._limiter = limiter
         self._rate = rate
         self._clock = clock
+        self._shared = shared
         self._meter = meter
         self._prefix = f"{name}:"
         self._quoted = f'"{name}"'
@@ -88,7 +92,7 @@ class Limit:
         except LimiterUnavailable:
             self._meter.limiter_unavailable()
             return self._counted_here(bucket, self._rate)
-        return self._compared(bucket, verdict)
+        return self._compared(bucket, verdict) if self._shared else verdict
 
     def _compared(self, bucket: str, verdict: Verdict) -> Verdict:
         now_s = self._clock.monotonic_s()
