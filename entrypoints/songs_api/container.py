@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 
 from dependency_injector import containers, providers
 
+from songs.meter import UNMETERED
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
 from songs.ports.limiter import LimiterCapabilities
@@ -49,12 +50,19 @@ def max_calls(threads: int) -> int:
     return max(1, threads * 3 // 4)
 
 
-def _build(settings: Settings, port: Port, clock: Clock | None = None, ids: IdGenerator | None = None) -> Any:  # noqa: ANN401 - the port decides the type
+def _build(
+    settings: Settings,
+    port: Port,
+    clock: Clock | None = None,
+    ids: IdGenerator | None = None,
+    recorder: Recorder | None = None,
+) -> Any:  # noqa: ANN401 - the port decides the type
     choice = settings.adapters[port]
     context = AdapterContext(
         clock=clock or cast("Clock", _NotThere()),
         ids=ids or cast("IdGenerator", _NotThere()),
         concurrency=max_calls(settings.service.threads),
+        meter=recorder.meter if recorder else UNMETERED,
     )
     try:
         return choice.spec.build(choice.settings, context)
@@ -147,13 +155,13 @@ class Container(containers.DeclarativeContainer):
 
     clock = providers.ThreadSafeSingleton(_build, settings, Port.CLOCK)
     ids = providers.ThreadSafeSingleton(_build, settings, Port.IDS, clock)
-    storage = providers.ThreadSafeSingleton(_build, settings, Port.STORAGE, clock, ids)
-    cache = providers.ThreadSafeSingleton(_build, settings, Port.CACHE, clock, ids)
-    limiter = providers.ThreadSafeSingleton(_build, settings, Port.LIMITER, clock, ids)
+    recorder = providers.ThreadSafeSingleton(_recorder, settings, clock)
+    storage = providers.ThreadSafeSingleton(_build, settings, Port.STORAGE, clock, ids, recorder)
+    cache = providers.ThreadSafeSingleton(_build, settings, Port.CACHE, clock, ids, recorder)
+    limiter = providers.ThreadSafeSingleton(_build, settings, Port.LIMITER, clock, ids, recorder)
     tokens = providers.ThreadSafeSingleton(_build, settings, Port.TOKENS, clock, ids)
     passwords = providers.ThreadSafeSingleton(_build, settings, Port.PASSWORDS, clock, ids)
 
-    recorder = providers.ThreadSafeSingleton(_recorder, settings, clock)
     runner = providers.ThreadSafeSingleton(_runner, settings, storage, clock, recorder)
     coherence = providers.ThreadSafeSingleton(_coherence, settings, cache, runner, clock, recorder)
     cursors = providers.ThreadSafeSingleton(_cursors, settings)

@@ -58,6 +58,7 @@ def test_the_cache_and_the_limiter_are_counted() -> None:
     metrics.coherence(1, cache_on=True)
     metrics.coherence(4, cache_on=False)
     metrics.limiter_unavailable()
+    metrics.breaker("redis", is_open=True)
 
     samples = _samples(metrics)
 
@@ -67,6 +68,7 @@ def test_the_cache_and_the_limiter_are_counted() -> None:
     assert samples["songs_coherence_epoch", ()] == 4
     assert samples["songs_coherence_cache_on", ()] == 0
     assert samples["songs_limiter_unavailable_total", ()] == 1
+    assert samples["songs_breaker_changes_total", (("adapter", "redis"), ("to", "open"))] == 1
 
 
 def test_what_threads_note_meanwhile_is_not_lost() -> None:
