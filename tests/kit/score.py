@@ -1,7 +1,8 @@
 """The score of the kit: whether each planted defect fails under the clauses that name it.
 
 `--matrix` holds each defect to every clause of its port, which takes minutes, and writes docs/kit-score.md.
-`--false-alarms 200` holds adapters without defects to theirs, under random seeds: for the night. How far it is stands on standard error.
+`--false-alarms 200` holds adapters without defects to theirs, under random seeds: for the night.
+How far it is, standard error tells.
 """
 
 import argparse

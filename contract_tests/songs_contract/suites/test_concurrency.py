@@ -21,7 +21,7 @@ from songs_contract.checks import (
     until_no_conflict,
     user,
 )
-from songs_contract.clauses import clause, requires
+from songs_contract.clauses import builds_on, clause, requires
 from songs_contract.subject import Subject
 from songs_plugins import Port
 
@@ -128,6 +128,7 @@ def test_rating_a_song_while_it_is_deleted(use: StorageUser, rounds: int) -> Non
 
 
 @clause("SNG-3", "SNG-5")
+@builds_on("SNG-9")
 def test_one_identity_from_many_threads(use: StorageUser, rounds: int) -> None:
     """One of many songs with one identity is stored, whether it comes alone or in a batch."""
     for r in range(rounds):

@@ -14,7 +14,7 @@ from songs.ports.songs import SongRepository
 from songs.ports.storage import Scope, Storage, StorageCapabilities, UnitOfWork
 from songs.ports.users import UserRepository
 from songs_contract.checks import LATER, StorageUser, race, rating, song
-from songs_contract.clauses import clause, requires
+from songs_contract.clauses import builds_on, clause, requires
 from songs_contract.contents import contents, fill
 from songs_contract.subject import Subject
 from songs_plugins import Port
@@ -32,6 +32,7 @@ def test_a_storage_begins_closed(subject: Subject) -> None:
 
 
 @clause("STO-1", "STO-2")
+@builds_on("RAT-1")
 def test_opening_and_preparing_again(use: StorageUser, storage: Storage) -> None:
     """Opening an open storage, and preparing a prepared one, leave its data alone."""
     use.add_songs(song())
@@ -82,6 +83,7 @@ def test_the_capabilities_are_declared(storage: Storage, subject: Subject) -> No
 
 
 @clause("STO-16")
+@builds_on("SNG-9")
 def test_ping(use: StorageUser, storage: Storage, subject: Subject) -> None:
     """An open storage answers, and nothing changes."""
     storage.ping(deadline=subject.deadline())

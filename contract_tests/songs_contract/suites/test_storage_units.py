@@ -19,7 +19,7 @@ from songs.errors import (
 from songs.model import RatingStats
 from songs.ports.storage import Scope, Storage, UnitOfWork
 from songs_contract.checks import NOW, StorageUser, next_version, race, rating, session, song, user
-from songs_contract.clauses import clause, requires
+from songs_contract.clauses import builds_on, clause, requires
 from songs_contract.subject import Subject, place
 from songs_plugins import Port
 
@@ -375,6 +375,7 @@ def test_a_writer_that_waits_for_another(filled: StorageUser, storage: Storage, 
 
 
 @clause("STO-17")
+@builds_on("SNG-9")
 def test_nothing_works_on_a_closed_storage(storage: Storage, subject: Subject) -> None:
     """After close a unit is refused; closing again is no error; opening again makes it usable."""
     storage.close()
