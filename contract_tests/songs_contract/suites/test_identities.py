@@ -55,7 +55,7 @@ def test_user_and_key_do_not_blend(use: StorageUser, separator: str) -> None:
     assert len(use.events()) == 2
 
 
-@clause("USR-5", "SES-1")
+@clause("USR-5", "USR-4", "SES-1")
 def test_replacing_a_user_leaves_its_sessions(use: StorageUser) -> None:
     """A changed user has the sessions, and the ratings, that it had before."""
     use.add_songs(song())

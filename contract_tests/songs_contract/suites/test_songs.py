@@ -66,8 +66,7 @@ def test_what_no_storage_ever_gets(title: str) -> None:
         song(title=title)
 
 
-@clause("SNG-2")
-@builds_on("RAT-8")
+@clause("SNG-2", "RAT-8")
 @pytest.mark.parametrize("song_id", NOT_IDS)
 def test_ids_that_no_song_has(use: StorageUser, song_id: str) -> None:
     """Asking for them finds nothing and is no error, whatever they look like."""

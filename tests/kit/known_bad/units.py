@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from songs.deadline import Deadline
-from songs.errors import DuplicateSong, StorageUnavailable
+from songs.errors import DuplicateSong, StorageUnavailable, Unsupported
 from songs.model import Song
 from songs.ports.storage import Scope, UnitOfWork
 from songs_memory.songs import MemorySongs
@@ -155,6 +155,12 @@ readers_lag_behind = storage(_Lags)
 
 
 class _HalfWrite(PlantedUnit):
+    def __enter__(self) -> Self:
+        """Offer no transactions."""
+        if self._scope is Scope.WRITE_MANY:
+            raise Unsupported
+        return super().__enter__()
+
     def end(self, *, failed: bool) -> None:
         """Keep a part of what was written before the exception."""
         before, after = self._before, self._state
