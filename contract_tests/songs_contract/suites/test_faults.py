@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from songs.errors import OutcomeUnknown, SongsError
+from songs.errors import OutcomeUnknown, SongsError, TransientConflict
 from songs_contract.checks import StorageUser, rating, session, song, user
 from songs_contract.clauses import clause
 from songs_contract.subject import Subject
@@ -45,7 +45,7 @@ def told(use: StorageUser, name: str) -> SongsError | None:
     return None
 
 
-@clause("STO-13")
+@clause("STO-13", "STO-15")
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("name", WRITES)
 def test_a_backend_that_fails(
@@ -65,6 +65,7 @@ def test_a_backend_that_fails(
             assert left[-1] != before, "the write was acknowledged and is not there"
             break
         assert reached, f"the write failed, and no call was made to: {error!r}"
+        assert not isinstance(error, TransientConflict), "a backend that fails is called a conflict"
         # Not `before`: an earlier write that ended with OutcomeUnknown may have been kept.
         assert not whole or isinstance(error, OutcomeUnknown) or left[-1] == left[-2], (
             f"kept, though {error!r} promises that it was not"

@@ -1,10 +1,12 @@
 """Opening, preparing, closing."""
 
+import multiprocessing
+import os
 from dataclasses import asdict
 
 import pytest
 
-from songs.errors import StorageClosed
+from songs.errors import StorageClosed, StorageInUse
 from songs.model import SongIdentity
 from songs.ports.coherence import CoherenceRepository
 from songs.ports.maintenance import Maintenance
@@ -20,6 +22,8 @@ from songs_contract.subject import Subject
 from songs_plugins import Port
 
 PORT = Port.STORAGE
+
+CHILD_S = 30.0
 
 
 @clause("STO-1")
@@ -70,6 +74,28 @@ def test_data_outlive_the_object(use: StorageUser, storage: Storage, subject: Su
     again = rating("another", song_id="song-2", value=2, key="key-1")
     assert other.rate(again).rating_id == "rating-01", "the key is forgotten"
     assert other.rotate("hash-1", "hash-2", LATER) is Rotation.ROTATED, "the rotation is forgotten"
+
+
+@clause("STO-17")
+@builds_on("SNG-9")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="declared unsupported: fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_closing_in_a_forked_child(use: StorageUser, storage: Storage, subject: Subject) -> None:
+    """What a child closes that was forked off stays open for its parent, and stays the parent's alone where it was."""
+    use.add_songs(song())
+    assert use.song() == song()
+    child = multiprocessing.get_context("fork").Process(target=storage.close)
+    child.start()
+    child.join(CHILD_S)
+    ended = not child.is_alive()
+    child.kill()
+    child.join()
+    assert ended, "close did not return in the child"
+    use.add_songs(song("song-2"))
+    assert use.find() == ["song-1", "song-2"]
+    if subject.declares("durable") and not subject.declares("shared"):
+        with pytest.raises(StorageInUse):
+            subject.open()
 
 
 @clause("STO-18")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import ClassVar
 
-from songs.errors import OutcomeUnknown, StorageUnavailable
+from songs.errors import OutcomeUnknown, StorageUnavailable, TransientConflict
 from songs.ports.storage import Scope
 from songs_plugins import AdapterSpec
 
@@ -68,3 +68,15 @@ class _Leaks(_Unit):
 
 
 fault_leaks = _planted(_Leaks)
+
+
+class _BlamesOthers(_Unit):
+    def bear(self, error: DriverError) -> None:
+        """Take a backend that fails for another writer."""
+        if str(error) == "after":
+            super().bear(error)
+        PlantedUnit.end(self, failed=True)
+        raise TransientConflict from error
+
+
+fault_is_called_a_conflict = _planted(_BlamesOthers)

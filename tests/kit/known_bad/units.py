@@ -1,6 +1,8 @@
 """Storages whose units of work, or whose life, are wrong."""
 
 import os
+import select
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -302,3 +304,31 @@ class _KeepsAFile(PlantedStorage):
 
 
 close_leaves_a_file = storage(_KeepsAFile)
+
+
+class _HangsUp(PlantedStorage):
+    """Has a connection, which whoever closes the storage ends for all that have it."""
+
+    def open(self) -> None:
+        """Connect."""
+        super().open()
+        if "ends" not in self.memory:
+            self.memory["ends"] = socket.socketpair()
+
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> MemoryUnit:
+        """Look whether the other end is still there."""
+        self.current()
+        if select.select([self.memory["ends"][0]], [], [], 0)[0]:
+            raise StorageUnavailable("the connection was closed")
+        return super().unit_of_work(scope, deadline=deadline)
+
+    def close(self) -> None:
+        """Say goodbye to the other end."""
+        super().close()
+        for end in self.memory.pop("ends", ()):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+child_hangs_up_for_its_parent = storage(_HangsUp)
