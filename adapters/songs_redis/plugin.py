@@ -12,6 +12,7 @@ from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl
 from songs_redis.breaker import shared
 from songs_redis.cache import RedisCache
 from songs_redis.client import Client
+from songs_redis.faults import faults
 from songs_redis.limiter import RedisLimiter
 from songs_redis.server import PrivateServer
 from songs_redis.settings import RedisSettings
@@ -60,6 +61,7 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             settings=RedisSettings,
             capabilities=RedisCache.capabilities,
             sandbox=sandbox,
+            faults=faults,
         ),
         AdapterSpec(
             port=Port.LIMITER,
@@ -69,5 +71,6 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             settings=RedisSettings,
             capabilities=LimiterCapabilities(shared=True),
             sandbox=sandbox,
+            faults=faults,
         ),
     ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl
 from songs_sqlite.damages import DAMAGES
+from songs_sqlite.faults import faults
 from songs_sqlite.settings import SqliteSettings
 from songs_sqlite.storage import SqliteStorage
 
@@ -40,5 +41,6 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             capabilities=SqliteStorage.capabilities,
             sandbox=sandbox,
             damages=DAMAGES,
+            faults=faults,
         )
     ]

@@ -34,9 +34,9 @@ def chapter_of(ids: Iterable[str]) -> str:
     return max(found, key=_ORDER.index, default=_ORDER[0])
 
 
-def chapter_number(ids: Iterable[str]) -> int:
-    """Return the place of `chapter_of` among the chapters."""
-    return _ORDER.index(chapter_of(ids))
+def place_of(heading: str) -> int:
+    """Return the place of a chapter among all."""
+    return _ORDER.index(heading)
 
 
 def _chapter(clause_id: str) -> str:

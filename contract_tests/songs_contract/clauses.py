@@ -69,16 +69,29 @@ def clause(*ids: str) -> Callable[[F], F]:
     Raises:
         ValueError: No port states such a clause.
     """
-    unknown = [each for each in ids if each not in clauses()]
-    if unknown:
-        msg = f"no port states the clause {', '.join(unknown)}"
-        raise ValueError(msg)
-    return pytest.mark.clause(*ids)
+    return pytest.mark.clause(*_known(ids))
+
+
+def builds_on(*ids: str) -> Callable[[F], F]:
+    """Mark a test as one that needs what these clauses are about: it belongs to the chapter in which that is written.
+
+    Raises:
+        ValueError: No port states such a clause.
+    """
+    return pytest.mark.builds_on(*_known(ids))
 
 
 def requires(*capabilities: str) -> pytest.MarkDecorator:
     """Mark a test as one for adapters that declare these capabilities; others count it as declared unsupported."""
     return pytest.mark.requires(*capabilities)
+
+
+def _known(ids: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [each for each in ids if each not in clauses()]
+    if unknown:
+        msg = f"no port states the clause {', '.join(unknown)}"
+        raise ValueError(msg)
+    return ids
 
 
 def _stated(port: str, docstring: str) -> list[Clause]:

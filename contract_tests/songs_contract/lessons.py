@@ -11,7 +11,7 @@ import pytest
 
 from songs.errors import SongsError
 from songs_contract.causes import LIKELY_CAUSES
-from songs_contract.chapters import GUIDE, chapter_of
+from songs_contract.chapters import GUIDE
 from songs_contract.clauses import clauses
 from songs_contract.first_steps import FirstStepError
 
@@ -65,8 +65,10 @@ class Lesson:
         return "\n".join(lines)
 
 
-def lesson_of(item: pytest.Item, ids: Sequence[str], excinfo: pytest.ExceptionInfo[BaseException]) -> Lesson:
-    """Return what the failure of a test teaches."""
+def lesson_of(
+    item: pytest.Item, ids: Sequence[str], excinfo: pytest.ExceptionInfo[BaseException], chapter: str
+) -> Lesson:
+    """Return what the failure of a test teaches, which belongs to a chapter."""
     error, entries = excinfo.value, list(excinfo.traceback)
     states = " ".join((getattr(getattr(item, "function", None), "__doc__", None) or "").split())
     expected, got = _expected_and_got(excinfo)
@@ -83,7 +85,7 @@ def lesson_of(item: pytest.Item, ids: Sequence[str], excinfo: pytest.ExceptionIn
         got=_cut(got),
         where=[_place(entry) for entry in _telling(entries, theirs)],
         cause=_cause(error, entries, ids),
-        chapter=chapter_of(ids),
+        chapter=chapter,
         key=_key(error, entries, getattr(item, "originalname", None) or item.name),
     )
 

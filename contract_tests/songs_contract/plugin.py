@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers, find the adapter, and register what works on it."""
     config.addinivalue_line("markers", "clause(*ids): the clauses of the port that the test proves")
+    config.addinivalue_line("markers", "builds_on(*ids): the clauses of what the test needs besides")
     config.addinivalue_line("markers", "requires(*capabilities): for adapters that declare these capabilities")
     if config.getoption("--songs-adapter") is None:
         return

@@ -36,18 +36,18 @@ class Program:
         self._reads = False
 
     @contextmanager
-    def step(self, clause_id: str, name: str, *arguments: object, **options: object) -> Iterator[None]:
-        """Note one call, which is made within the block."""
+    def step(self, clause_ids: str, name: str, *arguments: object, **options: object) -> Iterator[None]:
+        """Note one call, which is made within the block, and the clauses that it is about, with spaces between."""
         if self._reads:
             # Reads are many, and only the one that fails is told: it is written down when it is known to.
             try:
                 yield
             except Exception:
-                self._read, self._read_clause = _call(name, arguments, options), [clause_id]
+                self._read, self._read_clause = _call(name, arguments, options), clause_ids.split()
                 raise
             return
         self._writes.append(_call(name, arguments, options))
-        self._last_write = [clause_id]
+        self._last_write = clause_ids.split()
         yield
 
     @contextmanager

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 import pytest
 
-from songs_contract.chapters import chapter_number
+from songs_contract.chapters import place_of
 from songs_contract.clauses import Clause, clauses
 from songs_contract.expected import ExpectedFailure
 from songs_contract.lessons import Lesson, by_cause
@@ -126,7 +126,7 @@ class Report:
 
     def lessons(self) -> Iterator[tuple[str, str]]:
         """Yield a title and a text for each cause of failures, in the order of the guide."""
-        causes = by_cause(sorted(self._lessons, key=lambda lesson: chapter_number(lesson.clauses)))
+        causes = by_cause(sorted(self._lessons, key=lambda lesson: place_of(lesson.chapter)))
         for lesson, others in causes[:MAX_LESSONS]:
             text = lesson.as_text()
             if others:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from songs_contract import first_steps, lessons, probes
-from songs_contract.chapters import chapter_number
+from songs_contract.chapters import chapter_of, place_of
 from songs_contract.clauses import clauses
 from songs_contract.expected import ExpectedFailuresError, read_expected
 from songs_contract.first_steps import FirstSteps, FirstStepsItem
@@ -65,7 +65,7 @@ class ContractSession:
             apply = port is None or port in self.specs
             wanted = not self._only_clauses or self._only_clauses & set(_clauses_of(item))
             (kept if apply and wanted else left).append(item)
-        kept.sort(key=lambda item: chapter_number(_clauses_of(item)))
+        kept.sort(key=lambda item: place_of(_chapter_of(item, _clauses_of(item))))
         for item in kept:
             item.user_properties += [("clause", each) for each in _clauses_of(item)]
         steps = [
@@ -135,7 +135,7 @@ class ContractSession:
             ids = getattr(call.excinfo.value, "clauses", None) or ids
             # A lesson shows the text of the first ones: those that were asked about.
             ids = sorted(ids, key=lambda each: each not in self._only_clauses)
-            lesson = lessons.lesson_of(item, ids, call.excinfo)
+            lesson = lessons.lesson_of(item, ids, call.excinfo, _chapter_of(item, ids))
             known = [self._expected[each] for each in ids if each in self._expected]
             if known:
                 outcome.outcome, outcome.wasxfail = "skipped", known[0].reason
@@ -190,7 +190,15 @@ def _port_of(item: pytest.Item) -> Port | None:
 
 
 def _clauses_of(item: pytest.Item) -> list[str]:
-    return [each for marker in item.iter_markers("clause") for each in marker.args]
+    return _marked(item, "clause")
+
+
+def _chapter_of(item: pytest.Item, ids: list[str]) -> str:
+    return chapter_of(ids + _marked(item, "builds_on"))
+
+
+def _marked(item: pytest.Item, name: str) -> list[str]:
+    return [each for marker in item.iter_markers(name) for each in marker.args]
 
 
 def _load_profile(*, thorough: bool, seeded: bool) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -91,7 +91,7 @@ def run(
     arguments += ["-x"] if len(only) == 1 and not whole else []
     arguments += ["-k", " and ".join(f"not {test}" for test in without)] if without else []
     arguments += [f"--songs-seed={seed}", f"--hypothesis-seed={seed}"] if seed is not None else []
-    arguments += [] if seed is None else ["-p", "_hypothesis_pytestplugin"]
+    arguments += ["-p", "unshrunk" if seed is None else "_hypothesis_pytestplugin"]
     done = runner.pytest(folder, *arguments, "--pyargs", *(f"songs_contract.suites.{name}" for name in sorted(cited)))
     found = json.loads(report.read_text(encoding="utf-8"))["clauses"] if report.exists() else []
     return {
@@ -101,15 +101,28 @@ def run(
     }
 
 
-def run_all(jobs: Sequence[dict[str, Any]], folder: Path, processes: int) -> list[dict[str, Any]]:
-    """Return what came of runs, each given by the arguments of `run`, in the order of the jobs."""
+def run_all(
+    jobs: Sequence[dict[str, Any]],
+    folder: Path,
+    processes: int,
+    told: Callable[[int], None] = lambda _: None,
+) -> list[dict[str, Any]]:
+    """Return what came of runs, each given by the arguments of `run`, in the order of the jobs.
 
-    def share(start: int) -> list[dict[str, Any]]:
-        own = folder / f"share-{start}"
+    `told` is called with the number of each that has ended.
+    """
+    waiting = iter(range(len(jobs)))
+    found: list[dict[str, Any]] = [{}] * len(jobs)
+
+    def work(name: str) -> None:
+        own = folder / name
         own.mkdir(parents=True)
         with Runner(own) as runner:
-            return [run(runner, own, **job) for job in jobs[start::processes]]
+            # Each takes the next that nobody has taken: some last a hundred times as long as others.
+            for number in waiting:
+                found[number] = run(runner, own, **jobs[number])
+                told(number)
 
     with ThreadPoolExecutor(processes) as pool:
-        shares = list(pool.map(share, range(processes)))
-    return [shares[index % processes][index // processes] for index in range(len(jobs))]
+        list(pool.map(work, [f"worker-{number}" for number in range(processes)]))
+    return found

@@ -2,6 +2,7 @@
 
 `--matrix` holds each defect to every clause of its port, which takes minutes, and writes docs/kit-score.md.
 `--false-alarms 200` holds adapters without defects to theirs, under random seeds: for the night.
+How far it is, standard error tells.
 """
 
 import argparse
@@ -49,9 +50,34 @@ def defects() -> dict[str, list[str]]:
 
 
 def run(jobs: Sequence[dict[str, Any]], processes: int) -> list[dict[str, Any]]:
-    """Return the reports of runs of the kit, in the order of the jobs."""
+    """Return the reports of runs of the kit, in the order of the jobs, and tell on standard error how far it is."""
+    began_s, ended = time.monotonic(), itertools.count(1)
+
+    def tell(number: int) -> None:
+        of = f"{next(ended)} of {len(jobs)}, {time.monotonic() - began_s:.0f} s"
+        sys.stderr.write(f"{of}: {jobs[number]['adapter']} {' '.join(jobs[number]['only'][:1])}\n")
+
     with tempfile.TemporaryDirectory() as folder:
-        return run_all(jobs, Path(folder), processes)
+        return run_all(jobs, Path(folder), processes, tell)
+
+
+def score(planted: dict[str, list[str]], processes: int) -> dict[str, dict[str, list[str]]]:
+    """Hold each defect to the clauses that name it; return those that failed, each with the first test that did."""
+    cases = [(name, each) for name, named in planted.items() for each in named]
+    found: dict[str, dict[str, list[str]]] = {name: {} for name in planted}
+    reports = run([{"adapter": f"known_bad.{name}", "only": [each]} for name, each in cases], processes)
+    for (name, each), report in zip(cases, reports, strict=True):
+        found[name] |= {each: report["failed"][each]} if each in report["failed"] else {}
+    return found
+
+
+def whole_score(planted: dict[str, list[str]], processes: int) -> dict[str, dict[str, list[str]]]:
+    """Hold each defect to every clause of its port; return those that failed, each with all tests that did."""
+    jobs = [
+        {"adapter": f"known_bad.{name}", "only": of_port(clauses()[named[0]].port), "whole": True}
+        for name, named in planted.items()
+    ]
+    return {name: each["failed"] for name, each in zip(planted, run(jobs, processes), strict=True)}
 
 
 def matrix(found: dict[str, dict[str, list[str]]]) -> str:
@@ -118,21 +144,13 @@ def main() -> None:
     parser.add_argument("--matrix", action="store_true", help=f"write {DOCUMENT.name}")
     parser.add_argument("--only", default="", metavar="PREFIX", help="only the defects whose name begins so")
     parser.add_argument("--false-alarms", type=int, metavar="RUNS", help="run adapters without defects instead")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--processes", type=int, default=(os.cpu_count() or 1) + 1)
     asked = parser.parse_args()
     if asked.false_alarms:
         sys.exit(bool(false_alarms(asked.false_alarms, asked.processes)))
     began_s = time.monotonic()
     planted = {name: named for name, named in defects().items() if name.startswith(asked.only)}
-    jobs = [
-        {
-            "adapter": f"known_bad.{name}",
-            "only": of_port(clauses()[named[0]].port) if asked.matrix else named,
-            "whole": True,
-        }
-        for name, named in planted.items()
-    ]
-    failed = {name: each["failed"] for name, each in zip(planted, run(jobs, asked.processes), strict=True)}
+    failed = (whole_score if asked.matrix else score)(planted, asked.processes)
     missed = {name: [each for each in named if each not in failed[name]] for name, named in planted.items()}
     for name, named in planted.items():
         sys.stdout.write(f"{'MISSED' if missed[name] else 'caught':7} {name:50} {' '.join(missed[name] or named)}\n")

@@ -12,9 +12,9 @@ import pytest
 @pytest.mark.redis
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no redis-server on the PATH")
 def test_the_contract(tmp_path: Path) -> None:
-    """Every clause that the kit can test from outside passes; the two that it cannot are tested in this folder."""
+    """Every clause passes, those too that need a server which fails, or holds rubbish."""
     command = [sys.executable, "-c", "from songs_api.cli import main; main()", "contract", "redis", "--json"]
     done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stderr
     verdicts = {clause["id"]: clause["verdict"] for clause in json.loads(done.stdout)["clauses"]}
-    assert {each for each, verdict in verdicts.items() if verdict != "pass"} == {"CACHE-7", "CACHE-9"}
+    assert {each: verdict for each, verdict in verdicts.items() if verdict != "pass"} == {}

@@ -79,6 +79,17 @@ def test_names_that_run_together(cache: Cache) -> None:
     assert left == [pair for pair in pairs if pair[0] != "a"]
 
 
+@clause("CACHE-6")
+@pytest.mark.parametrize("length", [63, 250, 1000])
+def test_long_names(cache: Cache, length: int) -> None:
+    """Names that differ in their last character alone are told apart, however long they are."""
+    long = "n" * length
+    pairs = [(f"{long}{last}", "key") for last in "ab"] + [("group", f"{long}{last}") for last in "ab"]
+    for n, pair in enumerate(pairs):
+        put(cache, *pair, str(n).encode())
+    assert [value_of(cache, *pair) for pair in pairs] == [str(n).encode() for n in range(len(pairs))]
+
+
 @clause("CACHE-2")
 def test_a_lease_from_before_an_invalidation(cache: Cache) -> None:
     """A fill that began before an invalidation does not count after it; one that began later does."""

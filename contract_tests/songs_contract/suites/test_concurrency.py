@@ -5,9 +5,20 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
-from songs.errors import DuplicateSong, KeyReused, SongNotFound, SongsError, UserExists, VersionConflict
+import pytest
+
+from songs.errors import (
+    DuplicateSong,
+    KeyReused,
+    ScopeViolation,
+    SongNotFound,
+    SongsError,
+    UserExists,
+    VersionConflict,
+)
 from songs.model import RatingStats
 from songs.ports.sessions import Rotation
+from songs.ports.storage import Scope, Storage
 from songs_contract.checks import (
     NOW,
     StorageUser,
@@ -21,7 +32,7 @@ from songs_contract.checks import (
     until_no_conflict,
     user,
 )
-from songs_contract.clauses import clause, requires
+from songs_contract.clauses import builds_on, clause, requires
 from songs_contract.subject import Subject
 from songs_plugins import Port
 
@@ -61,6 +72,24 @@ def test_ratings_of_one_song(use: StorageUser) -> None:
     expected = RatingStats.of((t + n) % 5 + 1 for t in range(THREADS) for n in range(per_thread))
     assert use.stats() == expected
     assert RatingStats.of(event.value for event in use.events()) == expected
+
+
+@clause("STO-3")
+@builds_on("RAT-1")
+def test_units_have_a_scope_each(use: StorageUser, storage: Storage, subject: Subject) -> None:
+    """What one thread may do in its unit does not follow from what another began later."""
+    use.add_songs(song())
+
+    def write() -> None:
+        with storage.unit_of_work(Scope.WRITE_ONE, deadline=subject.deadline(0.2)) as unit:
+            unit.ratings.add(rating())
+
+    with storage.unit_of_work(Scope.READ, deadline=subject.deadline()) as unit:
+        # Where writers wait for readers it ends with an error, which is no matter here.
+        race([write])
+        with pytest.raises(ScopeViolation):
+            unit.songs.delete("song-1")
+    assert use.song() == song()
 
 
 @clause("STO-8", "RAT-8")
@@ -128,6 +157,7 @@ def test_rating_a_song_while_it_is_deleted(use: StorageUser, rounds: int) -> Non
 
 
 @clause("SNG-3", "SNG-5")
+@builds_on("SNG-9")
 def test_one_identity_from_many_threads(use: StorageUser, rounds: int) -> None:
     """One of many songs with one identity is stored, whether it comes alone or in a batch."""
     for r in range(rounds):
@@ -190,16 +220,18 @@ def test_conflicts_are_worth_a_retry(use: StorageUser, subject: Subject) -> None
     """Whatever a storage raises when writers meet is a conflict that goes away, or an error that a client may see."""
     use.add_songs(song())
 
-    def toggle(n: int) -> None:
-        level = n % 3
+    def change(n: int) -> None:
         before = use.song()
         assert before is not None
-        use.replace_song(next_version(before, level=level))
+        use.replace_song(next_version(before, level=n))
 
-    outcomes = race(each_of(toggle, range(THREADS)))
+    outcomes = race(each_of(change, range(THREADS)))
     permitted = (VersionConflict,)
     wrong = [e for e in outcomes if isinstance(e, Exception) and not isinstance(e, permitted)]
     assert wrong == []
     assert not any(isinstance(e, SongsError) and e.code == "internal" for e in outcomes)
     totals = use.read(lambda unit: unit.songs.difficulty_totals())
     assert totals.count == 1
+    stored = use.song()
+    assert stored is not None
+    assert stored.version == 1 + outcomes.count(None), "kept, though it was called a conflict"

@@ -6,7 +6,7 @@ import pytest
 
 from songs.model import Role, SongIdentity
 from songs_contract.checks import StorageUser, rating, session, song, user
-from songs_contract.clauses import clause
+from songs_contract.clauses import builds_on, clause
 from songs_plugins import Port
 
 PORT = Port.STORAGE
@@ -15,6 +15,7 @@ SEPARATORS = ["", " ", "-", "_", ":", "|", "/", ".", ",", "\\", "'", "::"]
 
 
 @clause("SNG-3", "SNG-13")
+@builds_on("SNG-9")
 @pytest.mark.parametrize("separator", SEPARATORS)
 def test_artist_and_title_do_not_blend(use: StorageUser, separator: str) -> None:
     """Two songs whose artist and title read the same when joined are two songs."""
@@ -54,7 +55,7 @@ def test_user_and_key_do_not_blend(use: StorageUser, separator: str) -> None:
     assert len(use.events()) == 2
 
 
-@clause("USR-5", "SES-1")
+@clause("USR-5", "USR-4", "SES-1")
 def test_replacing_a_user_leaves_its_sessions(use: StorageUser) -> None:
     """A changed user has the sessions, and the ratings, that it had before."""
     use.add_songs(song())

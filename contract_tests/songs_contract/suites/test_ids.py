@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import time
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,8 @@ from songs_contract.subject import Subject
 from songs_plugins import Port
 
 PORT = Port.IDS
+
+MAKING_S = 0.1
 
 
 @pytest.fixture
@@ -48,8 +51,6 @@ def test_time_that_stands_still_or_goes_back(
     subject: Subject, ids: IdGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ids go on growing when the time of day does not, by the clock of the context or by the machine's."""
-    import time  # noqa: PLC0415 - patched below
-
     made = [ids.new_id()]
     real_ns = time.time_ns()
     for shift_s in (0, 0, -3600, -3600, 10, -10, 0):
@@ -64,8 +65,6 @@ def test_time_that_stands_still_or_goes_back(
 @clause("IDS-1", "IDS-3")
 def test_two_generators(subject: Subject) -> None:
     """Generators that know nothing of each other agree on the order of time, and never on an id."""
-    import time  # noqa: PLC0415 - as above
-
     one, other = subject.build(), subject.build()
     made: list[str] = []
     for _ in range(50):
@@ -81,16 +80,26 @@ def test_two_generators(subject: Subject) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="declared unsupported: fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_fork(ids: IdGenerator) -> None:
-    """After a fork, parent and children make ids of their own."""
+    """After a fork, parent and children make ids of their own, also in the same millisecond."""
     ids.new_id()
     context = multiprocessing.get_context("fork")
-    queue = context.SimpleQueue()
-    children = [context.Process(target=lambda: queue.put([ids.new_id() for _ in range(500)])) for _ in range(2)]
+    queue, together = context.SimpleQueue(), context.Barrier(3)
+
+    def make() -> list[str]:
+        together.wait(30)
+        made = []
+        # So long that they are sure to be at it at the same time.
+        ends_at_s = time.monotonic() + MAKING_S
+        while time.monotonic() < ends_at_s:
+            made.append(ids.new_id())
+        return made
+
+    children = [context.Process(target=lambda: queue.put(make())) for _ in range(2)]
     for child in children:
         child.start()
-    made = [ids.new_id() for _ in range(500)]
+    made = make()
     for _ in children:
         made += queue.get()
     for child in children:
         child.join(30)
-    assert len(set(made)) == 1500
+    assert len(set(made)) == len(made), "parent and child made the same id"

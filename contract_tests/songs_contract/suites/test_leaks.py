@@ -8,7 +8,7 @@ from pathlib import Path
 
 from songs.ports.storage import Storage
 from songs_contract.checks import StorageUser, race, rating, song
-from songs_contract.clauses import clause
+from songs_contract.clauses import builds_on, clause
 from songs_contract.subject import Subject
 from songs_contract.waiting import eventually
 from songs_plugins import Port
@@ -40,6 +40,7 @@ def use_once(subject: Subject) -> None:
 
 
 @clause("STO-17")
+@builds_on("RAT-1")
 def test_closing_leaves_nothing(subject: Subject) -> None:
     """However often a place is opened, used and closed, no thread, file or socket stays with the process."""
     use_once(subject)

@@ -17,7 +17,7 @@ THREADS = 4
 PROCESSES = 2
 
 
-@clause("RAT-7", "RAT-4", "RAT-8", "STO-10")
+@clause("RAT-7", "RAT-1", "RAT-4", "RAT-8", "STO-10")
 def test_threads(use: StorageUser, rounds: int) -> None:
     """What ratings and reads of one song answer in threads is what they would answer one after the other."""
     use.add_songs(song())
@@ -28,7 +28,7 @@ def test_threads(use: StorageUser, rounds: int) -> None:
         explain(histories, before)
 
 
-@clause("RAT-7", "RAT-4", "RAT-8", "STO-10")
+@clause("RAT-7", "RAT-1", "RAT-4", "RAT-8", "STO-10")
 @requires("shared")
 def test_processes(use: StorageUser, subject: Subject) -> None:
     """The same in processes, by the clock of the machine."""

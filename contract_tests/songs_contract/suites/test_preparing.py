@@ -3,7 +3,7 @@
 from songs.errors import StorageUnavailable
 from songs.ports.storage import Storage
 from songs_contract.checks import StorageUser, song
-from songs_contract.clauses import clause
+from songs_contract.clauses import builds_on, clause
 from songs_contract.subject import Subject
 from songs_plugins import Port
 
@@ -11,6 +11,7 @@ PORT = Port.STORAGE
 
 
 @clause("STO-2")
+@builds_on("SNG-9")
 def test_before_preparing(subject: Subject) -> None:
     """What comes too early works or is refused as an outage, and preparing succeeds all the same."""
     storage: Storage = subject.open()

@@ -14,6 +14,8 @@ from songs_plugins import Port
 
 PORT = Port.STORAGE
 
+MORE_THAN_A_BYTE = 260
+
 
 @pytest.fixture
 def rated(use: StorageUser) -> StorageUser:
@@ -41,6 +43,14 @@ def test_the_histogram(rated: StorageUser) -> None:
         assert receipt.stats == RatingStats.of(values[: n + 1])
     assert rated.stats() == RatingStats.of(values)
     assert RatingStats.of(event.value for event in rated.events()) == rated.stats()
+
+
+@clause("RAT-8")
+def test_more_than_a_byte_counts(rated: StorageUser) -> None:
+    """Counters go on where one byte ends."""
+    for n in range(MORE_THAN_A_BYTE):
+        rated.rate(rating(f"rating-{n:03d}", value=4))
+    assert rated.stats() == RatingStats((0, 0, 0, MORE_THAN_A_BYTE, 0))
 
 
 @clause("RAT-2")
@@ -100,7 +110,7 @@ def test_a_key_of_another_rating(rated: StorageUser, changes: dict[str, object])
     assert rated.rate(rating("rating-3", key="key")).rating_id == "rating-1"
 
 
-@clause("RAT-5")
+@clause("RAT-5", "RAT-4")
 def test_keys_belong_to_users(rated: StorageUser) -> None:
     """Users do not share keys, and keys are compared exactly."""
     given_by = [
@@ -122,7 +132,7 @@ def test_keys_belong_to_users(rated: StorageUser) -> None:
     assert stats.count == 6
 
 
-@clause("RAT-5")
+@clause("RAT-5", "RAT-4")
 def test_every_permitted_key(rated: StorageUser) -> None:
     """Every visible ASCII character, and the longest key, make keys of their own."""
     keys = [chr(point) for point in range(0x21, 0x7F)] + ["k" * 254, "k" * 255, "$k", "a.b", "a..b", "..", "null"]

@@ -59,7 +59,7 @@ def test_rotating(signed_in: StorageUser) -> None:
     )
 
 
-@clause("SES-3")
+@clause("SES-3", "SES-4")
 @pytest.mark.parametrize(
     ("after_s", "expected"), [(0, Rotation.RETRIED), (10, Rotation.RETRIED), (11, Rotation.REUSED)]
 )

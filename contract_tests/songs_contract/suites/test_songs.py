@@ -10,7 +10,7 @@ from songs.errors import DuplicateSong, InvalidInput, SongNotFound, VersionConfl
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs_contract.checks import EVERYTHING, StorageUser, next_version, rating, song
-from songs_contract.clauses import clause
+from songs_contract.clauses import builds_on, clause
 from songs_contract.strategies import texts
 from songs_plugins import Port
 
@@ -20,6 +20,7 @@ NOT_IDS = ["", "nobody", "a/b", "é", "\u0000", "' OR 1=1 --", "$ne", "x" * 10_0
 
 
 @clause("SNG-1")
+@builds_on("SNG-9")
 @pytest.mark.parametrize(
     "stored",
     [
@@ -65,7 +66,7 @@ def test_what_no_storage_ever_gets(title: str) -> None:
         song(title=title)
 
 
-@clause("SNG-2")
+@clause("SNG-2", "RAT-8")
 @pytest.mark.parametrize("song_id", NOT_IDS)
 def test_ids_that_no_song_has(use: StorageUser, song_id: str) -> None:
     """Asking for them finds nothing and is no error, whatever they look like."""
@@ -85,6 +86,7 @@ def test_ids_are_compared_exactly(use: StorageUser) -> None:
 
 
 @clause("SNG-3")
+@builds_on("SNG-9")
 def test_one_song_for_each_identity(use: StorageUser) -> None:
     """A second song with one artist, title and date is refused, and nothing of it stays."""
     use.add_songs(song("song-1", title="T"))
@@ -95,6 +97,7 @@ def test_one_song_for_each_identity(use: StorageUser) -> None:
 
 
 @clause("SNG-3")
+@builds_on("SNG-9")
 def test_identity_is_compared_exactly(use: StorageUser) -> None:
     """Case, accents, width, spaces and the date make another song."""
     same: dict[str, object] = {"artist": "Beyonce", "title": "Halo"}
@@ -113,6 +116,7 @@ def test_identity_is_compared_exactly(use: StorageUser) -> None:
 
 
 @clause("SNG-4")
+@builds_on("RAT-1")
 def test_adding_again(use: StorageUser) -> None:
     """Repeating an addition changes nothing, also after the song was changed or rated."""
     use.add_songs(song())
@@ -136,6 +140,7 @@ def test_adding_another_song_under_a_taken_id(use: StorageUser) -> None:
 
 
 @clause("SNG-5")
+@builds_on("SNG-9")
 def test_adding_many(use: StorageUser) -> None:
     """Each song of a batch is added or refused as it would be alone."""
     use.add_songs(song("song-1", title="T1"))
@@ -153,6 +158,7 @@ def test_adding_many(use: StorageUser) -> None:
 
 
 @clause("SNG-5")
+@builds_on("SNG-12")
 def test_adding_a_thousand(use: StorageUser) -> None:
     """A batch of the largest permitted size goes in whole, in any order; an empty one does nothing."""
     batch = [song(f"song-{n:04d}") for n in range(1000)]
@@ -163,6 +169,7 @@ def test_adding_a_thousand(use: StorageUser) -> None:
 
 
 @clause("SNG-6")
+@builds_on("RAT-1")
 def test_replacing(use: StorageUser) -> None:
     """A change of every member is there afterwards, found by its new texts and not by its old ones; ratings stay."""
     use.add_songs(song(artist="Old", title="Older"))
@@ -194,6 +201,7 @@ def test_replacing_another_version(use: StorageUser) -> None:
 
 
 @clause("SNG-6")
+@builds_on("SNG-9")
 def test_replacing_into_a_taken_identity(use: StorageUser) -> None:
     """A song cannot become another one, and stays what it was."""
     use.add_songs(song("song-1"), song("song-2"))
@@ -204,6 +212,7 @@ def test_replacing_into_a_taken_identity(use: StorageUser) -> None:
 
 
 @clause("SNG-6")
+@builds_on("SNG-9")
 def test_replacing_what_is_not_there(use: StorageUser) -> None:
     """A change never creates a song."""
     with pytest.raises(SongNotFound):
@@ -222,6 +231,7 @@ def test_replacing_again(use: StorageUser) -> None:
 
 
 @clause("SNG-8")
+@builds_on("RAT-1")
 def test_deleting(use: StorageUser) -> None:
     """A deleted song is gone from every way of reading, with its ratings; deleting it again says so."""
     use.add_songs(song("song-1"), song("song-2"))
@@ -238,6 +248,7 @@ def test_deleting(use: StorageUser) -> None:
 
 
 @clause("SNG-8")
+@builds_on("RAT-1")
 def test_deleting_frees_the_identity(use: StorageUser) -> None:
     """A new song may take the identity, and the id, of a deleted one; it starts without ratings."""
     use.add_songs(song("song-1", title="T"))

@@ -1,10 +1,12 @@
 """Opening, preparing, closing."""
 
+import multiprocessing
+import os
 from dataclasses import asdict
 
 import pytest
 
-from songs.errors import StorageClosed
+from songs.errors import StorageClosed, StorageInUse
 from songs.model import SongIdentity
 from songs.ports.coherence import CoherenceRepository
 from songs.ports.maintenance import Maintenance
@@ -14,12 +16,14 @@ from songs.ports.songs import SongRepository
 from songs.ports.storage import Scope, Storage, StorageCapabilities, UnitOfWork
 from songs.ports.users import UserRepository
 from songs_contract.checks import LATER, StorageUser, race, rating, song
-from songs_contract.clauses import clause, requires
+from songs_contract.clauses import builds_on, clause, requires
 from songs_contract.contents import contents, fill
 from songs_contract.subject import Subject
 from songs_plugins import Port
 
 PORT = Port.STORAGE
+
+CHILD_S = 30.0
 
 
 @clause("STO-1")
@@ -32,6 +36,7 @@ def test_a_storage_begins_closed(subject: Subject) -> None:
 
 
 @clause("STO-1", "STO-2")
+@builds_on("RAT-1")
 def test_opening_and_preparing_again(use: StorageUser, storage: Storage) -> None:
     """Opening an open storage, and preparing a prepared one, leave its data alone."""
     use.add_songs(song())
@@ -71,6 +76,28 @@ def test_data_outlive_the_object(use: StorageUser, storage: Storage, subject: Su
     assert other.rotate("hash-1", "hash-2", LATER) is Rotation.ROTATED, "the rotation is forgotten"
 
 
+@clause("STO-17")
+@builds_on("SNG-9")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="declared unsupported: fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_closing_in_a_forked_child(use: StorageUser, storage: Storage, subject: Subject) -> None:
+    """What a child closes that was forked off stays open for its parent, and stays the parent's alone where it was."""
+    use.add_songs(song())
+    assert use.song() == song()
+    child = multiprocessing.get_context("fork").Process(target=storage.close)
+    child.start()
+    child.join(CHILD_S)
+    ended = not child.is_alive()
+    child.kill()
+    child.join()
+    assert ended, "close did not return in the child"
+    use.add_songs(song("song-2"))
+    assert use.find() == ["song-1", "song-2"]
+    if subject.declares("durable") and not subject.declares("shared"):
+        with pytest.raises(StorageInUse):
+            subject.open()
+
+
 @clause("STO-18")
 def test_the_capabilities_are_declared(storage: Storage, subject: Subject) -> None:
     """Descriptor and open storage declare what they can do, the storage nothing that the descriptor does not."""
@@ -82,6 +109,7 @@ def test_the_capabilities_are_declared(storage: Storage, subject: Subject) -> No
 
 
 @clause("STO-16")
+@builds_on("SNG-9")
 def test_ping(use: StorageUser, storage: Storage, subject: Subject) -> None:
     """An open storage answers, and nothing changes."""
     storage.ping(deadline=subject.deadline())

@@ -19,7 +19,7 @@ from songs.errors import (
 from songs.model import RatingStats
 from songs.ports.storage import Scope, Storage, UnitOfWork
 from songs_contract.checks import NOW, StorageUser, next_version, race, rating, session, song, user
-from songs_contract.clauses import clause, requires
+from songs_contract.clauses import builds_on, clause, requires
 from songs_contract.subject import Subject, place
 from songs_plugins import Port
 
@@ -93,13 +93,15 @@ class PlantedError(Exception):
 @clause("STO-4", "STO-10")
 @pytest.mark.parametrize("name", WRITES)
 def test_a_clean_exit_commits(filled: StorageUser, subject: Subject, name: str) -> None:
-    """After the block, fresh units see the write, through another storage object too where there may be one."""
+    """After the block, fresh units see the write, through objects too that were open before or are opened now."""
     before = filled.read(everything)
+    others = [filled.on(subject.storage())] if subject.declares("shared") else []
+    assert [other.read(everything) for other in others] == [before for _ in others]
     filled.write(WRITES[name])
     after = filled.read(everything)
     assert after != before
-    if subject.declares("shared"):
-        assert filled.on(subject.storage()).read(everything) == after
+    others += [filled.on(subject.storage()) for _ in others]
+    assert [other.read(everything) for other in others] == [after for _ in others]
 
 
 @clause("STO-4", "STO-7")
@@ -375,6 +377,7 @@ def test_a_writer_that_waits_for_another(filled: StorageUser, storage: Storage, 
 
 
 @clause("STO-17")
+@builds_on("SNG-9")
 def test_nothing_works_on_a_closed_storage(storage: Storage, subject: Subject) -> None:
     """After close a unit is refused; closing again is no error; opening again makes it usable."""
     storage.close()

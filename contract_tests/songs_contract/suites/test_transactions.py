@@ -14,16 +14,16 @@ from songs_plugins import Port
 
 PORT = Port.STORAGE
 
-REFUSALS: dict[str, tuple[type[SongsError], Callable[[UnitOfWork], object]]] = {
-    "a second identity": (DuplicateSong, lambda unit: unit.songs.add(song("song-9", title="Title song-1"))),
-    "another version": (
+REFUSALS: dict[tuple[str, str], tuple[type[SongsError], Callable[[UnitOfWork], object]]] = {
+    ("a second identity", "SNG-3"): (DuplicateSong, lambda unit: unit.songs.add(song("song-9", title="Title song-1"))),
+    ("another version", "SNG-6"): (
         VersionConflict,
         lambda unit: unit.songs.replace(next_version(song(version=4)), if_version=4),
     ),
-    "a version to delete": (VersionConflict, lambda unit: unit.songs.delete("song-1", if_version=7)),
-    "no song": (SongNotFound, lambda unit: unit.ratings.add(rating("rating-9", song_id="song-9"))),
-    "a used key": (KeyReused, lambda unit: unit.ratings.add(rating("rating-9", value=1, key="key"))),
-    "a taken name": (UserExists, lambda unit: unit.users.add(user("user-9", name="USER-1"))),
+    ("a version to delete", "SNG-8"): (VersionConflict, lambda unit: unit.songs.delete("song-1", if_version=7)),
+    ("no song", "RAT-2"): (SongNotFound, lambda unit: unit.ratings.add(rating("rating-9", song_id="song-9"))),
+    ("a used key", "RAT-4"): (KeyReused, lambda unit: unit.ratings.add(rating("rating-9", value=1, key="key"))),
+    ("a taken name", "USR-2"): (UserExists, lambda unit: unit.users.add(user("user-9", name="USER-1"))),
 }
 
 
@@ -70,10 +70,12 @@ def test_exceptions_that_are_no_errors_roll_back(filled: StorageUser, kind: type
 
 @clause("STO-4", "STO-7")
 @requires("transactions")
-@pytest.mark.parametrize("name", REFUSALS)
-def test_going_on_after_a_refusal(filled: StorageUser, name: str) -> None:
+@pytest.mark.parametrize(
+    "refused", [pytest.param(each, id=each[0], marks=pytest.mark.clause(each[1])) for each in REFUSALS]
+)
+def test_going_on_after_a_refusal(filled: StorageUser, refused: tuple[str, str]) -> None:
     """A transaction whose block catches a refusal and ends cleanly commits everything else."""
-    refusal, write = REFUSALS[name]
+    refusal, write = REFUSALS[refused]
 
     def work(unit: UnitOfWork) -> None:
         unit.songs.add(song("song-2"))

@@ -1,7 +1,7 @@
 """Order, pages and walks."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -24,6 +24,15 @@ def twenty(use: StorageUser) -> StorageUser:
     shuffled = random.Random(1).sample(IDS, len(IDS))
     use.add_many([song(each, level=ord(each[0]) % 2) for each in shuffled])
     return use
+
+
+def pages(use: StorageUser, song_filter: SongFilter, *, limit: int) -> Iterator[list[str]]:
+    """Yield the ids of one page after the other. A walk that does not get on fails, instead of going on for ever."""
+    after: str | None = None
+    while page := [each.id for each in use.page(song_filter, limit=limit, after_id=after)]:
+        assert after is None or page[-1] > after, f"the page after {after!r} ends with {page[-1]!r}"
+        yield page
+        after = page[-1]
 
 
 @clause("SNG-9")
@@ -61,14 +70,9 @@ def test_walk_among_writers(use: StorageUser, song_filter: SongFilter) -> None:
     come_and_go = [song(f"{n:03d}-{'a' if n % 2 else 'z'}", title=f"keep not {n}") for n in range(60)]
     use.add_many(keep + come_and_go[::2])
     walked: list[str] = []
-    after: str | None = None
     randomly = random.Random(7)
-    while True:
-        page = use.page(song_filter, limit=7, after_id=after)
-        if not page:
-            break
-        walked += [each.id for each in page]
-        after = page[-1].id
+    for page in pages(use, song_filter, limit=7):
+        walked += page
         for each in randomly.sample(come_and_go, 6):
             if not use.delete_song(each.id):
                 use.add_songs(each)
@@ -87,10 +91,7 @@ def test_walk_beside_writing_threads(use: StorageUser) -> None:
     use.add_many(keep)
 
     def walk() -> list[str]:
-        walked: list[str] = []
-        while page := use.page(EVERYTHING, limit=9, after_id=walked[-1] if walked else None):
-            walked += [each.id for each in page]
-        return walked
+        return [each for page in pages(use, EVERYTHING, limit=9) for each in page]
 
     def write(who: str) -> list[str]:
         for n in range(40):

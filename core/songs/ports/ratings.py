@@ -25,8 +25,9 @@ class RatingRepository(Protocol):
         and when the process is killed at any instruction; the receipt's statistics include it.
     RAT-2: `add` of a rating to a song that does not exist raises `SongNotFound`, stores nothing and brings nothing
         back: a rating never outlives its deleted song, however the two race.
-    RAT-3: `add` is safe to repeat: an event id (never used for two events) that is stored already changes nothing,
-        and the receipt holds the current statistics and that id.
+    RAT-3: `add` is safe to repeat: an event id that is stored already changes nothing, and the receipt holds the
+        current statistics and that id. Event ids are unique over all songs and users: callers never use one for two
+        events.
     RAT-4: A rating with a key: where (user_id, key) belongs to a stored rating of the same song and value, nothing
         changes, and the receipt holds that rating's id and the current statistics of the song; where it belongs to
         a rating of another song or value, `KeyReused` is raised and nothing changes. Of concurrent calls with one key,

@@ -77,9 +77,9 @@ class Storage(Protocol):
     STO-1: Importing and constructing do no I/O and start nothing. `open` makes it ready, after any fork; `open` on an
         open storage does nothing.
     STO-2: `prepare` creates what is missing (schema, indexes) and leaves all data as it is. It may be called again, and
-        by two processes at once. Neither it nor `open` waits for others longer than 10 s. In a place that was never
-        prepared, `ping` and units of work do what they do in an empty one or raise `StorageUnavailable`
-        (`StorageMismatch` is one), and `prepare` succeeds afterwards.
+        by two processes at once. Neither it nor `open` waits for others longer than 10 s; no deadline bounds their own
+        work, such as building an index. In a place that was never prepared, `ping` and units of work do what they do
+        in an empty one or raise `StorageUnavailable` (`StorageMismatch` is one), and `prepare` succeeds afterwards.
     STO-3: Many threads may use one storage at once, each with units of its own.
     STO-4: A unit commits when its block ends cleanly; when an exception leaves the block, the unit is rolled back, as
         far as STO-6 and STO-7 say, and that same exception leaves the ``with`` statement. Either way everything that
@@ -92,7 +92,7 @@ class Storage(Protocol):
     STO-8: No unit ever sees a part of a write, or a write of a WRITE_MANY unit that has not committed. A unit sees its
         own writes.
     STO-9: With `snapshot_reads`, all reads of one READ unit see one state, in which every unit that had committed when
-        it began is contained whole.
+        it began is contained whole. It may be the state of any moment from its beginning to its first read.
     STO-10: Once a unit's block has ended cleanly, every unit that begins later sees its writes, through every storage
         object in every process.
     STO-11: With `durable`, writes survive `kill -9` right after the block ended, and the storage opens again by itself.
@@ -101,13 +101,17 @@ class Storage(Protocol):
     STO-13: Nothing but `songs.errors.SongsError` leaves this port; the driver's exception is its ``__cause__``. An
         error during a write that is neither `OutcomeUnknown` nor `TransientConflict` means that nothing was kept.
     STO-14: No call lasts longer than the unit's deadline by more than half a second; it raises `StorageUnavailable` or
-        `DeadlineExceeded` then, and `OutcomeUnknown` where a write may have been kept. A unit that is entered after its
-        deadline raises one of the first two and does nothing.
+        `DeadlineExceeded` then, and `OutcomeUnknown` where a write may have been kept. The first is for a storage that
+        was waited for (an answer, a connection, a lock), the second for time that was used up otherwise; callers treat
+        them alike. A unit that is entered after its deadline raises one of the two and does nothing.
     STO-15: `TransientConflict` is raised where another writer was in the way and running the whole unit again may
-        succeed.
+        succeed, or where the backend itself asks for that; nothing was kept then. A connection that is lost, or a
+        backend that fails, is no conflict but `StorageUnavailable`, or `OutcomeUnknown` where a write may have been
+        kept.
     STO-16: `ping` changes nothing and returns when a read would succeed now; else `StorageUnavailable`.
     STO-17: `close` frees everything, and may be called again; afterwards `unit_of_work` raises `StorageClosed`.
-        `open` opens it again, with all data where `durable`.
+        `open` opens it again, with all data where `durable`. In a child that was forked off after `open` it frees what
+        is the child's, and takes nothing from the parent: no connection, no lock.
     STO-18: `capabilities` is a `StorageCapabilities`, and the adapter's descriptor has one too, which declares all that
         an open storage does, or more.
     """

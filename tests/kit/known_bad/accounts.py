@@ -155,9 +155,9 @@ reuse_keeps_the_session = repositories(sessions=_Forgives)
 
 class _NeverExpires(MemorySessions):
     def rotate(self, session_id: str, *, presented_hash: str, next_hash: str, at: datetime, grace_s: float) -> Rotation:
-        """Rotate by a time at which nothing has expired."""
+        """Rotate an expired session by a time at which it had not."""
         found = self.get(session_id)
-        then = at if found is None else min(at, found.created_at)
+        then = at if found is None or at < found.expires_at else found.rotated_at
         return super().rotate(session_id, presented_hash=presented_hash, next_hash=next_hash, at=then, grace_s=grace_s)
 
 

@@ -1,9 +1,8 @@
 """Caches whose server can be made to fail; all but one deal wrongly with that, or ask it too often."""
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from songs.errors import CacheUnavailable
 from songs.ports.cache import Hit, Miss
@@ -11,6 +10,7 @@ from songs.ports.clock import Clock
 from songs_memory.cache import MemoryCache
 from songs_plugins import AdapterContext, AdapterSpec
 
+from .backends import Backend, DriverError, faults_of
 from .caches import MANY, SPEC
 from .planting import changed
 
@@ -18,22 +18,10 @@ T = TypeVar("T")
 FORMAT = b"v1:"
 
 
-class _Server:
-    """Counts round trips, fails one of them, and forgets what its entries were."""
+class _Server(Backend):
+    """Makes round trips, fails one of them, and forgets what its entries were."""
 
-    def __init__(self) -> None:
-        self.failed = False
-        self.spoilt = False
-        self._left = 0
-        self._when = "before"
-
-    def fail_at(self, call: int, *, when: Literal["before", "after"]) -> None:
-        """Let the round trip number `call` fail."""
-        self._left, self._when, self.failed = call, when, False
-
-    def heal(self) -> None:
-        """Let none fail."""
-        self._left = 0
+    spoilt = False
 
     def spoil(self) -> None:
         """Put rubbish under every key."""
@@ -41,11 +29,10 @@ class _Server:
 
     def ask(self, work: Callable[[], T]) -> T:
         """Make one round trip."""
-        self._left -= 1
-        if self._left == 0:
-            self.failed = True
-            raise CacheUnavailable
-        return work()
+        try:
+            return self.do(work)
+        except DriverError as error:
+            raise CacheUnavailable from error
 
 
 class _Served(MemoryCache):
@@ -91,13 +78,7 @@ def _planted(kind: type[_Served]) -> AdapterSpec:
     def factory(_settings: object, context: AdapterContext) -> _Served:
         return kind(server, context.clock)
 
-    @contextmanager
-    def faults(_settings: object) -> Iterator[_Server]:
-        server.spoilt = False
-        yield server
-        server.heal()
-
-    return replace(changed(SPEC, factory), faults=faults)
+    return replace(changed(SPEC, factory), faults=faults_of(server))
 
 
 served = _planted(_Served)
@@ -141,3 +122,14 @@ class _LooksFirst(_Served):
 
 
 fill_looks_first = _planted(_LooksFirst)
+
+
+class _GivesUp(_Served):
+    def get(self, group: str, key: str) -> Hit | Miss:
+        """Never ask a server again that failed once."""
+        if self.server.failed:
+            raise CacheUnavailable
+        return super().get(group, key)
+
+
+server_is_given_up = _planted(_GivesUp)

@@ -9,7 +9,7 @@ import bcrypt
 from songs.errors import Overloaded
 from songs.ports.passwords import PasswordCheck
 from songs_plugins import AdapterContext, AdapterSpec
-from songs_security.bcrypt_plugin import songs_adapters
+from songs_security.bcrypt_plugin import BcryptSettings, songs_adapters
 from songs_security.passwords import BcryptPasswords
 
 from .planting import changed
@@ -21,10 +21,10 @@ AT_ONCE = 2
 def passwords(kind: Callable[..., BcryptPasswords]) -> AdapterSpec:
     """Return the descriptor of a class of passwords."""
 
-    def factory(settings: object, context: AdapterContext) -> BcryptPasswords:
-        return kind(rounds=ROUNDS, concurrency=AT_ONCE)
+    def factory(settings: BcryptSettings, context: AdapterContext) -> BcryptPasswords:
+        return kind(rounds=settings.rounds, concurrency=settings.concurrency)
 
-    return changed(next(iter(songs_adapters())), factory)
+    return changed(next(iter(songs_adapters())), factory, rounds=ROUNDS, concurrency=AT_ONCE)
 
 
 class _Prepares(BcryptPasswords):

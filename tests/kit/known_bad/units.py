@@ -1,15 +1,17 @@
 """Storages whose units of work, or whose life, are wrong."""
 
 import os
+import select
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from songs.deadline import Deadline
-from songs.errors import DuplicateSong, StorageUnavailable
+from songs.errors import DuplicateSong, StorageUnavailable, Unsupported
 from songs.model import Song
 from songs.ports.storage import Scope, UnitOfWork
 from songs_memory.songs import MemorySongs
@@ -155,6 +157,12 @@ readers_lag_behind = storage(_Lags)
 
 
 class _HalfWrite(PlantedUnit):
+    def __enter__(self) -> Self:
+        """Offer no transactions."""
+        if self._scope is Scope.WRITE_MANY:
+            raise Unsupported
+        return super().__enter__()
+
     def end(self, *, failed: bool) -> None:
         """Keep a part of what was written before the exception."""
         before, after = self._before, self._state
@@ -296,3 +304,31 @@ class _KeepsAFile(PlantedStorage):
 
 
 close_leaves_a_file = storage(_KeepsAFile)
+
+
+class _HangsUp(PlantedStorage):
+    """Has a connection, which whoever closes the storage ends for all that have it."""
+
+    def open(self) -> None:
+        """Connect."""
+        super().open()
+        if "ends" not in self.memory:
+            self.memory["ends"] = socket.socketpair()
+
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> MemoryUnit:
+        """Look whether the other end is still there."""
+        self.current()
+        if select.select([self.memory["ends"][0]], [], [], 0)[0]:
+            raise StorageUnavailable("the connection was closed")
+        return super().unit_of_work(scope, deadline=deadline)
+
+    def close(self) -> None:
+        """Say goodbye to the other end."""
+        super().close()
+        for end in self.memory.pop("ends", ()):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+child_hangs_up_for_its_parent = storage(_HangsUp)

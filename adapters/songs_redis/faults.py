@@ -1,0 +1,126 @@
+"""A server that fails, for the contract kit: a relay on its socket that hangs up in the middle of a round trip."""
+
+import itertools
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from redis import Redis
+
+from songs_redis.settings import RedisSettings
+
+_SCHEME: Final = "unix://"
+_PIECE: Final = 1 << 16
+
+_RUBBISH: Final[tuple[Callable[[Any, bytes], object], ...]] = (
+    lambda server, key: server.set(key, b"rubbish"),
+    lambda server, key: server.rpush(key, b"rubbish"),
+    lambda server, key: server.set(key, b""),
+    lambda server, key: server.set(key, b"\x00" * 60),
+)
+
+
+class FailingServer:
+    """Takes the place of a server's socket, and counts round trips: what a client sends until it is answered."""
+
+    def __init__(self, path: Path) -> None:
+        self.failed = False
+        self._left = 0
+        self._when: Literal["before", "after"] = "before"
+        self._path = path
+        self._moved = path.with_name(f"{path.name}.server")
+        self._rubbish = itertools.cycle(_RUBBISH)
+        self._serving: list[tuple[socket.socket, threading.Thread]] = []
+        path.rename(self._moved)
+        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listening.bind(str(path))
+        self._listening.listen()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+        # What was connected before would go by another way.
+        self._ask(lambda server: server.client_kill_filter(_type="normal", skipme=True))
+
+    def fail_at(self, call: int, *, when: Literal["before", "after"]) -> None:
+        """Hang up at the round trip number `call` from now on: before the server is asked, or when it has answered."""
+        self._left, self._when, self.failed = call, when, False
+
+    def heal(self) -> None:
+        """Hang up no more."""
+        self._left = 0
+
+    def spoil(self) -> None:
+        """Put rubbish under every key, of another kind each time."""
+        put = next(self._rubbish)
+
+        def replace_all(server: Any) -> None:  # noqa: ANN401 - the driver's commands are not typed
+            for key in list(server.scan_iter()):
+                server.delete(key)
+                put(server, key)
+
+        self._ask(replace_all)
+
+    def close(self) -> None:
+        """Give the server its socket back."""
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._accepting.join()
+        for client, thread in self._serving:
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+            thread.join()
+        self._moved.rename(self._path)
+
+    def _ask(self, work: Callable[[Any], object]) -> None:
+        with Redis(unix_socket_path=str(self._moved)) as server:
+            work(server)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+                self._serving.append((client, thread))
+                thread.start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with suppress(OSError), client, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+            server.connect(str(self._moved))
+            asked = fails = False
+            while True:
+                for ready in select.select([client, server], [], [])[0]:
+                    piece = ready.recv(_PIECE)
+                    if not piece:
+                        return
+                    if ready is client and not asked:
+                        self._left -= 1
+                        asked, fails = True, self._left == 0
+                    if fails and (self._when == "before") is (ready is client):
+                        self.failed = True
+                        return
+                    if ready is client:
+                        server.sendall(piece)
+                    else:
+                        asked = False
+                        client.sendall(piece)
+
+
+@contextmanager
+def faults(settings: RedisSettings) -> Iterator[FailingServer]:
+    """Yield what lets the private server of these settings fail.
+
+    Raises:
+        ValueError: It is not a server with a socket of its own, as a sandbox has.
+    """
+    url = settings.url.get_secret_value()
+    if not url.startswith(_SCHEME):
+        raise ValueError("faults can be planted where the server listens on a socket in the file system only")
+    found = FailingServer(Path(url.removeprefix(_SCHEME)))
+    try:
+        yield found
+    finally:
+        found.close()

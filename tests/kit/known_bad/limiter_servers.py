@@ -1,0 +1,74 @@
+"""Limiters whose server can be made to fail; all but one deal wrongly with that."""
+
+from dataclasses import replace
+
+from songs.errors import LimiterUnavailable
+from songs.ports.clock import Clock
+from songs.ports.limiter import RateLimit, Verdict
+from songs_memory.limiter import MemoryLimiter
+from songs_plugins import AdapterContext, AdapterSpec
+
+from .backends import Backend, DriverError, faults_of
+from .limiters import SPEC
+from .planting import changed
+
+
+class _Served(MemoryLimiter):
+    """Asks the server once for everything."""
+
+    def __init__(self, server: Backend, clock: Clock) -> None:
+        super().__init__(clock)
+        self.server = server
+
+    def hit(self, bucket: str, limit: RateLimit) -> Verdict:
+        """Count on the server."""
+        hit = super().hit
+        try:
+            return self.server.do(lambda: hit(bucket, limit))
+        except DriverError as error:
+            return self.without_answer(error)
+
+    def without_answer(self, error: DriverError) -> Verdict:
+        """Say so."""
+        raise LimiterUnavailable from error
+
+
+def _planted(kind: type[_Served]) -> AdapterSpec:
+    server = Backend()
+
+    def factory(_settings: object, context: AdapterContext) -> _Served:
+        return kind(server, context.clock)
+
+    return replace(changed(SPEC, factory), faults=faults_of(server))
+
+
+served = _planted(_Served)
+
+
+class _Leaks(_Served):
+    def without_answer(self, error: DriverError) -> Verdict:
+        """Let the driver's error through."""
+        raise error
+
+
+server_error_leaks = _planted(_Leaks)
+
+
+class _Allows(_Served):
+    def without_answer(self, error: DriverError) -> Verdict:
+        """Allow what was not counted."""
+        return Verdict(allowed=True, remaining=0, reset_s=1.0)
+
+
+silence_allows = _planted(_Allows)
+
+
+class _GivesUp(_Served):
+    def hit(self, bucket: str, limit: RateLimit) -> Verdict:
+        """Never ask a server again that failed once."""
+        if self.server.failed:
+            raise LimiterUnavailable
+        return super().hit(bucket, limit)
+
+
+server_is_given_up = _planted(_GivesUp)
