@@ -130,8 +130,10 @@ class Metrics:
         self._limiter.inc(len(_taken(self._limiter_failures)))
         for (adapter, is_open), count in Tally(_taken(self._breaker_changes)).items():
             self._breakers.labels(adapter, "open" if is_open else "closed").inc(count)
-        if self._record is not None:
-            epoch, cache_on = self._record
+        record, self._record = self._record, None
+        if record is not None:
+            # Once for each reading: of several processes, the one that read the record last is believed.
+            epoch, cache_on = record
             self._epoch.set(epoch)
             self._cache_on.set(cache_on)
 
