@@ -17,7 +17,7 @@ from songs.ports.storage import Storage
 from songs_contract.checks import StorageUser, rating, song, until_no_conflict
 from songs_contract.contents import fill
 from songs_contract.histories import record
-from songs_contract.subject import Subject, find
+from songs_contract.subject import Subject, end_fixtures, find
 from songs_plugins import Port
 
 
@@ -92,4 +92,7 @@ TASKS: dict[str, Callable[[Subject, Storage, dict[str, Any]], None]] = {
 }
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        end_fixtures()

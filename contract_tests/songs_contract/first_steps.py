@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import pytest
 
@@ -31,6 +31,12 @@ REPOSITORIES = {
     "coherence": CoherenceRepository,
 }
 
+PLACE: Final = "making a place for it (AdapterSpec.settings and sandbox)"
+PLACE_CAUSE: Final = (
+    "the sandbox lacks something on this machine (what it raised says what), or there is none and the settings have no "
+    "defaults."
+)
+
 
 class FirstStepError(Exception):
     """The adapter does not get as far as a first call; nothing else can be tested."""
@@ -40,6 +46,7 @@ class FirstStepError(Exception):
         self.step = step
         self.clauses = [clause_id]
         self.expected = expected
+        self.cause = PLACE_CAUSE if step is PLACE else None
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,7 @@ def take(target: str, spec: AdapterSpec) -> FirstSteps:
 def _take(spec: AdapterSpec, enter_place: Callable[[], Subject]) -> FirstSteps:
     declared: object = spec.capabilities
     law = next(each.id for each in clauses().values() if each.port == spec.port.value)
-    made = "making a place for it (AdapterSpec.settings and sandbox)"
-    subject = _step(made, law, "settings for an empty place of its own", enter_place)
+    subject = _step(PLACE, law, "settings for an empty place of its own", enter_place)
     adapter = _step("building it (AdapterSpec.factory)", law, "an adapter, without I/O", subject.build)
     if hasattr(spec.port.protocol, "open"):
         _step("open()", law, "it returns, and the adapter is ready", adapter.open)

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from songs_contract.subject import Subject, find
+from songs_contract.subject import Subject, end_fixtures, find
 from songs_plugins import Port
 
 
@@ -18,4 +18,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        end_fixtures()

@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 KIT: Final = Path(__file__).parent
 MAX_LINES: Final = 24
+MAX_CHARACTERS: Final = 280
+"""Of each side of a comparison: where both are longer, pytest leaves out the second."""
 SHOWN_CLAUSES: Final = 2
 _NO_ERROR: Final = re.compile(r"DID NOT RAISE (?:any of )?(?P<kinds>.+)")
+_ARGUMENT: Final = re.compile(r"^ {4}(?P<name>\w+)=")
 _COMPARED: Final = re.compile(r"^\s*expected: (?P<expected>.*)\n\s*got: (?P<got>.*)$", re.MULTILINE)
 
 
@@ -54,7 +57,7 @@ class Lesson:
         if len(self.clauses) > len(shown):
             lines.append(f"and {', '.join(self.clauses[SHOWN_CLAUSES:])}")
         members = {
-            "test": f"{self.test}\n{self.states}",
+            "test": self.test if self.states == self.expected else f"{self.test}\n{self.states}",
             "expected": self.expected,
             "got": self.got,
             "where": "\n".join(self.where),
@@ -72,8 +75,9 @@ def lesson_of(
     error, entries = excinfo.value, list(excinfo.traceback)
     states = " ".join((getattr(getattr(item, "function", None), "__doc__", None) or "").split())
     expected, got = _expected_and_got(excinfo)
+    known_cause = None
     if isinstance(error, FirstStepError) and error.__cause__ is not None:
-        states = f"{error.step}; nothing else of this port was tested"
+        states, known_cause = f"{error.step}; nothing else of this port was tested", error.cause
         expected, cause = error.expected, pytest.ExceptionInfo.from_exception(error.__cause__)
         got, entries, error = cause.exconly(), list(cause.traceback), cause.value
     theirs = [entry for entry in entries if not _is_ours(entry)]
@@ -82,9 +86,9 @@ def lesson_of(
         states=states,
         clauses=list(ids),
         expected=expected or states,
-        got=_cut(got),
+        got=_cut(_without(getattr(item, "fixturenames", ()), got)),
         where=[_place(entry) for entry in _telling(entries, theirs)],
-        cause=_cause(error, entries, ids),
+        cause=known_cause or _cause(error, entries, ids),
         chapter=chapter,
         key=_key(error, entries, getattr(item, "originalname", None) or item.name),
     )
@@ -92,7 +96,13 @@ def lesson_of(
 
 def compared(left: object, right: object) -> list[str]:
     """Return how a comparison that failed is told: tests of the kit have what they got on the left."""
-    return ["got == expected", f"expected: {_short(right)}", f"got: {_short(left)}"]
+    start = 0
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple) and len(repr(left)) > MAX_CHARACTERS:
+        # Where they begin to differ; the beginning would be all that there is room for.
+        start = next((n for n, (one, other) in enumerate(zip(left, right, strict=False)) if one != other), 0)
+    skipped = f"(from item {start} on) " if start else ""
+    shown = [value[start:] if start else value for value in (right, left)]  # type: ignore[index]
+    return ["got == expected", f"expected: {skipped}{_short(shown[0])}", f"got: {skipped}{_short(shown[1])}"]
 
 
 def by_cause(lessons: Iterable[Lesson]) -> list[tuple[Lesson, list[Lesson]]]:
@@ -117,7 +127,21 @@ def _expected_and_got(excinfo: pytest.ExceptionInfo[BaseException]) -> tuple[str
         return pair["expected"], "\n".join(
             [pair["got"], *message.splitlines(), *notes, *"".join(after[1:]).splitlines()]
         )
+    if not told.startswith("assert"):
+        # The test says what is wrong; what its condition was made of says no more.
+        told = told.partition("\nassert ")[0]
     return "", told
+
+
+def _without(fixtures: Collection[str], text: str) -> str:
+    """Return what hypothesis tells of an example without the objects of the kit, which take many lines."""
+    kept, skipping = [], False
+    for line in text.splitlines():
+        argument = _ARGUMENT.match(line)
+        if argument or not line.startswith(" "):
+            skipping = argument is not None and argument["name"] in fixtures
+        kept += [] if skipping else [line]
+    return "\n".join(kept)
 
 
 def _cause(error: BaseException, entries: "Sequence[TracebackEntry]", ids: Sequence[str]) -> str:
@@ -126,7 +150,8 @@ def _cause(error: BaseException, entries: "Sequence[TracebackEntry]", ids: Seque
     if not entries or _is_ours(entries[-1]) or isinstance(error, SongsError | AssertionError | pytest.fail.Exception):
         if isinstance(error, AttributeError | TypeError):
             return "a method is missing or misspelt, or its arguments are not those of the port."
-        return "".join(f"{LIKELY_CAUSES[each]}." for each in ids[:1] if each in LIKELY_CAUSES)
+        causes = [LIKELY_CAUSES[each] for each in ids[:SHOWN_CLAUSES] if each in LIKELY_CAUSES]
+        return "\nor ".join(causes) + "." if causes else ""
     return (
         "the adapter raised what is no error of songs.errors: a mistake in it, or an error of the driver that is not "
         "translated at the adapter's edge (`raise ... from error`)."
@@ -164,7 +189,7 @@ def _place(entry: "TracebackEntry") -> str:
 
 
 def _short(value: object) -> str:
-    return textwrap.shorten(repr(value), 1_000, placeholder=" ...")
+    return textwrap.shorten(repr(value), MAX_CHARACTERS, placeholder=" ...")
 
 
 def _cut(text: str) -> str:

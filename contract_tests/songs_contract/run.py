@@ -16,7 +16,7 @@ from songs_contract.subject import UnknownAdapterError, find
 SETTINGS = Path(__file__).with_name("pytest.ini")
 
 
-def run_contract(
+def run_contract(  # noqa: PLR0913 - one for each option of the command
     target: str,
     *,
     json: bool = False,
@@ -26,11 +26,12 @@ def run_contract(
     first: bool = False,
     xfail: Path | None = None,
     junit: Path | None = None,
+    patience_s: float | None = None,
 ) -> int:
     """Hold an adapter to its contract and print the report on standard output.
 
     Args:
-        target: An installed adapter's name, or ``module:attribute``.
+        target: An installed adapter's name, or ``module:attribute``, see `songs_contract.subject.find`.
         json: Print the report as JSON, and nothing else.
         markdown: Print the report as Markdown, and nothing else.
         thorough: Take minutes rather than seconds.
@@ -38,6 +39,7 @@ def run_contract(
         first: End with the first failure, in the order of the guide.
         xfail: The adapter's file of clauses that are expected to fail, each with its reason.
         junit: Write the outcome of each test to this file, as JUnit does.
+        patience_s: How long one test may take; None: 120 s, or 1200 s where it is thorough.
 
     Returns:
         0 when no clause failed, 1 when one did, 2 when the kit could not be run.
@@ -56,6 +58,7 @@ def run_contract(
     arguments += ["--maxfail=1"] if first else []
     arguments += [f"--songs-xfail={xfail.absolute()}"] if xfail is not None else []
     arguments += [f"--junitxml={junit.absolute()}"] if junit is not None else []
+    arguments += [f"--songs-patience={patience_s}"] if patience_s is not None else []
     quiet = contextlib.redirect_stdout(io.StringIO()) if json or markdown else contextlib.nullcontext()
     with quiet, tempfile.TemporaryDirectory() as folder:
         # Whatever database is set, hypothesis keeps tables of characters in a folder, by default in the current one.

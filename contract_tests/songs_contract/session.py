@@ -14,7 +14,7 @@ from songs_contract.expected import ExpectedFailuresError, read_expected
 from songs_contract.first_steps import FirstSteps, FirstStepsItem
 from songs_contract.patience import bounded
 from songs_contract.report import Noted, Report
-from songs_contract.subject import UnknownAdapterError, find
+from songs_contract.subject import UnknownAdapterError, end_fixtures, find
 from songs_plugins import AdapterSpec, Port
 
 THOROUGH_FACTOR: Final = 10
@@ -171,6 +171,10 @@ class ContractSession:
             and session.exitstatus == pytest.ExitCode.OK
         ):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_unconfigure(self) -> None:
+        """End what a target that is a fixture began."""
+        end_fixtures()
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401 - pytest keeps its type private
         """Print the lessons and the report, and write it where it was asked for."""

@@ -1,12 +1,13 @@
 """What is held to the contract: an adapter, its settings for a private place, and ways to build it."""
 
 import importlib
+import inspect
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
 
@@ -18,6 +19,11 @@ from songs_plugins.registry import PluginError, Registry
 
 CONCURRENCY = 16
 """How many threads of the kit call one adapter at once, at most."""
+
+_FIXTURES: Final[dict[str, Any]] = {}
+"""What was made of fixtures, by target."""
+_UNFINISHED: Final[list[Generator[Any]]] = []
+"""Fixtures that have something to do in the end."""
 
 
 class UnknownAdapterError(Exception):
@@ -106,6 +112,9 @@ def place(target: str, spec: AdapterSpec, folder: Path) -> Iterator[Subject]:
 def find(target: str) -> tuple[AdapterSpec, ...]:
     """Return the descriptors that `target` names: an installed adapter's name, or ``module:attribute``.
 
+    The attribute is an `AdapterSpec`, several, a function that returns them, or a pytest fixture without arguments that
+    returns or yields them. A fixture is made once in a process; what follows its ``yield`` is run by `end_fixtures`.
+
     Raises:
         UnknownAdapterError: There are none.
     """
@@ -120,7 +129,14 @@ def find(target: str) -> tuple[AdapterSpec, ...]:
     except (ImportError, AttributeError) as error:
         msg = f"cannot import {target!r}: {error}"
         raise UnknownAdapterError(msg) from error
-    return _specs(found, target)
+    return _specs(_made(found, target) if _is_fixture(found) else found, target)
+
+
+def end_fixtures() -> None:
+    """Run what follows the ``yield`` of fixtures that `find` made."""
+    _FIXTURES.clear()
+    while _UNFINISHED:
+        next(_UNFINISHED.pop(), None)
 
 
 def plain(settings: BaseModel) -> dict[str, Any]:
@@ -133,10 +149,28 @@ def plain(settings: BaseModel) -> dict[str, Any]:
     return values
 
 
+def _is_fixture(found: object) -> bool:
+    # Pytest's own class has no public name; calling it is an error, and a decorated function is no such object.
+    return hasattr(found, "__wrapped__") and not inspect.isfunction(found)
+
+
+def _made(fixture: Any, target: str) -> Any:  # noqa: ANN401 - whatever the fixture is of
+    if target not in _FIXTURES:
+        if inspect.signature(fixture.__wrapped__).parameters:
+            msg = f"the fixture {target!r} has arguments, which nobody can fill in here; take a function without any"
+            raise UnknownAdapterError(msg)
+        made = fixture.__wrapped__()
+        if isinstance(made, Generator):
+            _UNFINISHED.append(made)
+            made = next(made)
+        _FIXTURES[target] = made
+    return _FIXTURES[target]
+
+
 def _specs(found: AdapterSpec | Iterable[AdapterSpec] | Callable[[], Any], target: str) -> tuple[AdapterSpec, ...]:
     offered = found() if callable(found) else found
     specs = tuple(offered) if isinstance(offered, Iterable) else (offered,)
     if not specs or not all(isinstance(spec, AdapterSpec) for spec in specs):
-        msg = f"{target!r} is neither an AdapterSpec, nor several, nor a function that returns them"
+        msg = f"{target!r} is neither an AdapterSpec, nor several, nor a function or a fixture that returns them"
         raise UnknownAdapterError(msg)
     return specs

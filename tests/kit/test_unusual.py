@@ -5,12 +5,13 @@ from pathlib import Path
 
 from tests.kit.forked_runs import PLUGIN, Runner
 
+SUITES = ("--pyargs", "songs_contract.suites")
+
 
 def verdicts(runner: Runner, folder: Path, target: str, *options: str) -> dict[str, str]:
     """Return the verdict on each clause."""
     report = folder / "report.json"
-    suites = ["--pyargs", "songs_contract.suites", "--songs-adapter", target]
-    runner.pytest(folder, *PLUGIN, *suites, "--songs-report-json", str(report), *options)
+    runner.pytest(folder, *PLUGIN, *SUITES, "--songs-adapter", target, "--songs-report-json", str(report), *options)
     return {each["id"]: each["verdict"] for each in json.loads(report.read_text(encoding="utf-8"))["clauses"]}
 
 
@@ -27,3 +28,41 @@ def test_an_adapter_that_hangs(runner: Runner, tmp_path: Path) -> None:
     found = verdicts(runner, tmp_path, "known_bad.unusual:hangs", "--songs-clause", "STO-16", "--songs-patience", "2")
 
     assert found["STO-16"] == "fail"
+
+
+def test_an_adapter_from_a_fixture(runner: Runner, tmp_path: Path) -> None:
+    """A pytest fixture is a target like a function, and what follows its yield is run in the end."""
+    found = verdicts(runner, tmp_path, "known_bad.unusual:from_a_fixture", "--songs-clause", "COH-1")
+
+    assert found["COH-1"] == "pass"
+    assert (tmp_path / "ended").exists()
+
+
+def test_a_fixture_with_arguments(runner: Runner, tmp_path: Path) -> None:
+    """Nobody can fill them in, which is said before any test."""
+    run = runner.pytest(tmp_path, *PLUGIN, *SUITES, "--songs-adapter", "known_bad.unusual:with_arguments")
+
+    assert "the fixture 'known_bad.unusual:with_arguments' has arguments" in run.stderr
+
+
+def test_a_storage_with_one_unit_at_a_time(runner: Runner, tmp_path: Path) -> None:
+    """That is slow, and no defect: neither the probes of what it denies nor the races take it for one."""
+    suites = ["songs_contract.suites.test_concurrency", "songs_contract.suites.test_coherence_record"]
+    run = runner.pytest(
+        tmp_path, *PLUGIN, "--pyargs", *suites, "--songs-adapter", "known_bad.unusual:one_unit_at_a_time"
+    )
+
+    assert run.returncode == 0, run.stdout
+
+
+def test_a_sandbox_that_raises(runner: Runner, tmp_path: Path) -> None:
+    """It is told once what it said, and nothing else was tested."""
+    run = runner.pytest(
+        tmp_path, *PLUGIN, "--tb=no", "-rN", *SUITES, "--songs-adapter", "known_bad.unusual:has_no_sandbox"
+    )
+
+    assert run.returncode == 1
+    assert run.stdout.count("got           RuntimeError: there is no server to test with: set ACME_TEST_URL") == 1
+    assert "likely cause  the sandbox lacks something on this machine" in run.stdout
+    assert "making a place for it" in run.stdout
+    assert "1 fail, " in run.stdout

@@ -51,8 +51,24 @@ def test_processes(use: StorageUser, subject: Subject) -> None:
 def explain(histories: list[list[Recorded[Operation]]], before: RatingStats) -> None:
     """Fail where no order of the calls explains their answers."""
     initial: State = (before.distribution, frozenset())
+    first_ns = min(call.began for calls in histories for call in calls)
     impossible = first_impossible(histories, initial, rate_or_read)
-    assert impossible is None, f"no order of the calls explains {impossible}, among {histories}"
+    told = sorted(
+        (call.began, f"{call.began - first_ns:>12} to {call.ended - first_ns:<12} caller {who} {_told(call)}")
+        for who, calls in enumerate(histories)
+        for call in calls
+    )
+    assert impossible is None, "\n".join(
+        [
+            f"no order of the calls explains that somebody {_told(impossible)}; all calls, in ns:",
+            *(line for _, line in told),
+        ]
+    )
+
+
+def _told(call: Recorded[Operation]) -> str:
+    asked = {type(None): "read", int: f"rated {call.operation}", str: f"rated 1 under {call.operation!r}"}
+    return f"{asked[type(call.operation)]} and got {call.result}"
 
 
 def _read(line: str) -> Recorded[Operation]:

@@ -9,8 +9,10 @@ import typer
 from songs_api.refusals import UserError
 
 
-def contract(
-    name: Annotated[str, typer.Argument(metavar="ADAPTER", help="A registered adapter; `songs plugins` lists them.")],
+def contract(  # noqa: PLR0913, PLR0917 - one for each option, as typer wants it
+    name: Annotated[
+        str, typer.Argument(metavar="ADAPTER", help="A registered adapter (`songs plugins`), or module:attribute.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,  # noqa: FBT002 - typer's way of declaring a flag
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the report as Markdown.")] = False,  # noqa: FBT002
     thorough: Annotated[bool, typer.Option("--thorough", help="Run the checks that take minutes too.")] = False,  # noqa: FBT002
@@ -18,6 +20,9 @@ def contract(
     first: Annotated[bool, typer.Option("--first", help="End with the first failure in the guide's order.")] = False,  # noqa: FBT002
     xfail: Annotated[Path | None, typer.Option(help="A file of clauses that may fail, each with its reason.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the outcome of each test to this file, as JUnit.")] = None,
+    patience: Annotated[
+        float | None, typer.Option(min=0.1, metavar="SECONDS", help="How long one test may take (120; thorough: 1200).")
+    ] = None,
 ) -> None:
     """Hold an adapter to the contract of its ports and print a report, clause by clause."""
     try:
@@ -27,6 +32,14 @@ def contract(
         msg = f"the contract kit needs {error.name!r}; install it: pip install 'songs-api[contract]'"
         raise UserError(msg) from error
     status = kit.run_contract(
-        name, json=as_json, markdown=markdown, thorough=thorough, seed=seed, first=first, xfail=xfail, junit=junit
+        name,
+        json=as_json,
+        markdown=markdown,
+        thorough=thorough,
+        seed=seed,
+        first=first,
+        xfail=xfail,
+        junit=junit,
+        patience_s=patience,
     )
     raise typer.Exit(int(status))
