@@ -292,7 +292,7 @@ def test_every_planted_defect_is_scored() -> None:
     """No defect lies in known_bad without a line in the table."""
     planted = set()
     for path in sorted((HERE / "known_bad").glob("*.py")):
-        if path.stem in {"__init__", "backends", "planting", "unusual", "half_written"}:
+        if path.stem in {"__init__", "backends", "planting", "unusual", "half_written", "unfinished"}:
             continue
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
