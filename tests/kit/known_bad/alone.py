@@ -184,6 +184,27 @@ class _NotesKeysFirst(MemoryRatings):
 key_of_no_song_is_kept = repositories(ratings=_NotesKeysFirst)
 
 
+class _Deletes(MemorySongs):
+    def delete(self, song_id: str, *, if_version: int | None = None) -> bool:
+        """Remember what was deleted."""
+        memory_of(self._view).setdefault("deleted", set()).add(song_id)
+        return super().delete(song_id, if_version=if_version)
+
+
+class _Acknowledges(MemoryRatings):
+    def add(self, rating: Rating) -> RatingReceipt:
+        """Take a song for one that is still there, since its update raised nothing."""
+        try:
+            return super().add(rating)
+        except SongNotFound:
+            if rating.song_id in memory_of(self._view).get("deleted", ()):
+                return RatingReceipt(RatingStats(), rating.id)
+            raise
+
+
+rating_of_a_deleted_song_is_acknowledged = repositories(songs=_Deletes, ratings=_Acknowledges)
+
+
 class _Forgets(MemoryRatings):
     def add(self, rating: Rating) -> RatingReceipt:
         """Lose a rating without a key, when another writer was there, and acknowledge it."""
