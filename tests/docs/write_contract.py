@@ -24,6 +24,8 @@ What every adapter must do, clause by clause, and what each operation costs on o
 `tests/costs.toml` and beside the examples' tests, which hold what they count to them.
 
 `songs contract NAME` shows whether an adapter keeps to the clauses. Numbers of clauses are never used again.
+[kit-score.md](kit-score.md) says which defects each clause catches, [conformance.md](conformance.md) what became of
+each clause on each adapter.
 """
 
 STORAGES: Final = """

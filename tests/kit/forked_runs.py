@@ -17,6 +17,7 @@ from songs_contract.clauses import clauses
 
 HERE: Final = Path(__file__).parent
 SUITES: Final = Path(songs_contract.__file__).with_name("suites")
+EXAMPLES: Final = sorted((HERE.parents[1] / "examples").glob("*/src"))
 PLUGIN: Final = ("-p", "songs_contract.plugin", "-p", "no:randomly", "-p", "no:cacheprovider")
 
 
@@ -34,7 +35,8 @@ class Runner:
 
     def __init__(self, folder: Path) -> None:
         # From an empty folder: the settings of this project's own tests are not the kit's.
-        environment = {**os.environ, "PYTHONPATH": str(HERE), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        search = os.pathsep.join([str(HERE), *map(str, EXAMPLES)])
+        environment = {**os.environ, "PYTHONPATH": search, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         for name in [each for each in environment if each.startswith("PYTEST_XDIST")]:
             del environment[name]
         self._server = subprocess.Popen(

@@ -224,6 +224,7 @@ DEFECTS: dict[str, str] = {
     "alone:identity_ignores_spaces": "SNG-3",
     "alone:duplicate_comes_before_the_version": "SNG-6",
     "alone:cursor_is_a_position": "SNG-10",
+    "alone:rating_of_a_deleted_song_is_acknowledged": "RAT-2",
     "alone:repeat_names_the_new_rating": "RAT-4",
     "alone:key_of_no_song_is_kept": "RAT-6",
     "alone:ratings_at_once_are_lost": "RAT-7",
@@ -292,7 +293,7 @@ def test_every_planted_defect_is_scored() -> None:
     """No defect lies in known_bad without a line in the table."""
     planted = set()
     for path in sorted((HERE / "known_bad").glob("*.py")):
-        if path.stem in {"__init__", "backends", "planting", "unusual", "half_written"}:
+        if path.stem in {"__init__", "backends", "planting", "unusual", "half_written", "unfinished"}:
             continue
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
