@@ -282,3 +282,16 @@ def test_a_long_condition_takes_no_long_time(part: str) -> None:
             required_if_match(_request(HTTP_IF_MATCH=header), "s1")
         except (Malformed, PreconditionRequired):
             continue
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_a_wrong_body_is_told_before_the_condition(service: Service, editor: dict[str, str], method: str) -> None:
+    """Text that no song may have is unprocessable as any other fault is, whether or not the song is the one seen."""
+    song_id = service.add_song()
+    body = {"artist": "a\u009c", "title": "t", "difficulty": 1, "level": 1, "released": "2000-01-01"}
+    for target, tag in ((song_id, '"another"'), (song_id, "*"), ("nosuch", "*")):
+        result = service.client.simulate_request(
+            method, f"{PREFIX}/songs/{target}", json=body, headers={**editor, "If-Match": tag}
+        )
+
+        assert (result.status_code, [fault["pointer"] for fault in result.json["errors"]]) == (422, ["/artist"])

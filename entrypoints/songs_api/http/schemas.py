@@ -1,20 +1,28 @@
 """What clients send and receive, as models: requests are checked with them, and OpenAPI is made of all of them."""
 
 import re
+import unicodedata
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from songs.errors import InvalidInput
-from songs.limits import MAX_LEVEL, MAX_RATING, MAX_TEXT, MIN_RATING
+from songs.limits import MAX_LEVEL, MAX_RATING, MAX_TEXT, MIN_RATING, text_problem
 from songs.model import Role, SongDetails, difficulty_milli
 from songs.services.password_policy import MAX_PASSWORD
 from songs_api.http.validation import STRICT
 
 _FAR: Final = 1_000
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
+
+def _title(text: str) -> str:
+    # As the domain has it, but before a condition is looked at or a song sought: a wrong body is wrong for any song.
+    if problem := text_problem(unicodedata.normalize("NFC", text)):
+        raise ValueError(problem)
+    return text
 
 
 def _released(text: Any) -> Any:  # noqa: ANN401 - whatever a caller sent
@@ -52,6 +60,7 @@ Title = Annotated[
         max_length=MAX_TEXT,
         json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"},
     ),
+    AfterValidator(_title),
 ]
 Level = Annotated[int, Field(ge=0, le=MAX_LEVEL), WHOLE]
 Rating = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING), WHOLE]
