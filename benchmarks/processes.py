@@ -19,9 +19,9 @@ START_S: Final = 300.0
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
-def pinned(core: int, command: Sequence[str]) -> list[str]:
-    """Return the command that runs `command` on one core; unchanged where there is only one."""
-    if (os.cpu_count() or 1) > max(SERVER_CORE, LOAD_CORE):
+def pinned(core: int | None, command: Sequence[str]) -> list[str]:
+    """Return the command that runs `command` on one core; unchanged for None, and where there is only one."""
+    if core is not None and (os.cpu_count() or 1) > max(SERVER_CORE, LOAD_CORE):
         return ["taskset", "--cpu-list", str(core), *command]
     return list(command)
 
@@ -36,9 +36,9 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], *, core: int, log: Path, environment: Mapping[str, str], cwd: Path
+    command: Sequence[str], *, core: int | None, log: Path, environment: Mapping[str, str], cwd: Path
 ) -> Iterator[int]:
-    """Run a program on one core while the block lasts; yield its process id. What it says goes to `log`."""
+    """Run a program on one core, or on all, while the block lasts; yield its process id. What it says goes to `log`."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             pinned(core, command),
@@ -104,12 +104,17 @@ def resident_bytes(pid: int) -> int:
     return size
 
 
-def _descendants(pid: int) -> Iterator[int]:
+def children(pid: int) -> Iterator[int]:
+    """Yield the processes that a process started and that live."""
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
-            for child in task.read_text().split():
-                yield int(child)
-                yield from _descendants(int(child))
+            yield from map(int, task.read_text().split())
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    for child in children(pid):
+        yield child
+        yield from _descendants(child)
 
 
 def _is_zombie(pid: int) -> bool:

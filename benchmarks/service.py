@@ -45,6 +45,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--server", default="granian")
     parser.add_argument("--storage", default="memory")
     parser.add_argument("--cache", default="none")
+    parser.add_argument("--threads", type=int, default=32)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--redis", default="", help="the URL of a Redis server")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--catalogue", type=Path, required=True)
@@ -56,6 +58,8 @@ def _settings(asked: argparse.Namespace) -> Settings:
     options: dict[str, object] = {
         "port": asked.port,
         "server": asked.server,
+        "threads": asked.threads,
+        "workers": asked.workers,
         "storage": asked.storage,
         "cache": asked.cache,
         "limiter": "redis" if asked.cache == "redis" else "memory",

@@ -34,10 +34,11 @@ _FLASK: Final = ("-m", "gunicorn", "comparisons.flask_redis:app", "--bind=127.0.
 HELLO: Final = ("hello",)
 
 SUBJECTS: Final = (
-    _on_our_servers("memory, granian", storage="memory"),
+    _on_our_servers("memory, granian", storage="memory", cache="memory"),
+    _on_our_servers("memory without a cache, granian", storage="memory"),
     _on_our_servers("sqlite, granian", storage="sqlite"),
     _on_our_servers("sqlite with redis, granian", storage="sqlite", cache="redis", redis=True),
-    _on_our_servers("memory, gunicorn", storage="memory", server="gunicorn"),
+    _on_our_servers("memory, gunicorn", storage="memory", cache="memory", server="gunicorn"),
     _on_our_servers("falcon hello, granian", application="falcon_hello", only=HELLO),
     _on_our_servers("falcon hello, gunicorn", application="falcon_hello", server="gunicorn", only=HELLO),
     _on_our_servers("redis round trip, granian", application="redis_round_trip", redis=True, only=HELLO),

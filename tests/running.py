@@ -115,6 +115,7 @@ def environment(changes: dict[str, str]) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "SONGS_STORAGE": "memory",
         "SONGS_LIMITER": "none",
+        "SONGS_WORKERS": "1",  # whatever the machine has
         "SONGS_JWT_SECRET": SECRET,
         "SONGS_BCRYPT_ROUNDS": "4",
         **changes,

@@ -55,17 +55,21 @@ class MemoryLimiter:
             windows = self._windows.get(limit.window_s)
             if windows is None:
                 windows = self._windows[limit.window_s] = OrderedDict()
-            key = (bucket, limit.amount)
+            amount = limit.amount
+            key = (bucket, amount)
             window = windows.get(key)
             if window is None or now_s >= window.ends_at_s:
                 window = windows[key] = _Window(now_s + limit.window_s, 0)
                 windows.move_to_end(key)
                 self._due_s = min(self._due_s, window.ends_at_s)
-            allowed = window.hits < limit.amount
-            window.hits += allowed
-            # The difference of two floats may come out a little above what was added.
-            reset_s = min(window.ends_at_s - now_s, float(limit.window_s))
-            return Verdict(allowed=allowed, remaining=limit.amount - window.hits, reset_s=reset_s)
+            allowed = window.hits < amount
+            if allowed:
+                window.hits += 1
+            reset_s = window.ends_at_s - now_s
+            if reset_s > limit.window_s:
+                # The difference of two floats may come out a little above what was added.
+                reset_s = float(limit.window_s)
+            return Verdict(allowed, amount - window.hits, reset_s)
 
 
 def _purged(windows: OrderedDict[tuple[str, int], _Window], now_s: float) -> float:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
+from songs.meter import UNMETERED, Meter
 from songs.ports.cache import Cache, CacheCapabilities
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
@@ -59,12 +60,14 @@ class NoSettings(BaseModel):
 class AdapterContext:
     """What every factory is given besides its settings.
 
-    `concurrency` is how many threads may call the adapter at once: the right size for a pool of connections.
+    `concurrency` is how many threads may call the adapter at once: the right size for a pool of connections. `meter`
+    is told of circuit breakers.
     """
 
     clock: Clock
     ids: IdGenerator
     concurrency: int = 8
+    meter: Meter = UNMETERED
 
 
 class FaultInjector(Protocol):

@@ -5,6 +5,7 @@ import threading
 from typing import Final
 from weakref import WeakValueDictionary
 
+from songs.meter import UNMETERED, Meter
 from songs.ports.clock import Clock
 
 FIRST_PAUSE_S: Final = 1.0
@@ -19,10 +20,15 @@ class Breaker:
 
     A ticket says which pause its holder came after. The many calls that are under way when a server stops all fail;
     by their tickets they count as one failure.
+
+    Args:
+        clock: For the pauses.
+        meter: Told when it opens and when it closes.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, meter: Meter = UNMETERED) -> None:
         self._clock = clock
+        self._meter = meter
         self._lock = threading.Lock()
         self._pauses = 0
         self._pause_s = FIRST_PAUSE_S
@@ -51,6 +57,8 @@ class Breaker:
         if self._closed:
             return
         with self._lock:
+            if not self._closed:
+                self._meter.breaker("redis", is_open=False)
             self._closed = True
             self._pause_s = FIRST_PAUSE_S
 
@@ -61,6 +69,8 @@ class Breaker:
                 return
             if not self._closed:
                 self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            else:
+                self._meter.breaker("redis", is_open=True)
             self._closed = False
             self._pauses += 1
             self._trial_at_s = self._clock.monotonic_s() + self._pause_s
@@ -69,9 +79,9 @@ class Breaker:
 _shared: Final[WeakValueDictionary[tuple[int, int, str], Breaker]] = WeakValueDictionary()
 
 
-def shared(server: str, clock: Clock) -> Breaker:
+def shared(server: str, meter: Meter, clock: Clock) -> Breaker:
     """Return the breaker of all that this process asks of one server.
 
     A request asks limiter and cache in turn: whoever has waited in vain for one of them shall not wait for the other.
     """
-    return _shared.setdefault((os.getpid(), id(clock), server), Breaker(clock))
+    return _shared.setdefault((os.getpid(), id(clock), server), Breaker(clock, meter))

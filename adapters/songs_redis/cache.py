@@ -2,13 +2,16 @@
 
 import hashlib
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from songs.errors import CacheUnavailable
 from songs.ports.cache import CacheCapabilities, Hit, Miss
-from songs_redis.client import Argument, Client, NotAnsweredError
+from songs.ports.limiter import RateLimit, Verdict
+from songs_redis.client import Client, NotAnsweredError
+from songs_redis.limiter import RedisLimiter, unavailable, verdict_of
 from songs_redis.scripts import CACHE_FILL, CACHE_GET
+from songs_redis.wire import Command
 
 FORMAT: Final = b"\x01"
 """What an entry begins with; another number when its layout changes."""
@@ -47,22 +50,7 @@ class RedisCache:
         self._call("UNLINK", f"{self._prefix}:ping", probe=True)
 
     def get(self, group: str, key: str) -> Hit | Miss:
-        answer = self._call(
-            "EVAL",
-            CACHE_GET,
-            2,
-            self._generation_key(group),
-            self._entry_key(group, key),
-            os.urandom(GENERATION_BYTES),
-            GENERATION_TTL_MS,
-            FORMAT,
-        )
-        match answer:
-            case [bytes(), bytes(value)]:
-                return Hit(value)
-            case [bytes(lease)]:
-                return Miss(lease)
-        raise CacheUnavailable("The cache gave an answer that makes no sense.")
+        return _found(self._call(*self._get_command(group, key)))
 
     def fill(self, group: str, key: str, value: bytes, *, lease: bytes, ttl_s: float) -> None:
         ttl_ms = int(ttl_s * 1000)
@@ -85,7 +73,25 @@ class RedisCache:
             # One command is atomic, works whatever type a key has, and on a server that is full.
             self._call("UNLINK", *(self._generation_key(group) for group in groups))
 
-    def _call(self, *command: Argument, probe: bool = False) -> Any:  # noqa: ANN401 - what the server says
+    def together_with(self, limiter: object) -> "RedisTogether | None":
+        """Return what asks this cache and `limiter` together, if that is a limiter on the same server."""
+        if isinstance(limiter, RedisLimiter) and limiter.is_on(self._client):
+            return RedisTogether(self._client, limiter.hit_command, self._get_command)
+        return None
+
+    def _get_command(self, group: str, key: str) -> Command:
+        return (
+            "EVAL",
+            CACHE_GET,
+            2,
+            self._generation_key(group),
+            self._entry_key(group, key),
+            os.urandom(GENERATION_BYTES),
+            GENERATION_TTL_MS,
+            FORMAT,
+        )
+
+    def _call(self, *command: str | bytes | int, probe: bool = False) -> Any:  # noqa: ANN401 - what the server says
         try:
             return self._client.call(command, probe=probe)
         except NotAnsweredError as error:
@@ -97,6 +103,46 @@ class RedisCache:
 
     def _entry_key(self, group: str, key: str) -> str:
         return f"{self._prefix}:e:{_digest(f'{len(group)}:{group}{key}')}"
+
+
+class RedisTogether:
+    """Asks limiter and cache in one round trip.
+
+    Args:
+        client: Asks the server; opened and closed by the cache.
+        hit_command: Makes the limiter's command.
+        get_command: Makes the cache's.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        hit_command: Callable[[str, RateLimit], Command],
+        get_command: Callable[[str, str], Command],
+    ) -> None:
+        self._client = client
+        self._hit_command = hit_command
+        self._get_command = get_command
+
+    def hit_and_get(self, bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, Hit | Miss | None]:
+        try:
+            hit, got = self._client.calls((self._hit_command(bucket, limit), self._get_command(group, key)))
+        except NotAnsweredError as error:
+            raise unavailable(error) from error
+        verdict = verdict_of(hit)
+        try:
+            return verdict, _found(got)
+        except CacheUnavailable:
+            return verdict, None
+
+
+def _found(answer: object) -> Hit | Miss:
+    match answer:
+        case [bytes(), bytes(value)]:
+            return Hit(value)
+        case [bytes(lease)]:
+            return Miss(lease)
+    raise CacheUnavailable("The cache gave an answer that makes no sense.")
 
 
 def _digest(text: str) -> str:

@@ -12,12 +12,10 @@ from redis.exceptions import ResponseError
 from songs.ports.clock import Clock
 from songs_redis.breaker import Breaker
 from songs_redis.settings import RedisSettings
-from songs_redis.wire import Link, Links
+from songs_redis.wire import Command, Link, Links
 
 CALL_S: Final = 0.15
 """How long a call takes at most, connecting included. The ports allow 0.2 s; the rest is for this process's threads."""
-
-Argument = str | bytes | int
 
 
 class NotAnsweredError(Exception):
@@ -52,6 +50,11 @@ class Client:
         self._lock = threading.Lock()
         self._pool: _Pool | None = None
 
+    @property
+    def server(self) -> str:
+        """The server's address, with credentials: for comparing, not for showing."""
+        return self._settings.url.get_secret_value()
+
     def open(self) -> None:
         """Make calls possible. Does no I/O."""
         with self._lock:
@@ -65,7 +68,7 @@ class Client:
         if pool is not None:
             pool.close()
 
-    def call(self, command: Sequence[Argument], *, probe: bool = False) -> Any:  # noqa: ANN401 - what the server says
+    def call(self, command: Command, *, probe: bool = False) -> Any:  # noqa: ANN401 - what the server says
         """Return the server's answer to one command.
 
         Args:
@@ -75,25 +78,30 @@ class Client:
         Raises:
             NotAnsweredError: There is none, after `call_s` at the latest; whether the server obeyed is unknown.
         """
+        (answer,) = self.calls((command,), probe=probe)
+        if isinstance(answer, NotAnsweredError):
+            raise answer
+        return answer
+
+    def calls(self, commands: Sequence[Command], *, probe: bool = False) -> list[Any]:
+        """Return the server's answer to each of some commands: `NotAnsweredError` for one that it refused.
+
+        Raises:
+            NotAnsweredError: As in `call`: none was answered.
+        """
         pool = self._open_pool()
         breaker = pool.breaker
         ticket = breaker.probe() if probe else breaker.admit()
         if ticket is None:
             raise NotAnsweredError("It did not answer a moment ago.")
         try:
-            answer = pool.exchange(command, time.monotonic() + self._call_s)
-        except ResponseError as error:
-            breaker.worked()
-            # The driver makes some of the server's codes (OOM, READONLY) a class, and leaves others in the text.
-            code = str(error).partition(" ")[0]
-            msg = f"It refused: {code if code.isupper() else type(error).__name__}."
-            raise NotAnsweredError(msg) from error
+            answers = pool.exchange(commands, time.monotonic() + self._call_s)
         except Exception as error:  # what a driver that is fed with rubbish may raise is anything
             breaker.failed(ticket)
             msg = f"The connection failed: {type(error).__name__}."
             raise NotAnsweredError(msg) from error
         breaker.worked()
-        return answer
+        return [_refused(answer) if isinstance(answer, ResponseError) else answer for answer in answers]
 
     def _open_pool(self) -> "_Pool":
         pool = self._pool
@@ -108,6 +116,14 @@ class Client:
         return _Pool(Links(self._settings.options()), self._new_breaker(self._clock), self._connections)
 
 
+def _refused(error: ResponseError) -> NotAnsweredError:
+    # The driver makes some of the server's codes (OOM, READONLY) a class, and leaves others in the text.
+    code = str(error).partition(" ")[0]
+    refused = NotAnsweredError(f"It refused: {code if code.isupper() else type(error).__name__}.")
+    refused.__cause__ = error
+    return refused
+
+
 class _Pool:
     """The connections of one process. Thread-safe."""
 
@@ -119,16 +135,16 @@ class _Pool:
         self._idle: deque[Link] = deque()
         self._closed = False
 
-    def exchange(self, command: Sequence[Argument], ends_at_s: float) -> Any:  # noqa: ANN401 - what the server says
+    def exchange(self, commands: Sequence[Command], ends_at_s: float) -> list[Any]:
         if not self._slots.acquire(timeout=max(0.0, ends_at_s - time.monotonic())):
             raise TimeoutError("all connections are in use")
         try:
             link = self._take()
             answered = False
             try:
-                answer = link.ask(command, ends_at_s)
+                answers = link.ask(commands, ends_at_s)
                 answered = True
-                return answer
+                return answers
             finally:
                 # The answer to a call that failed may still come: nobody else shall take it for theirs.
                 if answered:

@@ -6,6 +6,7 @@ from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, Verdict
 from songs_redis.client import Client, NotAnsweredError
 from songs_redis.scripts import LIMITER_HIT
+from songs_redis.wire import Command
 
 
 class RedisLimiter:
@@ -30,17 +31,38 @@ class RedisLimiter:
 
     def hit(self, bucket: str, limit: RateLimit) -> Verdict:
         try:
-            answer = self._client.call(
-                ("EVAL", LIMITER_HIT, 1, self._key(bucket, limit), limit.amount, limit.window_s * 1000)
-            )
+            answer = self._client.call(self.hit_command(bucket, limit))
         except NotAnsweredError as error:
-            msg = f"The rate limiter does not answer. {error}"
-            raise LimiterUnavailable(msg) from error
-        match answer:
-            case [int(allowed), int(remaining), int(left_ms)]:
-                return Verdict(allowed=allowed == 1, remaining=remaining, reset_s=left_ms / 1000)
-        raise LimiterUnavailable("The rate limiter gave an answer that makes no sense.")
+            raise unavailable(error) from error
+        return verdict_of(answer)
+
+    def is_on(self, client: Client) -> bool:
+        """Return whether it counts on the server that `client` asks."""
+        return self._client.server == client.server
+
+    def hit_command(self, bucket: str, limit: RateLimit) -> Command:
+        """Return the command that counts a hit."""
+        return ("EVAL", LIMITER_HIT, 1, self._key(bucket, limit), limit.amount, limit.window_s * 1000)
 
     def _key(self, bucket: str, limit: RateLimit) -> str:
         name = f"{limit.amount}:{limit.window_s}:{bucket}".encode("utf-8", "surrogatepass")
         return f"{self._prefix}:l:{hashlib.blake2b(name, digest_size=20).hexdigest()}"
+
+
+def verdict_of(answer: object) -> Verdict:
+    """Return the verdict that a server's answer is.
+
+    Raises:
+        LimiterUnavailable: It is none.
+    """
+    match answer:
+        case [int(allowed), int(remaining), int(left_ms)]:
+            return Verdict(allowed=allowed == 1, remaining=remaining, reset_s=left_ms / 1000)
+        case NotAnsweredError():
+            raise unavailable(answer) from answer
+    raise LimiterUnavailable("The rate limiter gave an answer that makes no sense.")
+
+
+def unavailable(error: NotAnsweredError) -> LimiterUnavailable:
+    """Return the port's error for the client's."""
+    return LimiterUnavailable(f"The rate limiter does not answer. {error}")

@@ -30,7 +30,7 @@ def limiter(settings: RedisSettings, context: AdapterContext) -> RedisLimiter:
 
 def _client(settings: RedisSettings, context: AdapterContext) -> Client:
     # One connection more than there are callers, so that a readiness check does not wait for them.
-    breaker = partial(shared, settings.url.get_secret_value())
+    breaker = partial(shared, settings.url.get_secret_value(), context.meter)
     return Client(settings, context.clock, connections=context.concurrency + 1, new_breaker=breaker)
 
 

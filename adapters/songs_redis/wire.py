@@ -12,12 +12,16 @@ from typing import Any, Final, cast
 
 from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from songs_redis.resolver import Resolver
 
 HOST: Final = "localhost"
 PORT: Final = 6379
+
+Command = Sequence[str | bytes | int]
+"""A command's name and arguments."""
 
 
 class _BoundedSocket:
@@ -54,16 +58,17 @@ class Link(AbstractConnection):
     _ends_at_s = 0.0
     _connected: socket.socket | None = None
 
-    def ask(self, command: Sequence[str | bytes | int], ends_at_s: float) -> Any:  # noqa: ANN401 - what the server says
-        """Connect if need be, send a command, and return the answer, before `ends_at_s` of `time.monotonic`.
+    def ask(self, commands: Sequence[Command], ends_at_s: float) -> list[Any]:
+        """Connect if need be, send commands, and return the answers, before `ends_at_s` of `time.monotonic`.
 
-        After an error, or an exception of any kind, the answer may still come: drop the link then.
+        A command that the server refuses is answered with the driver's `ResponseError`. After an exception of any kind
+        answers may still come: drop the link then.
         """
         self._ends_at_s = ends_at_s
         driver: Any = self  # whose methods are not annotated
         driver.connect()
-        driver.send_command(*command)
-        return driver.read_response()
+        driver.send_packed_command(driver.pack_commands(commands))
+        return [_answer(driver) for _ in commands]
 
     def drop(self) -> None:
         """Disconnect, and forget what was not read."""
@@ -147,6 +152,13 @@ class _TlsLink(Link, SSLConnection, _Tcp):
 
     def _connect(self) -> _BoundedSocket:
         return self._bound(cast("Any", super())._connect())  # noqa: SLF001 - the driver's place for subclasses
+
+
+def _answer(driver: Any) -> Any:  # noqa: ANN401 - what the server says
+    try:
+        return driver.read_response()
+    except ResponseError as error:
+        return error
 
 
 class Links:

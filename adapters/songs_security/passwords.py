@@ -42,17 +42,19 @@ class BcryptPasswords:
     def __init__(self, *, rounds: int, concurrency: int) -> None:
         self._rounds = rounds
         self._slots = threading.BoundedSemaphore(concurrency)
-        self._dummy = f"$2b${rounds:02d}${_NO_PASSWORD}"
 
     def hash(self, password: str, *, wait_s: float) -> str:
         with self._slot(wait_s):
             return KIND + bcrypt.hashpw(_digest(password), bcrypt.gensalt(self._rounds)).decode("ascii")
 
     def verify(self, password: str, hashed: str | None, *, wait_s: float) -> PasswordCheck:
-        stored = _stored(hashed)
+        stored, digest = _stored(hashed), _digest(password)
         with self._slot(wait_s):
             # Where there is nothing to check against, the dummy takes as long and never matches.
-            ok = bcrypt.checkpw(_digest(password), (stored or self._dummy).encode("ascii"))
+            ok = bcrypt.checkpw(digest, (stored or _dummy(self._rounds)).encode("ascii"))
+            # Each cost is twice the one below: an older hash takes as long as today's, so that it does not tell a name.
+            for rounds in range(_rounds(stored) if stored else self._rounds, self._rounds):
+                bcrypt.checkpw(digest, _dummy(rounds).encode("ascii"))
         if stored is None or not ok:
             return PasswordCheck(ok=False)
         return PasswordCheck(ok=True, outdated=_rounds(stored) < self._rounds)
@@ -93,6 +95,10 @@ def _stored(hashed: str | None) -> str | None:
     stored = hashed.removeprefix(KIND)
     match = _STORED.fullmatch(stored)
     return stored if match and 4 <= int(match[1]) <= MOST_ROUNDS else None  # noqa: PLR2004 - bcrypt's least
+
+
+def _dummy(rounds: int) -> str:
+    return f"$2b${rounds:02d}${_NO_PASSWORD}"
 
 
 def _rounds(stored: str) -> int:

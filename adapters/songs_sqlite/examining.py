@@ -261,10 +261,15 @@ def _expected_schema() -> tuple[Definition, ...]:
 def _is_indexed(unit: Unit, row: Row) -> bool:
     num, _, _, _, *folds = row
     return all(
-        unit.rows(INDEXED, (f"{column} : {search.phrase(each)}", num))
+        unit.rows(INDEXED, (f"{column} : {_phrase(each)}", num))
         for column, each in zip(("artist_fold", "title_fold"), folds, strict=True)
         if len(each) >= search.TRIGRAM
     )
+
+
+def _phrase(text: str) -> str:
+    doubled = text[: search.LONGEST].replace('"', '""')
+    return f'"{doubled}"'
 
 
 def _folded(row: Row) -> bool:

@@ -16,8 +16,8 @@ from songs_sqlite.connection import Parameters
 Query = tuple[str, Parameters]
 
 TRIGRAM: Final = 3
-LONGEST_PHRASE: Final = 64
-"""Characters of a text that are looked up in the index; one index cursor is opened for each of them."""
+LONGEST: Final = 64
+"""Characters of a text that are looked up in the index."""
 
 _CONTAINS: Final = "(instr(songs.artist_fold, ?) > 0 OR instr(songs.title_fold, ?) > 0)"
 # CROSS JOIN keeps the order of the two: the other way round, every song would be looked up in the index.
@@ -51,10 +51,14 @@ def sought_level(level: int) -> int:
     return level if 0 <= level <= MAX_LEVEL else -1
 
 
-def phrase(text: str) -> str:
-    """Return what finds in the index of trigrams the rows that contain the beginning of a text."""
-    doubled = text[:LONGEST_PHRASE].replace('"', '""')
-    return f'"{doubled}"'
+def trigrams(text: str) -> str:
+    """Return what finds in the index the rows that contain the trigrams of which the beginning of a text consists.
+
+    Every third one and the last cover it. As one phrase the index would be asked for all, and for their places too.
+    """
+    looked_up = text[:LONGEST]
+    starts = dict.fromkeys([*range(0, len(looked_up) - TRIGRAM, TRIGRAM), len(looked_up) - TRIGRAM])
+    return " ".join('"' + looked_up[start : start + TRIGRAM].replace('"', '""') + '"' for start in starts)
 
 
 def _meets(song_filter: SongFilter) -> tuple[str, list[str], list[object]] | None:
@@ -70,7 +74,7 @@ def _meets(song_filter: SongFilter) -> tuple[str, list[str], list[object]] | Non
     elif text is not None and len(text) >= TRIGRAM:
         tables = _INDEXED
         conditions.append("songs_search MATCH ?")
-        parameters.append(phrase(text))
+        parameters.append(trigrams(text))
     if level is not None:
         conditions.append("level = ?")
         parameters.append(sought_level(level))

@@ -32,6 +32,10 @@ class Meter(Protocol):
         """Note that the limiter did not answer."""
         ...
 
+    def breaker(self, adapter: str, *, is_open: bool) -> None:
+        """Note that a circuit breaker of an adapter opened, so that its server is not asked for a while, or closed."""
+        ...
+
 
 class Unmetered:
     """A meter that notes nothing."""
@@ -49,6 +53,9 @@ class Unmetered:
         """Do nothing."""
 
     def limiter_unavailable(self) -> None:
+        """Do nothing."""
+
+    def breaker(self, adapter: str, *, is_open: bool) -> None:
         """Do nothing."""
 
 

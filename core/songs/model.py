@@ -225,18 +225,25 @@ class RatingStats:
     @property
     def average_milli(self) -> int | None:
         """The average rating in thousandths, rounded half to even; None where there is no rating."""
-        total = sum(value * count for value, count in enumerate(self.distribution, start=1))
-        return thousandths(total, self.count) if self.count else None
+        a, b, c, d, e = self.distribution
+        count = a + b + c + d + e
+        return thousandths(a + 2 * b + 3 * c + 4 * d + 5 * e, count) if count else None
 
     @property
     def lowest(self) -> int | None:
         """The lowest value given; None where there is no rating."""
-        return next((value for value, count in enumerate(self.distribution, start=1) if count), None)
+        for value, count in enumerate(self.distribution, start=1):
+            if count:
+                return value
+        return None
 
     @property
     def highest(self) -> int | None:
         """The highest value given; None where there is no rating."""
-        return next((v for v in range(MAX_RATING, 0, -1) if self.distribution[v - 1]), None)
+        for value in range(MAX_RATING, 0, -1):
+            if self.distribution[value - 1]:
+                return value
+        return None
 
 
 class Role(StrEnum):

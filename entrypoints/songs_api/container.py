@@ -7,9 +7,11 @@ from typing import Any, Final, cast
 
 from dependency_injector import containers, providers
 
+from songs.meter import UNMETERED
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
 from songs.ports.limiter import LimiterCapabilities
+from songs.ports.together import JoinsLimiter
 from songs.services.access import Access
 from songs.services.accounts import Accounts
 from songs.services.catalogue import Catalogue
@@ -18,6 +20,7 @@ from songs.services.cursors import Cursors
 from songs.services.importing import Importer
 from songs.services.password_policy import PasswordPolicy
 from songs.services.ratings import Ratings
+from songs.services.read_ahead import ReadAhead
 from songs.services.reads import CachedReads
 from songs.services.run import UnitRunner
 from songs.services.sessions import Lifetimes, Sessions
@@ -47,12 +50,19 @@ def max_calls(threads: int) -> int:
     return max(1, threads * 3 // 4)
 
 
-def _build(settings: Settings, port: Port, clock: Clock | None = None, ids: IdGenerator | None = None) -> Any:  # noqa: ANN401 - the port decides the type
+def _build(
+    settings: Settings,
+    port: Port,
+    clock: Clock | None = None,
+    ids: IdGenerator | None = None,
+    recorder: Recorder | None = None,
+) -> Any:  # noqa: ANN401 - the port decides the type
     choice = settings.adapters[port]
     context = AdapterContext(
         clock=clock or cast("Clock", _NotThere()),
         ids=ids or cast("IdGenerator", _NotThere()),
         concurrency=max_calls(settings.service.threads),
+        meter=recorder.meter if recorder else UNMETERED,
     )
     try:
         return choice.spec.build(choice.settings, context)
@@ -88,6 +98,11 @@ def _coherence(settings: Settings, cache: Any, runner: UnitRunner, clock: Clock,
     return Coherence(cache, runner, clock, ttl_s=settings.service.cache_ttl_s, meter=recorder.meter)
 
 
+def _read_ahead(cache: Any, limiter: Any, coherence: Coherence) -> ReadAhead | None:  # noqa: ANN401 - checked by the spec
+    together = cache.together_with(limiter) if isinstance(cache, JoinsLimiter) else None
+    return None if together is None else ReadAhead(together, coherence)
+
+
 def _sessions(settings: Settings, *arguments: Any) -> Sessions:  # noqa: ANN401 - the container's providers
     service = settings.service
     lifetimes = Lifetimes(
@@ -119,7 +134,8 @@ def _options(settings: Settings) -> HttpOptions:
 
 def _limits(settings: Settings) -> Limits:
     capabilities = settings.adapters[Port.LIMITER].spec.capabilities
-    if isinstance(capabilities, LimiterCapabilities) and not capabilities.limits:
+    declared = capabilities if isinstance(capabilities, LimiterCapabilities) else LimiterCapabilities(shared=True)
+    if not declared.limits:
         return Limits()
     service = settings.service
     return Limits(
@@ -128,6 +144,7 @@ def _limits(settings: Settings) -> Limits:
         sign_in=service.limiter_sign_in,
         sign_in_address=service.limiter_sign_in_address,
         sign_in_user=service.limiter_sign_in_user,
+        shared=declared.shared,
     )
 
 
@@ -138,13 +155,13 @@ class Container(containers.DeclarativeContainer):
 
     clock = providers.ThreadSafeSingleton(_build, settings, Port.CLOCK)
     ids = providers.ThreadSafeSingleton(_build, settings, Port.IDS, clock)
-    storage = providers.ThreadSafeSingleton(_build, settings, Port.STORAGE, clock, ids)
-    cache = providers.ThreadSafeSingleton(_build, settings, Port.CACHE, clock, ids)
-    limiter = providers.ThreadSafeSingleton(_build, settings, Port.LIMITER, clock, ids)
+    recorder = providers.ThreadSafeSingleton(_recorder, settings, clock)
+    storage = providers.ThreadSafeSingleton(_build, settings, Port.STORAGE, clock, ids, recorder)
+    cache = providers.ThreadSafeSingleton(_build, settings, Port.CACHE, clock, ids, recorder)
+    limiter = providers.ThreadSafeSingleton(_build, settings, Port.LIMITER, clock, ids, recorder)
     tokens = providers.ThreadSafeSingleton(_build, settings, Port.TOKENS, clock, ids)
     passwords = providers.ThreadSafeSingleton(_build, settings, Port.PASSWORDS, clock, ids)
 
-    recorder = providers.ThreadSafeSingleton(_recorder, settings, clock)
     runner = providers.ThreadSafeSingleton(_runner, settings, storage, clock, recorder)
     coherence = providers.ThreadSafeSingleton(_coherence, settings, cache, runner, clock, recorder)
     cursors = providers.ThreadSafeSingleton(_cursors, settings)
@@ -154,13 +171,13 @@ class Container(containers.DeclarativeContainer):
     catalogue = providers.ThreadSafeSingleton(Catalogue, runner, coherence, ids, cursors)
     ratings = providers.ThreadSafeSingleton(Ratings, runner, coherence, ids, clock)
     reads = providers.ThreadSafeSingleton(CachedReads, catalogue, ratings, coherence, form=FORM)
+    read_ahead = providers.ThreadSafeSingleton(_read_ahead, cache, limiter, coherence)
     importer = providers.ThreadSafeSingleton(Importer, runner, coherence, ids)
     options = providers.ThreadSafeSingleton(_options, settings)
 
     parts = providers.ThreadSafeSingleton(
         Parts,
         clock=clock,
-        ids=ids,
         storage=storage,
         cache=cache,
         limiter=limiter,
@@ -171,6 +188,7 @@ class Container(containers.DeclarativeContainer):
         catalogue=catalogue,
         ratings=ratings,
         reads=reads,
+        read_ahead=read_ahead,
         recorder=recorder,
         options=options,
     )

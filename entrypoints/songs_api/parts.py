@@ -5,7 +5,6 @@ from ipaddress import IPv4Network, IPv6Network
 
 from songs.ports.cache import Cache
 from songs.ports.clock import Clock
-from songs.ports.ids import IdGenerator
 from songs.ports.limiter import RateLimit, RateLimiter
 from songs.ports.storage import Storage
 from songs.services.access import Access
@@ -13,6 +12,7 @@ from songs.services.accounts import Accounts
 from songs.services.catalogue import Catalogue
 from songs.services.coherence import Coherence
 from songs.services.ratings import Ratings
+from songs.services.read_ahead import ReadAhead
 from songs.services.reads import CachedReads
 from songs.services.sessions import Sessions
 from songs_api.observing.recorder import Recorder
@@ -28,6 +28,7 @@ class Limits:
         sign_in: Sign-ins with one name from one address.
         sign_in_address: Sign-ins from one address.
         sign_in_user: Sign-ins with one name from anywhere, beyond which they take longer.
+        shared: Whether the limiter counts for all processes.
     """
 
     default: RateLimit | None = None
@@ -35,6 +36,7 @@ class Limits:
     sign_in: RateLimit | None = None
     sign_in_address: RateLimit | None = None
     sign_in_user: RateLimit | None = None
+    shared: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,6 @@ class Parts:
     """Services and ports, ready for use."""
 
     clock: Clock
-    ids: IdGenerator
     storage: Storage
     cache: Cache
     limiter: RateLimiter
@@ -78,5 +79,6 @@ class Parts:
     catalogue: Catalogue
     ratings: Ratings
     reads: CachedReads
+    read_ahead: ReadAhead | None = None
     recorder: Recorder
     options: HttpOptions

@@ -1,11 +1,13 @@
 """The command line in this process, over a storage that lasts as long as the test."""
 
 import io
+import json
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.submitted import Submitted
@@ -47,11 +49,21 @@ def songs_adapters():
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command came to."""
+    """What a command came to; its lines of the audit trail are not in `err` but in `audit`."""
 
     status: int
     out: str
     err: str
+    audit: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, status: int, out: str, err: str) -> "Ran":
+        """Return what came of a command that tells in JSON."""
+        lines = err.splitlines(keepends=True)
+        told = [line for line in lines if line.startswith('{"timestamp"')]
+        return cls(
+            status, out, "".join(line for line in lines if line not in told), [json.loads(line) for line in told]
+        )
 
 
 Songs = Callable[..., Ran]
@@ -88,6 +100,7 @@ def songs(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: py
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SONGS_STORAGE", "keeper")
     monkeypatch.setenv("SONGS_BCRYPT_ROUNDS", "4")
+    monkeypatch.setenv("SONGS_LOG_FORMAT", "json")
 
     def call(*arguments: str) -> Ran:
         capfd.readouterr()
@@ -98,6 +111,6 @@ def songs(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: py
         status = run(arguments)
         out, err = capfd.readouterr()
         assert submitted.found_in(out + err) == []
-        return Ran(status, out, err)
+        return Ran.of(status, out, err)
 
     return call

@@ -72,13 +72,17 @@ def songs_adapters():
 """
 
 
+TOLD = ("action", "outcome", "songs", "ratings", "users")
+
+
 @dataclass(frozen=True)
 class Ran:
-    """What a command came to."""
+    """What a command came to; its line of the audit trail is not in `err` but in `audit`, without what differs."""
 
     status: int
     out: str
     err: str
+    audit: dict[str, Any]
 
 
 Songs = Callable[..., Ran]
@@ -109,12 +113,16 @@ def songs(
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("SONGS_SQLITE_PATH", str(tmp_path / "old.db"))
     monkeypatch.setenv("SONGS_OTHER_PATH", str(tmp_path / "new.db"))
+    monkeypatch.setenv("SONGS_LOG_FORMAT", "json")
 
     def call(*arguments: str) -> Ran:
         capfd.readouterr()
         status = run(arguments)
         out, err = capfd.readouterr()
-        return Ran(status, out, err)
+        lines = err.splitlines(keepends=True)
+        audit = {key: value for line in lines if line.startswith("{") for key, value in json.loads(line).items()}
+        told = "".join(line for line in lines if not line.startswith("{"))
+        return Ran(status, out, told, {key: audit[key] for key in audit if key in TOLD})
 
     yield call
     sys.modules.pop("other_songs", None)
@@ -161,6 +169,7 @@ def test_a_copy_is_made_and_verified(copy: Callable[[], Ran], filled: Any, place
         "sessions are not copied: everyone signs in again\n" + VERIFIED
     )
     assert place("new.db").dump() == filled.dump()
+    assert first.audit == {"action": "copy", "outcome": "done", "songs": 5, "ratings": 6, "users": 3}
     assert second.status == 0
     assert second.out.startswith("copied from sqlite to other: 0 songs, 0 ratings, 0 users; there already: 5 songs, 6 ")
     assert second.out.endswith(VERIFIED)
@@ -258,6 +267,7 @@ def test_a_copy_that_stopped_goes_on(
 
     assert (stopped.status, stopped.out, stopped.err.count("\n")) == (status, "", 1)
     assert stopped.err.startswith(told)
+    assert stopped.audit["outcome"] != "done"
     assert copy().out.endswith(VERIFIED)
 
 

@@ -1,6 +1,7 @@
 """`songs doctor` finds what does not hang together, and nothing where everything does."""
 
 import contextlib
+import json
 import sqlite3
 import subprocess
 import sys
@@ -172,6 +173,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any, new_place: 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SONGS_STORAGE", "sqlite")
     monkeypatch.setenv("SONGS_SQLITE_PATH", str(path))
+    monkeypatch.setenv("SONGS_LOG_FORMAT", "json")
     storage = SqliteStorage(path, SystemClock(), connections=2)
     storage.open()
     storage.prepare()
@@ -215,7 +217,8 @@ def test_the_command_repairs(file: Path, damaged: Callable[[str], None], capfd: 
 
     assert run(["doctor", "--repair"]) == 0
     out, err = capfd.readouterr()
-    assert err == ""
+    told = json.loads(err)
+    assert (told["event"], told["action"], told["outcome"], told["mended"]) == ("audit", "repair", "done", 1)
     assert "\nmended: the statistics of the song song-0000 are 2/1/1/0/0, where its ratings make 1/1/1/0/0\n" in out
     assert out.endswith("mended: 1\nnothing is wrong\n")
     with contextlib.closing(sqlite3.connect(file)) as connection:

@@ -64,7 +64,7 @@ def _send_all(port: int, requests: Requests, count: int, report: Report) -> None
         request = requests.next()
         answer = exchange(port, request)
         report.statuses[_status(answer) if answer else "closed"] += 1
-        if problem := problem_of(answer):
+        if problem := problem_of(answer) or ("repeats the token" if requests.token.encode() in answer else ""):
             report.wrong.append(f"{problem}: {request[:2_000]!r} -> {answer[:500]!r}")
 
 

@@ -94,6 +94,7 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
             "SONGS_PORT": str(port),
             "SONGS_STORAGE": storage,
             "SONGS_LIMITER": "none",
+            "SONGS_WORKERS": "1",
             "SONGS_JWT_SECRET": "a secret of the tests, of more than 32 bytes",
             "SONGS_BCRYPT_ROUNDS": "4",
             "SONGS_ACCESS_TOKEN_TTL_S": "86400",

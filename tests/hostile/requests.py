@@ -133,13 +133,13 @@ class Requests:
 
     Args:
         seed: Of everything random.
-        token: Goes with most requests.
+        token: Goes with most requests; no answer may repeat it.
         song_ids: Songs that are there.
     """
 
     def __init__(self, seed: int, token: str, song_ids: list[str]) -> None:
         self._random = random.Random(seed)
-        self._token = token
+        self.token = token
         self._song_ids = song_ids
         self._kinds: tuple[tuple[Callable[[], bytes], int], ...] = (
             (self._plausible, 30),
@@ -213,7 +213,7 @@ class Requests:
     def _head(self, method: str, target: str, *headers: str) -> bytes:
         sent = ["Host: localhost", *headers]
         if self._random.random() < 0.9:
-            sent.append(f"Authorization: Bearer {self._token}")
+            sent.append(f"Authorization: Bearer {self.token}")
         if self._random.random() < 0.3:
             sent += self._random.sample(HEADERS, self._random.randint(1, 4))
         return "\r\n".join([f"{method} {target} HTTP/1.1", *sent, "", ""]).encode("latin-1", "replace")
@@ -248,7 +248,7 @@ class Requests:
             )
         )
         head = f"{method} {API}{path} HTTP/1.1\r\nHost: localhost\r\nIf-Match: *\r\n"
-        head += f"Authorization: Bearer {self._token}\r\n"
+        head += f"Authorization: Bearer {self.token}\r\n"
         if body is None:
             return f"{head}\r\n".encode()
         text = json.dumps(body)

@@ -14,6 +14,9 @@ from tests.submitted import Submitted
 
 from songs.deadline import Deadline
 from songs.model import Role, SongDetails, User
+from songs.ports.cache import Cache
+from songs.ports.limiter import RateLimiter
+from songs.ports.together import Together
 from songs.ports.tokens import AccessClaims, TokenIssuer
 from songs.services.access import Access
 from songs.services.accounts import Accounts
@@ -22,6 +25,7 @@ from songs.services.coherence import Coherence
 from songs.services.cursors import Cursors
 from songs.services.password_policy import PasswordPolicy
 from songs.services.ratings import Ratings
+from songs.services.read_ahead import ReadAhead
 from songs.services.reads import CachedReads
 from songs.services.run import UnitRunner
 from songs.services.sessions import Lifetimes, Sessions
@@ -95,6 +99,7 @@ def build_parts(
     log: TextIO | None = None,
     max_hashing: int = 8,
     replaced: Mapping[str, object] | None = None,
+    join: Callable[[Cache, RateLimiter], Together] | None = None,
 ) -> tuple[Parts, TokenIssuer]:
     """Return open parts over an empty storage in memory.
 
@@ -105,6 +110,7 @@ def build_parts(
         log: Where lines go, as JSON.
         max_hashing: How many requests may hash a password or wait for that.
         replaced: Ports to use instead: `storage`, `cache`, `limiter`, `passwords`.
+        join: Makes what asks cache and limiter together.
     """
     clock = SteppedClock()
     bare: Any = None
@@ -122,7 +128,6 @@ def build_parts(
     ratings = Ratings(runner, coherence, ids, clock)
     parts = Parts(
         clock=clock,
-        ids=ids,
         storage=ports["storage"],
         cache=ports["cache"],
         limiter=ports["limiter"],
@@ -135,6 +140,7 @@ def build_parts(
         catalogue=catalogue,
         ratings=ratings,
         reads=CachedReads(catalogue, ratings, coherence, form=FORM),
+        read_ahead=ReadAhead(join(ports["cache"], ports["limiter"]), coherence) if join else None,
         recorder=recorder,
         options=options or HttpOptions(),
     )

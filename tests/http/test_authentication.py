@@ -13,6 +13,7 @@ from songs.ports.tokens import TokenIssuer
 from songs_api.http.routes import PREFIX, ROUTES, Route
 from songs_plugins import AdapterContext, Port
 from songs_security import jwt_plugin
+from songs_system.ids import TimeOrderedIds
 
 from .conftest import PASSWORD, SECRET, Build, Service, adapter
 
@@ -70,7 +71,7 @@ def _forged(good: str, *, secret: bytes = SECRET.encode(), digest: str = "sha256
 
 def _issuer(service: Service, **settings: str) -> TokenIssuer:
     """Return an issuer that differs from the service's in some settings."""
-    context = AdapterContext(clock=service.parts.clock, ids=service.parts.ids)
+    context = AdapterContext(clock=service.parts.clock, ids=TimeOrderedIds(service.parts.clock))
     issuer: TokenIssuer = adapter(jwt_plugin, Port.TOKENS, context, **{"secret": SECRET, **settings})
     return issuer
 

@@ -362,7 +362,7 @@ def test_slow_bodies_take_half_of_the_threads_and_no_more(reader: BodyReader) ->
     threads = _in_threads(2, read_slowly)
     assert all(stream.reading.wait(10) for stream in streams[:2])
     threads += _in_threads(1, read_slowly)
-    while reader._waiters._value:
+    while reader._places.qsize():
         pass
     untouched = _Stream(BODY)
 

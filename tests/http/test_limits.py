@@ -257,6 +257,18 @@ def test_clients_are_told_of_every_limit(build: Build) -> None:
     assert answer.headers["RateLimit"] == '"default";r=99;t=60, "sign-in-address";r=19;t=60, "sign-in";r=4;t=60'
 
 
+def test_what_a_limiter_in_this_process_said_is_not_remembered() -> None:
+    """It needs no count beside it: it does not fail, and does not forget."""
+    clock = SteppedClock()
+    limiter = MemoryLimiter(clock)
+    limiter.open()
+    limits = [Limit("test", limiter, LIMIT, clock, shared=shared) for shared in (False, True)]
+    for limit in limits:
+        limit.hit("bucket")
+
+    assert [len(limit._left) for limit in limits] == [0, 1]
+
+
 def test_what_is_remembered_is_bounded() -> None:
     """Any number of addresses takes the memory of `MAX_BUCKETS`."""
     limit = Limit("test", _FailingLimiter(), LIMIT, SteppedClock())

@@ -19,7 +19,7 @@ WRONG = "not the password"
 MANY = RateLimit(amount=1_000, window_s=60)
 
 
-def _options(**limits: RateLimit | None) -> HttpOptions:
+def _options(**limits: Any) -> HttpOptions:
     return HttpOptions(limits=Limits(**limits))
 
 

@@ -58,6 +58,7 @@ def test_the_cache_and_the_limiter_are_counted() -> None:
     metrics.coherence(1, cache_on=True)
     metrics.coherence(4, cache_on=False)
     metrics.limiter_unavailable()
+    metrics.breaker("redis", is_open=True)
 
     samples = _samples(metrics)
 
@@ -67,6 +68,7 @@ def test_the_cache_and_the_limiter_are_counted() -> None:
     assert samples["songs_coherence_epoch", ()] == 4
     assert samples["songs_coherence_cache_on", ()] == 0
     assert samples["songs_limiter_unavailable_total", ()] == 1
+    assert samples["songs_breaker_changes_total", (("adapter", "redis"), ("to", "open"))] == 1
 
 
 def test_what_threads_note_meanwhile_is_not_lost() -> None:
@@ -87,3 +89,13 @@ def test_what_threads_note_meanwhile_is_not_lost() -> None:
         worker.join()
 
     assert _samples(metrics)["songs_cache_reads_total", (("outcome", "hit"),)] == count * threads
+
+
+def test_a_record_is_told_once_for_each_reading() -> None:
+    """A process that has not read it for a while does not overrule the one that has."""
+    metrics = Metrics()
+    metrics.coherence(4, cache_on=False)
+    metrics.collect()
+    metrics._epoch.set(5)  # as another process of the service does
+
+    assert _samples(metrics)["songs_coherence_epoch", ()] == 5

@@ -59,13 +59,14 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str
 def services(
     cache: PrivateServer, relay: Relay, storage: dict[str, str], new_service: Callable[..., Service]
 ) -> list[Service]:
-    """Two services, of a process each, on one storage, one cache and one limiter."""
+    """Two services, of two processes each, on one storage, one cache and one limiter."""
     variables = {
         **storage,
         "SONGS_CACHE": "redis",
         "SONGS_LIMITER": "redis",
         "SONGS_LIMITER_DEFAULT": "999999999/minute",
         "SONGS_METRICS_TOKEN": METRICS_TOKEN,
+        "SONGS_WORKERS": "2",
     }
     urls = (cache.url, f"redis://127.0.0.1:{relay.port}")
     services = [new_service({**variables, "SONGS_REDIS_URL": url}) for url in urls]

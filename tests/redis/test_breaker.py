@@ -3,7 +3,16 @@
 import threading
 from typing import Any
 
+import pytest
+from pydantic import SecretStr
+
+from songs.errors import Unavailable
+from songs.meter import Unmetered
+from songs.ports.limiter import RateLimit
+from songs_plugins import AdapterContext, AdapterSpec, Port
+from songs_redis import plugin
 from songs_redis.breaker import Breaker
+from songs_redis.settings import RedisSettings
 
 
 def test_while_all_is_well(clock: Any) -> None:
@@ -95,3 +104,41 @@ def test_many_threads_at_the_end_of_a_pause(clock: Any) -> None:
     for thread in threads:
         thread.join()
     assert sorted(ticket is None for ticket in tickets) == [False] + [True] * 7
+
+
+class Noting(Unmetered):
+    """A meter that notes what breakers do."""
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[str, bool]] = []
+
+    def breaker(self, adapter: str, *, is_open: bool) -> None:
+        """Note it."""
+        self.noted.append((adapter, is_open))
+
+
+def test_the_meter_is_told_when_it_opens_and_when_it_closes(clock: Any) -> None:
+    """Once each, however many calls fail or work meanwhile."""
+    meter = Noting()
+    breaker = Breaker(clock, meter)
+    breaker.worked()
+    for _ in range(2):
+        breaker.failed(breaker.probe())
+    assert meter.noted == [("redis", True)]
+    for _ in range(2):
+        breaker.worked()
+    assert meter.noted == [("redis", True), ("redis", False)]
+
+
+@pytest.mark.parametrize("spec", plugin.songs_adapters(), ids=lambda spec: spec.port)
+def test_adapters_tell_the_meter_that_they_are_given(clock: Any, spec: AdapterSpec) -> None:
+    """The one of their context."""
+    meter = Noting()
+    settings = RedisSettings(url=SecretStr("redis://127.0.0.1:1"))
+    adapter: Any = spec.build(settings, AdapterContext(clock=clock, ids=clock, meter=meter))
+    adapter.open()
+
+    with pytest.raises(Unavailable):
+        adapter.hit("bucket", RateLimit(1, 1)) if spec.port is Port.LIMITER else adapter.get("group", "key")
+
+    assert meter.noted == [("redis", True)]

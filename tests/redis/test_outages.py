@@ -5,7 +5,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from songs.errors import CacheUnavailable, LimiterUnavailable
 from songs.ports.cache import Hit, Miss
 from songs.ports.limiter import RateLimit
 from songs_contract.waiting import eventually
+from songs_plugins import AdapterContext
 from songs_redis import RedisCache, RedisLimiter, RedisSettings, plugin
 from songs_redis.client import CALL_S
 from songs_redis.server import PrivateServer
@@ -80,7 +80,7 @@ def test_nobody_waits_twice(clock: Any, new_cache: Any, new_relay: Any) -> None:
 def test_nobody_waits_for_the_limiter_and_then_for_the_cache(clock: Any, new_relay: Any) -> None:
     """What a service asks of one server goes through one circuit breaker."""
     relay = new_relay(lambda _asked: None)
-    context: Any = SimpleNamespace(clock=clock, concurrency=4)
+    context = AdapterContext(clock=clock, ids=clock, concurrency=4)
     settings = RedisSettings(url=SecretStr(relay.url))
     with closing(plugin.cache(settings, context)) as cache, closing(plugin.limiter(settings, context)) as limiter:
         cache.open()

@@ -111,6 +111,16 @@ def test_no_user_takes_the_work_of_todays_cost(work: Work) -> None:
     assert work == [(6, 44)]
 
 
+@pytest.mark.parametrize("password", ["password", "wrong"])
+def test_an_older_hash_takes_the_work_of_todays_cost(work: Work, password: str) -> None:
+    """After the cost was raised, users of before are no faster to refuse than names that nobody has."""
+    hashed = BcryptPasswords(rounds=4, concurrency=1).hash("password", wait_s=PATIENCE_S)
+
+    BcryptPasswords(rounds=6, concurrency=1).verify(password, hashed, wait_s=PATIENCE_S)
+
+    assert sum(2**cost for cost, _ in work) == 2**6
+
+
 def test_making_a_hasher_computes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service starts at once, whatever the cost of a hash."""
 

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from typing import Any
@@ -25,7 +26,18 @@ Pair = tuple[Running, Running]
 @pytest.fixture
 def pair(start: Start) -> Pair:
     """Two services with the user ada."""
-    first, second = (start("granian", SONGS_STORAGE="sqlite", SONGS_SQLITE_PATH="songs.db") for _ in range(2))
+    return _pair(start)
+
+
+@pytest.fixture
+def cached_pair(start: Start, new_redis_server: Callable[..., Any]) -> Pair:
+    """Two services with the user ada, whose cache and limiter are one Redis server."""
+    return _pair(start, SONGS_CACHE="redis", SONGS_LIMITER="redis", SONGS_REDIS_URL=new_redis_server().url)
+
+
+def _pair(start: Start, **variables: str) -> Pair:
+    variables = {"SONGS_STORAGE": "sqlite", "SONGS_SQLITE_PATH": "songs.db"} | variables
+    first, second = (start("granian", **variables) for _ in range(2))
     assert _call(first, "POST", "/auth/register", {"username": "ada", "password": PASSWORD})[0] == 201
     return first, second
 
@@ -70,10 +82,20 @@ def test_a_refresh_token_is_good_once_for_both(pair: Pair) -> None:
 
 def test_what_one_revokes_the_other_refuses_soon(pair: Pair) -> None:
     """After signing out at one, its access tokens are refused there at once, and by the other before they expire."""
+    _sign_out_and_see(pair)
+
+
+def test_no_cache_keeps_anyone_in(cached_pair: Pair) -> None:
+    """The same with every cache on: that a list is in the cache gets nobody to it."""
+    _sign_out_and_see(cached_pair)
+
+
+def _sign_out_and_see(pair: Pair) -> None:
     here, there = pair
     tokens = _sign_in(here)
     token = tokens["access_token"]
-    assert [_call(each, "GET", "/users/me", token=token)[0] for each in pair] == [200, 200]
+    for path in ("/users/me", "/songs", "/songs"):
+        assert [_call(each, "GET", path, token=token)[0] for each in pair] == [200, 200]
 
     assert _call(here, "POST", "/auth/logout", {"refresh_token": tokens["refresh_token"]})[0] == 204
     signed_out_s = time.monotonic()

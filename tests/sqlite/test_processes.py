@@ -39,6 +39,15 @@ def test_ratings_of_two_processes_are_all_counted(
         assert stats == RatingStats.of(event.value for event in events)
 
 
+def _killed(child: Child) -> str:
+    """Kill a process and return what it had still written: `communicate` would lose what `readline` has read ahead."""
+    assert child.stdout is not None
+    child.kill()
+    rest = child.stdout.read()
+    child.communicate()
+    return rest
+
+
 def test_a_killed_writer_loses_nothing_that_it_acknowledged(
     storage: SqliteStorage, start: Start, song: Callable[..., Song], rating: Callable[..., Rating], deadline: At
 ) -> None:
@@ -51,8 +60,7 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(
         for _ in range(random.randrange(5, 60)):
             done = int(child.stdout.readline()) + 1
         time.sleep(random.random() / 500)  # not to wait for anything: to die at another point of a rating each time
-        child.kill()
-        rest, _ = child.communicate()
+        rest = _killed(child)
         done += len(rest.split())
         stats, _ = _events(storage, deadline(5), "S1")
         assert stats is not None
@@ -76,8 +84,7 @@ def test_a_killed_writer_leaves_a_file_that_opens_by_itself(
     assert child.stdout is not None
     for _ in range(20):
         child.stdout.readline()
-    child.kill()
-    rest, _ = child.communicate()
+    rest = _killed(child)
     stats, events = _events(open_storage(), deadline(5), "S1")
     assert stats is not None
     assert stats.count == len(events)

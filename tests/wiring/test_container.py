@@ -123,6 +123,18 @@ def test_settings_reach_the_parts(settings: Settings) -> None:
     assert [max_calls(threads) for threads in (4, 8, 32)] == [3, 6, 24]
 
 
+def test_what_is_on_one_redis_is_asked_together(settings: Settings, variables: Variables) -> None:
+    """Cache and limiter of one address have a read-ahead, others none; a limiter of this process is not shared."""
+    redis = {"SONGS_CACHE": "redis", "SONGS_LIMITER": "redis"}
+    joined = Container(settings=resolve(variables.replacing(redis), Registry())).parts()
+    apart = Container(settings=resolve(variables.replacing({"SONGS_CACHE": "redis"}), Registry())).parts()
+
+    assert joined.read_ahead is not None
+    assert joined.options.limits.shared
+    assert apart.read_ahead is None
+    assert not apart.options.limits.shared
+
+
 def test_cursors_are_good_in_every_process_with_the_same_secret(settings: Settings, variables: Variables) -> None:
     """Two containers agree; with another secret they do not."""
     other = resolve(variables.replacing({"SONGS_JWT_SECRET": SECRET[::-1]}), Registry())

@@ -9,7 +9,7 @@ class LimiterCapabilities:
     """What a limiter declares of itself, in its descriptor."""
 
     shared: bool
-    """All processes count together."""
+    """All processes count together. False: it counts in this process's memory, so that it neither fails nor forgets."""
     limits: bool = True
     """It limits at all."""
 

@@ -243,7 +243,7 @@ class Accounts:
             role: Its new role.
             disabled: Whether it may not sign in.
             by: The id of the admin who asks, over HTTP. Nobody demotes or disables themselves there, and whoever asks
-                must be an admin when it is written: so there is one afterwards, whatever happens.
+                must be an admin still: so there is one afterwards, whatever happens (see `_touch`).
             deadline: Until when.
 
         Raises:
@@ -286,11 +286,35 @@ class Accounts:
                 return before
             after = _next(before, after)
             try:
-                self._store(after, deadline, by=by)
+                if by is not None:
+                    self._touch(by, deadline)
+                self._store(after, deadline)
             except VersionConflict:
                 deadline.check()
             else:
                 return after
+
+    def _touch(self, admin_id: str, deadline: Deadline) -> None:
+        """Raise the version of the admin who asks for a change, after the user to change was read.
+
+        Of two admins who demote each other, one fails to write: whoever touched itself after the other had read it is
+        not what the other read any more. That takes no transaction, and a crash in between does no harm.
+
+        Raises:
+            InvalidToken: No admin has this id any more.
+            VersionConflict: The admin was changed in the meantime.
+        """
+
+        def write(unit: UnitOfWork) -> None:
+            admin = unit.users.get(admin_id)
+            if admin is None or admin.disabled or admin.role is not Role.ADMIN:
+                raise InvalidToken
+            unit.users.replace(replace(admin, version=admin.version + 1), if_version=admin.version)
+
+        try:
+            self._runner.write(write, deadline=deadline)
+        except UserNotFound as error:
+            raise InvalidToken from error
 
     def _known(self, user_id: str, password: str, deadline: Deadline) -> User:
         user = self.own(user_id, deadline=deadline)
@@ -322,28 +346,17 @@ class Accounts:
         finally:
             self._hashing.release()
 
-    def _store(self, user: User, deadline: Deadline, *, by: str | None = None) -> None:
+    def _store(self, user: User, deadline: Deadline) -> None:
         """Store the next state of a user, whatever that means for its tokens.
 
         Raises:
             VersionConflict: The user was changed in the meantime.
             UserNotFound: The user is gone.
-            InvalidToken: `by` is given, and no admin has this id any more.
         """
-
-        def write(unit: UnitOfWork) -> None:
-            if by is not None and not _is_admin(unit.users.get(by)):
-                raise InvalidToken
-            unit.users.replace(user, if_version=user.version - 1)
-
         try:
-            self._runner.write(write, deadline=deadline)
+            self._runner.write(lambda unit: unit.users.replace(user, if_version=user.version - 1), deadline=deadline)
         finally:
             self._access.forget(user.id)
-
-
-def _is_admin(user: User | None) -> bool:
-    return user is not None and user.role is Role.ADMIN and not user.disabled
 
 
 def _next(before: User, after: User) -> User:

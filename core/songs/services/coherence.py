@@ -19,7 +19,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from songs.deadline import Deadline
 from songs.errors import CacheUnavailable, OutcomeUnknown, Unavailable
@@ -46,6 +46,14 @@ class _Seen:
     record: CoherenceRecord
     read_started_s: float
     first_seen_s: float
+
+
+class Ahead(Protocol):
+    """A request that may have asked the cache before it was known what it reads."""
+
+    def take(self, group: str, key: str, entry: str) -> Hit | Miss | None:
+        """Return what the cache said of this entry; None where it was not asked for it. `key` is the entry's key."""
+        ...
 
 
 class Coherence:
@@ -78,7 +86,9 @@ class Coherence:
         self._return_pause_s = FIRST_RETURN_S
         self._return_at_s = 0.0
 
-    def fetch(self, group: str, key: str, load: Callable[[], bytes], *, deadline: Deadline) -> bytes:
+    def fetch(
+        self, group: str, key: str, load: Callable[[], bytes], *, deadline: Deadline, ahead: Ahead | None = None
+    ) -> bytes:
         """Return the entry, or what `load` returns, which is then kept.
 
         Args:
@@ -86,6 +96,7 @@ class Coherence:
             key: The entry within its group; names the representation too.
             load: Reads the storage. What it raises is not kept.
             deadline: For the reads of the coherence record.
+            ahead: May have asked the cache already, after this request began.
 
         Raises:
             SongsError: Whatever `load` raises, or the storage when it does not answer.
@@ -97,12 +108,14 @@ class Coherence:
             self._meter.cache_read("off")
             self._return_if_due(seen, deadline)
             return load()
-        entry = f"{seen.record.epoch}:{key}"
-        try:
-            found = self._cache.get(group, entry)
-        except CacheUnavailable:
-            self._meter.cache_read("unavailable")
-            return load()
+        entry = _entry(seen.record, key)
+        found = None if ahead is None else ahead.take(group, key, entry)
+        if found is None:
+            try:
+                found = self._cache.get(group, entry)
+            except CacheUnavailable:
+                self._meter.cache_read("unavailable")
+                return load()
         if isinstance(found, Hit):
             if self._clock.monotonic_s() - seen.read_started_s <= TRUST_S:
                 self._meter.cache_read("hit")
@@ -130,6 +143,11 @@ class Coherence:
             except Unavailable as error:
                 detail = "The change is stored, but older reads may still be answered for a moment."
                 raise OutcomeUnknown(detail) from error
+
+    def entry(self, key: str) -> str | None:
+        """Return what an entry is called in its group, as far as this process knows; None while the cache is off."""
+        seen = self._seen
+        return _entry(seen.record, key) if seen is not None and seen.record.cache_on else None
 
     @property
     def record(self) -> CoherenceRecord | None:
@@ -215,3 +233,7 @@ class Coherence:
                 self._advance(seen.record.epoch, cache_on=True, deadline=soon)
         finally:
             self._returning.release()
+
+
+def _entry(record: CoherenceRecord, key: str) -> str:
+    return f"{record.epoch}:{key}"

@@ -7,7 +7,7 @@ from songs.deadline import Deadline
 from songs.model import DifficultyTotals, RatingStats, Song
 from songs.query import PageNumber, SongFilter, SongPage, Walk
 from songs.services.catalogue import Catalogue
-from songs.services.coherence import Coherence
+from songs.services.coherence import Ahead, Coherence
 from songs.services.groups import CATALOGUE, song_group, stats_group
 from songs.services.ratings import Ratings
 
@@ -15,7 +15,8 @@ from songs.services.ratings import Ratings
 class CachedReads:
     """The reads of the catalogue and of the ratings, rendered to bytes and kept in the cache.
 
-    Each method takes `render`, called for what the cache does not hold, and raises what the service behind it raises.
+    Each method takes `render`, called for what the cache does not hold, and `ahead`, which may have asked the cache; it
+    raises what the service behind it raises.
 
     Args:
         catalogue: Reads songs.
@@ -30,13 +31,16 @@ class CachedReads:
         self._coherence = coherence
         self._form = form
 
-    def song(self, song_id: str, render: Callable[[Song], bytes], *, deadline: Deadline) -> bytes:
+    def song(
+        self, song_id: str, render: Callable[[Song], bytes], *, deadline: Deadline, ahead: Ahead | None = None
+    ) -> bytes:
         """Return a song, rendered."""
         return self._coherence.fetch(
             song_group(song_id),
             self._form,
             lambda: render(self._catalogue.get(song_id, deadline=deadline)),
             deadline=deadline,
+            ahead=ahead,
         )
 
     def page(
@@ -47,6 +51,7 @@ class CachedReads:
         render: Callable[[SongPage], bytes],
         *,
         deadline: Deadline,
+        ahead: Ahead | None = None,
     ) -> bytes:
         """Return a page of songs, rendered. `kind` tells apart renderings of one page."""
         if not self._coherence.active:
@@ -54,14 +59,19 @@ class CachedReads:
             return render(self._catalogue.page(song_filter, which, deadline=deadline))
         return self._coherence.fetch(
             CATALOGUE,
-            # The representations of dataclasses name all that they hold, and quote texts.
-            f"{self._form} {kind} {song_filter!r} {which!r}",
+            f"{self._form} {kind} {_named(song_filter, which)}",
             lambda: render(self._catalogue.page(song_filter, which, deadline=deadline)),
             deadline=deadline,
+            ahead=ahead,
         )
 
     def difficulty(
-        self, level: int | None, render: Callable[[DifficultyTotals], bytes], *, deadline: Deadline
+        self,
+        level: int | None,
+        render: Callable[[DifficultyTotals], bytes],
+        *,
+        deadline: Deadline,
+        ahead: Ahead | None = None,
     ) -> bytes:
         """Return the average difficulty of a level or of all songs, rendered."""
         return self._coherence.fetch(
@@ -69,13 +79,23 @@ class CachedReads:
             json.dumps([self._form, "difficulty", level]),
             lambda: render(self._catalogue.difficulty(level, deadline=deadline)),
             deadline=deadline,
+            ahead=ahead,
         )
 
-    def stats(self, song_id: str, render: Callable[[RatingStats], bytes], *, deadline: Deadline) -> bytes:
+    def stats(
+        self, song_id: str, render: Callable[[RatingStats], bytes], *, deadline: Deadline, ahead: Ahead | None = None
+    ) -> bytes:
         """Return a song's statistics, rendered."""
         return self._coherence.fetch(
             stats_group(song_id),
             self._form,
             lambda: render(self._ratings.stats(song_id, deadline=deadline)),
             deadline=deadline,
+            ahead=ahead,
         )
+
+
+def _named(song_filter: SongFilter, which: PageNumber | Walk) -> str:
+    """Return a name for a part of the songs, in which texts are quoted, so that no two parts have one name."""
+    part = f"page {which.number}" if isinstance(which, PageNumber) else f"after {which.cursor!r}"
+    return f"{song_filter.text!r} {song_filter.artist!r} {song_filter.level} {which.size} {part}"

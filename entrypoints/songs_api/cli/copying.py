@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Annotated, Final
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from songs.ports.storage import StorageCapabilities
 from songs.services.comparing import Comparison, StorageReader, Tally
 from songs.services.copying import Copier, CopyInterrupted, CopyReport, Stage
+from songs_api.cli.audit import audited
 from songs_api.cli.session import load
 from songs_api.container import Container
 from songs_api.refusals import UserError, report, warn
@@ -41,7 +43,7 @@ def copy(
     ours, theirs = _settings(source, target)
     with _opened("--from", ours) as left:
         reader = _filled(left, source)
-        with _opened("--to", theirs) as right:
+        with _opened("--to", theirs) as right, audited(right, "copy", source=source, target=target) as told:
             copier = Copier(
                 reader,
                 StorageReader(target, right.runner(), right.clock()),
@@ -52,6 +54,7 @@ def copy(
             with _telling(reader.count()) as tell:
                 try:
                     done = copier.run(tell)
+                    told.update(asdict(done.added))
                 except CopyInterrupted as error:
                     report(error)
                     raise typer.Exit(IN_PART) from error

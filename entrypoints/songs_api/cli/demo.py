@@ -55,7 +55,7 @@ def demo(host: Host = None, port: PortNumber = None) -> None:
             "server": "granian",
             "workers": 1,
             "storage": "memory",
-            "cache": "none",
+            "cache": "memory",
             "limiter": "memory",
             "limiter_default": LIMIT,
             "log_level": "warning",

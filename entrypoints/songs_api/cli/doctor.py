@@ -12,6 +12,7 @@ from songs.ports.maintenance import Finding, Maintenance
 from songs.ports.storage import Storage
 from songs.services.comparing import StorageReader, Tally, naming
 from songs.services.examining import Examiner
+from songs_api.cli.audit import audited
 from songs_api.cli.session import durable_storage
 from songs_api.container import Container
 from songs_api.refusals import warn
@@ -47,7 +48,8 @@ def doctor(
                 typer.echo(f"mended: {finding.what}") if finding.mended else wrong.append(_told(finding))
         finally:
             if mended:
-                examiner.outdate_caches()
+                with audited(container, "repair", mended=mended):
+                    examiner.outdate_caches()
         with _telling(StorageReader(name, runner, clock).count()) as tell:
             found = examiner.run(tell)
     wrong += found.wrong

@@ -4,11 +4,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Annotated, Final
 
 import typer
 
+from songs_api.cli.audit import audited
 from songs_api.cli.session import durable_storage
 from songs_api.files.importing import ImportReport, import_songs
 from songs_api.refusals import UserError
@@ -26,8 +28,19 @@ def import_(
     Lines that are refused are reported by number, and the others imported. The exit status is 1 if any was refused,
     2 if nothing could be done.
     """
-    with _opened(file) as songs, durable_storage() as container, _progress(songs) as (refuse, progress):
+    with (
+        _opened(file) as songs,
+        durable_storage() as container,
+        audited(container, "import_songs", file=file) as told,
+        _progress(songs) as (refuse, show),
+    ):
+
+        def progress(report: ImportReport) -> None:
+            told.update(asdict(report))
+            show(report)
+
         report = import_songs(songs, container.importer(), container.clock(), refuse=refuse, progress=progress)
+        told.update(asdict(report))
     typer.echo(
         f"added {report.added}, updated {report.updated}, unchanged {report.unchanged}, refused {report.refused}"
     )

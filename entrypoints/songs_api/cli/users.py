@@ -8,6 +8,7 @@ import typer
 
 from songs.deadline import Deadline
 from songs.model import Role, User
+from songs_api.cli.audit import audited
 from songs_api.cli.session import durable_storage
 from songs_api.cli.table import print_table
 from songs_api.refusals import UserError
@@ -34,7 +35,7 @@ def add(
 ) -> None:
     """Add a user. The password is asked for, or read from standard input; it is never an argument."""
     password = _password(from_stdin=password_stdin)
-    with durable_storage() as container:
+    with durable_storage() as container, audited(container, "add_user", target=name, role=role.value):
         user = container.accounts().register(
             name, password, role=role, deadline=Deadline.after(container.clock(), DEADLINE_S)
         )
@@ -79,7 +80,7 @@ def enable(name: Name) -> None:
 @users.command()
 def role(name: Name, new: Annotated[Role, typer.Argument(metavar="ROLE", help="user, editor or admin.")]) -> None:
     """Give a user another role, and make its access tokens worthless: they are to be refreshed."""
-    with durable_storage() as container:
+    with durable_storage() as container, audited(container, "change_user", target=name, role=new.value):
         deadline = Deadline.after(container.clock(), DEADLINE_S)
         user = container.accounts().set_role(name, new, deadline=deadline)
     typer.echo(f"{user.name} is {user.role} now")
@@ -89,14 +90,14 @@ def role(name: Name, new: Annotated[Role, typer.Argument(metavar="ROLE", help="u
 def password(name: Name, password_stdin: PasswordStdin = False) -> None:  # noqa: FBT002 - typer's way of declaring a flag
     """Give a user another password, and end all its sessions."""
     new = _password(from_stdin=password_stdin)
-    with durable_storage() as container:
+    with durable_storage() as container, audited(container, "set_password", target=name):
         deadline = Deadline.after(container.clock(), DEADLINE_S)
         user = container.accounts().set_password(name, new, deadline=deadline)
     typer.echo(f"{user.name} has another password now")
 
 
 def _set_disabled(name: str, *, disabled: bool) -> None:
-    with durable_storage() as container:
+    with durable_storage() as container, audited(container, "change_user", target=name, disabled=disabled):
         deadline = Deadline.after(container.clock(), DEADLINE_S)
         user = container.accounts().set_disabled(name, disabled=disabled, deadline=deadline)
     typer.echo(f"{user.name} is {_state(user)} now")

@@ -25,18 +25,17 @@ class Cors:
 
     Args:
         origins: As browsers write them: scheme, host, and a port that is not the scheme's own.
+
+    Attributes:
+        origins: The same; with none there is nothing to `allow`.
     """
 
     def __init__(self, origins: Collection[str]) -> None:
-        self._origins = frozenset(origins)
+        self.origins = frozenset(origins)
 
     def answers(self, req: ApiRequest, resp: falcon.Response) -> bool:
-        """Answer a question of a browser for one of the origins; return whether it was one."""
-        if (
-            req.method != "OPTIONS"
-            or "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in req.env
-            or req.env.get("HTTP_ORIGIN") not in self._origins
-        ):
+        """Answer an OPTIONS request if it is a question of a browser for one of the origins; return whether it was."""
+        if "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in req.env or req.env.get("HTTP_ORIGIN") not in self.origins:
             return False
         resp.status = 204
         resp.set_headers(
@@ -50,11 +49,9 @@ class Cors:
         return True
 
     def allow(self, req: ApiRequest, resp: falcon.Response) -> None:
-        """Say in an answer, of whatever kind, that the page which asked may read it."""
-        if not self._origins:
-            return
+        """Say in an answer, of whatever kind, whether the page which asked may read it."""
         resp.append_header("Vary", "Origin")
         origin = req.env.get("HTTP_ORIGIN")
-        if origin in self._origins:
+        if origin in self.origins:
             resp.set_header("Access-Control-Allow-Origin", origin)
             resp.set_header("Access-Control-Expose-Headers", _RESPONSE_HEADERS)

@@ -8,6 +8,7 @@ from songs_api.http.client_address import bucket_of
 from songs_api.http.cors import Cors
 from songs_api.http.limits import Limit
 from songs_api.http.request import ApiRequest
+from songs_api.http.request_ids import RequestIds
 from songs_api.http.response import ApiResponse
 from songs_api.http.routes import METRICS, by_request, public_routes
 from songs_api.parts import Parts
@@ -21,12 +22,12 @@ class Gate:
     """
 
     def __init__(self, parts: Parts) -> None:
-        self._ids = parts.ids
+        self._ids = RequestIds()
         self._clock = parts.clock
+        self._read_ahead = parts.read_ahead
         self._access = parts.access
-        self._limit = Limit(
-            "default", parts.limiter, parts.options.limits.default, parts.clock, meter=parts.recorder.meter
-        )
+        limits, meter = parts.options.limits, parts.recorder.meter
+        self._limit = Limit("default", parts.limiter, limits.default, parts.clock, shared=limits.shared, meter=meter)
         self._deadline_s = parts.options.deadline_s
         self._trusted = parts.options.trusted_proxies
         self._public = public_routes()
@@ -42,10 +43,10 @@ class Gate:
             Unavailable: Whether the token is still valid cannot be told now.
             RateLimited: Its user, or without a token its address, made too many.
         """
-        req.request_id = self._ids.new_id()
+        req.request_id = self._ids.new()
         resp.put("x-request-id", req.request_id)
-        req.deadline = Deadline.after(self._clock, self._deadline_s)
-        if self._cors.answers(req, resp):
+        req.deadline = Deadline(self._clock, req.started_s + self._deadline_s)
+        if req.method == "OPTIONS" and self._cors.answers(req, resp):
             return
         asked = req.method, req.path
         public = self._public.get(asked)
@@ -54,6 +55,8 @@ class Gate:
                 raise InvalidToken
         elif public is None:
             req.principal = self._access.authenticate(_token(req), deadline=req.deadline)
+            if self._read_ahead is not None and req.method == "GET":
+                req.ahead = self._read_ahead.begin(f"{req.path}?{req.query_string}")
             self._limit.charge(req, f"user:{req.principal.user_id}")
         elif public.limited:
             req.route = public
@@ -61,7 +64,8 @@ class Gate:
 
     def process_response(self, req: ApiRequest, resp: ApiResponse, *_: object) -> None:
         """Tell what is left of the limits, and who else may read the answer."""
-        self._cors.allow(req, resp)
+        if self._cors.origins:
+            self._cors.allow(req, resp)
         if req.charged:
             policies, states = req.charged
             resp.put("ratelimit-policy", policies)
@@ -73,6 +77,6 @@ def _token(req: ApiRequest) -> str:
     if not header:
         raise Unauthenticated
     scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer":
+    if scheme != "Bearer" and scheme.lower() != "bearer":
         raise InvalidToken
     return token.strip(" ")

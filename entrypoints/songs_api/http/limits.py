@@ -9,12 +9,14 @@ from songs.errors import LimiterUnavailable, RateLimited
 from songs.meter import UNMETERED, Meter
 from songs.ports.clock import Clock
 from songs.ports.limiter import RateLimit, RateLimiter, Verdict
+from songs.services.read_ahead import Ahead
 from songs_api.http.request import ApiRequest
 
 MAX_BUCKETS: Final = 10_000
 SAME_WINDOW_S: Final = 1.0
 """How much later than expected a window may seem to end and be the same one: an answer takes time to arrive."""
 _ALMOST_S: Final = 0.001
+_ENDED: Final = (0, 0.0)
 
 
 class Limit:
@@ -31,6 +33,8 @@ class Limit:
         rate: The limit; None allows everything without asking.
         clock: Tells when a remembered window is over.
         outage_divisor: In an outage each process allows this fraction of the limit.
+        shared: Whether the limiter counts for other processes too, somewhere else. One that counts in this process's
+            memory neither fails nor forgets, so that what it said need not be remembered.
         meter: Told when the limiter does not answer.
     """
 
@@ -42,11 +46,13 @@ class Limit:
         clock: Clock,
         *,
         outage_divisor: int = 1,
+        shared: bool = True,
         meter: Meter = UNMETERED,
     ) -> None:
         self._limiter = limiter
         self._rate = rate
         self._clock = clock
+        self._shared = shared
         self._meter = meter
         self._prefix = f"{name}:"
         self._quoted = f'"{name}"'
@@ -58,10 +64,12 @@ class Limit:
     def charge(self, req: ApiRequest, bucket: str) -> None:
         """Count one request, and tell its client what is left, as draft-ietf-httpapi-ratelimit-headers-10 has it.
 
+        A request that is `ahead` asks the limiter together with the cache.
+
         Raises:
             RateLimited: It is one too many.
         """
-        verdict = self.hit(bucket)
+        verdict = self.hit(bucket, req.ahead)
         if verdict is None:
             return
         state = f"{self._quoted};r={verdict.remaining};t={math.ceil(verdict.reset_s)}"
@@ -73,22 +81,24 @@ class Limit:
         if not verdict.allowed:
             raise RateLimited(verdict.reset_s)
 
-    def hit(self, bucket: str) -> Verdict | None:
+    def hit(self, bucket: str, ahead: Ahead | None = None) -> Verdict | None:
         """Count one hit and return what came of it; None where there is no limit."""
         if self._rate is None:
             return None
         try:
-            verdict = self._limiter.hit(self._prefix + bucket, self._rate)
+            verdict = ahead.hit(self._prefix + bucket, self._rate) if ahead is not None else None
+            if verdict is None:
+                verdict = self._limiter.hit(self._prefix + bucket, self._rate)
         except LimiterUnavailable:
             self._meter.limiter_unavailable()
             return self._counted_here(bucket, self._rate)
-        return self._compared(bucket, verdict)
+        return self._compared(bucket, verdict) if self._shared else verdict
 
     def _compared(self, bucket: str, verdict: Verdict) -> Verdict:
         now_s = self._clock.monotonic_s()
         ends_s = now_s + verdict.reset_s
         with self._lock:
-            left, known_ends_s = self._left.get(bucket, (0, 0.0))
+            left, known_ends_s = self._left.get(bucket, _ENDED)
             if known_ends_s - now_s < _ALMOST_S:
                 self._keep(bucket, verdict.remaining, ends_s)
                 return verdict
@@ -103,7 +113,7 @@ class Limit:
     def _counted_here(self, bucket: str, rate: RateLimit) -> Verdict:
         now_s = self._clock.monotonic_s()
         with self._lock:
-            left, ends_s = self._left.get(bucket, (0, 0.0))
+            left, ends_s = self._left.get(bucket, _ENDED)
             if ends_s - now_s < _ALMOST_S:
                 left, ends_s = self._alone, now_s + rate.window_s
             left = min(left, self._alone)
@@ -112,7 +122,8 @@ class Limit:
         return Verdict(left > 0, remaining, ends_s - now_s)
 
     def _keep(self, bucket: str, left: int, ends_s: float) -> None:
-        self._left[bucket] = (left, ends_s)
-        self._left.move_to_end(bucket)
-        while len(self._left) > MAX_BUCKETS:
-            self._left.popitem(last=False)
+        kept = self._left
+        kept[bucket] = (left, ends_s)
+        kept.move_to_end(bucket)
+        while len(kept) > MAX_BUCKETS:
+            kept.popitem(last=False)

@@ -18,19 +18,17 @@ def link_header(query: PageQuery, total_pages: int | None, next_cursor: str) -> 
 
     Its targets are relative references that consist of a query only, so they stay right behind any proxy.
     """
-    links: dict[str, str] = {}
+    others = query.others
     if total_pages is None:
-        if next_cursor:
-            links["next"] = urlencode({"cursor": next_cursor})
-    else:
-        deepest = MAX_COUNTED_ITEMS // query.page_size
-        links["first"] = "page=1"
-        if query.page > 1:
-            links["prev"] = f"page={max(1, min(query.page - 1, total_pages))}"
-        if query.page < total_pages:
-            # Beyond the depth to which pages are counted a cursor goes on.
-            deeper = query.page < deepest
-            links["next"] = f"page={query.page + 1}" if deeper else urlencode({"cursor": next_cursor})
-        if 1 <= total_pages <= deepest:
-            links["last"] = f"page={total_pages}"
-    return ", ".join([f'<?{query.others}{target}>; rel="{rel}"' for rel, target in links.items()])
+        return f'<?{others}{urlencode({"cursor": next_cursor})}>; rel="next"' if next_cursor else ""
+    page, deepest = query.page, MAX_COUNTED_ITEMS // query.page_size
+    links = f'<?{others}page=1>; rel="first"'
+    if page > 1:
+        links += f', <?{others}page={max(1, min(page - 1, total_pages))}>; rel="prev"'
+    if page < total_pages:
+        # Beyond the depth to which pages are counted a cursor goes on.
+        further = f"page={page + 1}" if page < deepest else urlencode({"cursor": next_cursor})
+        links += f', <?{others}{further}>; rel="next"'
+    if 1 <= total_pages <= deepest:
+        links += f', <?{others}page={total_pages}>; rel="last"'
+    return links

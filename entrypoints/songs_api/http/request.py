@@ -7,6 +7,7 @@ import falcon
 from songs.deadline import Deadline
 from songs.errors import Unauthenticated
 from songs.services.access import Principal
+from songs.services.read_ahead import Ahead
 
 if TYPE_CHECKING:
     from songs_api.http.routes import Route
@@ -23,6 +24,7 @@ class ApiRequest(falcon.Request):
         route: What answers it, once that is known.
         target: What a request that is audited was about: the id of a song or a user, or a user's name from the path.
         problem_code: The code of the problem that it was answered with.
+        ahead: Counts the request, and may have asked the cache for what it reads.
         charged: The limits that it counted against and what is left of each, as clients are told; None: of none.
     """
 
@@ -33,6 +35,7 @@ class ApiRequest(falcon.Request):
     route: "Route | None" = None
     target: str | None = None
     problem_code: str | None = None
+    ahead: Ahead | None = None
     charged: tuple[str, str] | None = None
 
     def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:

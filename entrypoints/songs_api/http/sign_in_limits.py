@@ -33,8 +33,15 @@ class SignInLimits:
         limits = parts.options.limits
 
         def limit(name: str, rate: RateLimit | None) -> Limit:
-            meter = parts.recorder.meter
-            return Limit(name, parts.limiter, rate, parts.clock, outage_divisor=OUTAGE_DIVISOR, meter=meter)
+            return Limit(
+                name,
+                parts.limiter,
+                rate,
+                parts.clock,
+                outage_divisor=OUTAGE_DIVISOR,
+                shared=limits.shared,
+                meter=parts.recorder.meter,
+            )
 
         user = limits.sign_in_user
         self._by_address = limit("sign-in-address", limits.sign_in_address)

@@ -27,13 +27,7 @@ def parse(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
     """
     _check_depth(body)
     try:
-        value = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_constant=_no_constant,
-            parse_float=_decimal,
-            parse_int=_integer,
-        )
+        value = _DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise Malformed("The body is not UTF-8.") from error
     except json.JSONDecodeError as error:
@@ -91,3 +85,8 @@ def _check_surrogates(value: object) -> None:
         json.dumps(value, ensure_ascii=False, default=str).encode("utf-8")
     except UnicodeEncodeError as error:
         raise Malformed("The body has half of a surrogate pair.") from error
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_decimal, parse_int=_integer
+)

@@ -49,6 +49,7 @@ class Metrics:
         self._invalidations: deque[bool] = deque()
         self._record: tuple[int, bool] | None = None
         self._limiter_failures: deque[None] = deque()
+        self._breaker_changes: deque[tuple[str, bool]] = deque()
         self._requests = BulkHistogram(
             "songs_request_duration_seconds",
             "Requests by method, route and status.",
@@ -67,6 +68,9 @@ class Metrics:
         self._cache = self._counter("songs_cache_reads", "Reads through the cache by outcome.", "outcome")
         self._invalidated = self._counter("songs_cache_invalidations", "Invalidations by outcome.", "outcome")
         self._limiter = self._counter("songs_limiter_unavailable", "Hits that the limiter did not answer.")
+        self._breakers = self._counter(
+            "songs_breaker_changes", "Circuit breakers that opened or closed.", "adapter", "to"
+        )
         self._epoch = self._gauge("songs_coherence_epoch", "The epoch of the cache's entries.")
         self._cache_on = self._gauge("songs_coherence_cache_on", "1 while the cache is believed, 0 while it is off.")
         if folder is None:
@@ -99,6 +103,10 @@ class Metrics:
         """Note that the limiter did not answer."""
         self._limiter_failures.append(None)
 
+    def breaker(self, adapter: str, *, is_open: bool) -> None:
+        """Note that a circuit breaker opened or closed."""
+        self._breaker_changes.append((adapter, is_open))
+
     def requests(self, durations_s: dict[tuple[str, str, str], list[float]]) -> None:
         """Count requests: how long each took, by method, route and status. Called by the thread of `collect`."""
         for labels, durations in durations_s.items():
@@ -120,8 +128,12 @@ class Metrics:
         for done, count in Tally(_taken(self._invalidations)).items():
             self._invalidated.labels("done" if done else "failed").inc(count)
         self._limiter.inc(len(_taken(self._limiter_failures)))
-        if self._record is not None:
-            epoch, cache_on = self._record
+        for (adapter, is_open), count in Tally(_taken(self._breaker_changes)).items():
+            self._breakers.labels(adapter, "open" if is_open else "closed").inc(count)
+        record, self._record = self._record, None
+        if record is not None:
+            # Once for each reading: of several processes, the one that read the record last is believed.
+            epoch, cache_on = record
             self._epoch.set(epoch)
             self._cache_on.set(cache_on)
 

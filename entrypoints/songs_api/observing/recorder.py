@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from songs.meter import UNMETERED, Meter
 from songs.ports.clock import Clock
-from songs_api.observing.events import Render
+from songs_api.observing.events import Render, timestamp
 from songs_api.observing.lines import Lines, LinesHandler
 from songs_api.observing.requests import RequestLog
 
@@ -47,6 +47,7 @@ class Recorder:
     ) -> None:
         self.metrics = metrics
         self.level = level
+        self._clock = clock
         self._lines = Lines(render, stream or sys.stderr)
         self.requests = RequestLog(self._lines, metrics, clock, level)
         self._collecting = threading.Lock()
@@ -58,6 +59,11 @@ class Recorder:
     def meter(self) -> Meter:
         """What services tell."""
         return UNMETERED if self.metrics is None else self.metrics
+
+    def audit(self, action: str, **told: object) -> None:
+        """Take a line of the audit trail about what was no request."""
+        at = timestamp(self._clock.now().timestamp())
+        self._lines.put({"timestamp": at, "level": "info", "event": "audit", "action": action, **told})
 
     def start(self) -> None:
         """Tell from now on what Python's logging is told as well, four times a second. Called after any fork."""

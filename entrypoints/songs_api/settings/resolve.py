@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from songs_api.settings.problems import SettingsError
+from songs_api.settings.processes import default_workers
 from songs_api.settings.reading import Entry, is_secret, read, variable_names, with_secret_files
 from songs_api.settings.service import PREFIX, ServiceSettings
 from songs_api.settings.variables import Source, Variables
@@ -82,6 +83,7 @@ def resolve(variables: Variables, registry: Registry, *, generate_secrets: bool 
     variables = with_secret_files(ServiceSettings, PREFIX, variables, problems)
     if generate_secrets and Port.TOKENS in specs:
         variables = _with_secret(variables, specs[Port.TOKENS])
+    variables = _with_default_workers(variables, specs)
     service = read(ServiceSettings, PREFIX, variables)
     entries = list(service.entries)
     problems += service.problems
@@ -135,6 +137,15 @@ def _with_secret(variables: Variables, spec: AdapterSpec) -> Variables:
         {name: text for name, text in made.items() if name not in variables and f"{name}_FILE" not in variables},
         Source.GENERATED,
     )
+
+
+def _with_default_workers(variables: Variables, specs: Mapping[Port, AdapterSpec]) -> Variables:
+    name = PREFIX + "WORKERS"
+    # A secret that was made up is known to one process.
+    made_up = any(variables[each].source is Source.GENERATED for each in variables)
+    if name in variables or made_up:
+        return variables
+    return variables.replacing({name: str(default_workers(specs))}, Source.DEFAULT)
 
 
 def _unknown(variables: Variables, registry: Registry, specs: Mapping[Port, AdapterSpec]) -> list[str]:

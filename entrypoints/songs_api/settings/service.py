@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from songs.ports.limiter import RateLimit
+from songs_api.settings.processes import MOST
 
 PREFIX: Final = "SONGS_"
 
@@ -117,7 +118,13 @@ class ServiceSettings(BaseSettings):
     )
     host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65_535, description="The port to listen on; 0 picks a free one.")
-    workers: int = Field(1, ge=1, le=256, description="Processes; more than one needs a storage that is shared.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=MOST,
+        description="Processes; more than one needs a storage that is shared. Unset, one for each core where storage, "
+        "cache and limiter are shared and SONGS_JWT_SECRET is set; else one.",
+    )
     threads: int = Field(32, ge=4, le=1024, description="Requests that one process works on at once.")
     storage: str = Field(
         "sqlite",

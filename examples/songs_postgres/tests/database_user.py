@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -134,12 +134,17 @@ def server_processes(pid: int) -> list[int]:
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """Stop a server's processes for the length of the block: it neither answers nor refuses."""
+    """Stop a server's processes for the length of the block: it neither answers nor refuses.
+
+    A process that was on its way out (that of a connection just closed) may be gone before it is stopped or woken.
+    """
     stopped = server_processes(pid)
-    for each in stopped:
-        os.kill(each, signal.SIGSTOP)
     try:
+        for each in stopped:
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGSTOP)
         yield
     finally:
         for each in stopped:
-            os.kill(each, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGCONT)

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.submitted import Submitted
 
 START_S = 30.0
 PASSWORD = "correct horse battery staple"
+SECRET = "a secret of the tests, of more than 32 bytes"
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,22 @@ def _wait(wire: Wire, process: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(f"the server did not start:\n{log.read_text()}")
 
 
+@pytest.fixture(scope="session")
+def secrets() -> Submitted:
+    """What is submitted, or signs what is."""
+    secrets = Submitted()
+    secrets.note([PASSWORD, SECRET], secret=True)
+    return secrets
+
+
 @pytest.fixture(scope="session", params=["granian", "gunicorn"])
-def base_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a service over an empty storage in memory, without a rate limit, of 8 threads."""
+def base_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, secrets: Submitted
+) -> Iterator[str]:
+    """The address of a service over an empty storage in memory, without a rate limit, of 8 threads.
+
+    Whatever it logged by the end repeats no secret.
+    """
     folder = tmp_path_factory.mktemp("wire")
     log = folder / "log"
     wire = Wire("127.0.0.1", _free_port())
@@ -105,7 +120,7 @@ def base_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         "SONGS_CACHE": "none",
         "SONGS_LIMITER": "none",
         "SONGS_THREADS": "8",
-        "SONGS_JWT_SECRET": "a secret of the tests, of more than 32 bytes",
+        "SONGS_JWT_SECRET": SECRET,
         "SONGS_BCRYPT_ROUNDS": "4",
     }
     command = ["serve", "--server", request.param, "--port", str(wire.port)]
@@ -126,6 +141,7 @@ def base_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
                 process.wait(60)
             finally:
                 process.kill()
+    assert secrets.found_in(log.read_text(errors="replace")) == []
 
 
 @pytest.fixture
@@ -135,11 +151,12 @@ def wire(base_url: str) -> Wire:
 
 
 @pytest.fixture(scope="session")
-def token(base_url: str) -> str:
+def token(base_url: str, secrets: Submitted) -> str:
     """A user's access token."""
     server = _wire(base_url)
     account = json.dumps({"username": "wire", "password": PASSWORD})
     headers = {"Content-Type": "application/json"}
     server.call("POST", "/api/v1/auth/register", account, headers)
     signed_in: str = server.call("POST", "/api/v1/auth/login", account, headers).json["access_token"]
+    secrets.note([signed_in], secret=True)
     return signed_in

@@ -42,7 +42,7 @@ class SongRatings:
 
     def on_get(self, req: ApiRequest, resp: ApiResponse, *, song_id: str) -> None:
         """Answer with the statistics."""
-        stats = self._reads.stats(song_id, partial(tagged_stats, song_id), deadline=req.deadline)
+        stats = self._reads.stats(song_id, partial(tagged_stats, song_id), deadline=req.deadline, ahead=req.ahead)
         resp.data = unless_known(req, resp, stats)
 
 

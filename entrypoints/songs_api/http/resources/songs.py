@@ -27,7 +27,9 @@ class SongCollection:
 
     def on_get(self, req: ApiRequest, resp: ApiResponse, *, query: SongListQuery) -> None:
         """Answer with a part of the songs."""
-        page = self._reads.page("songs", query.song_filter, query.which, tagged_page, deadline=req.deadline)
+        page = self._reads.page(
+            "songs", query.song_filter, query.which, tagged_page, deadline=req.deadline, ahead=req.ahead
+        )
         if content := unless_known(req, resp, page):
             resp.data = _linked(resp, query, content)
 
@@ -48,7 +50,9 @@ class SongSearch:
 
     def on_get(self, req: ApiRequest, resp: ApiResponse, *, query: SearchQuery) -> None:
         """Answer with a part of the songs that were found."""
-        page = self._reads.page("songs", query.song_filter, query.which, tagged_page, deadline=req.deadline)
+        page = self._reads.page(
+            "songs", query.song_filter, query.which, tagged_page, deadline=req.deadline, ahead=req.ahead
+        )
         if content := unless_known(req, resp, page):
             resp.data = found_bytes(query.message, _linked(resp, query, content))
 
@@ -62,7 +66,9 @@ class AverageDifficulty:
     def on_get(self, req: ApiRequest, resp: ApiResponse, *, query: LevelQuery) -> None:
         """Answer with the average over a level, or over all songs."""
         render = partial(tagged_difficulty, query.level)
-        resp.data = unless_known(req, resp, self._reads.difficulty(query.level, render, deadline=req.deadline))
+        resp.data = unless_known(
+            req, resp, self._reads.difficulty(query.level, render, deadline=req.deadline, ahead=req.ahead)
+        )
 
 
 class SongItem:
@@ -74,7 +80,9 @@ class SongItem:
 
     def on_get(self, req: ApiRequest, resp: ApiResponse, *, song_id: str) -> None:
         """Answer with the song."""
-        resp.data = unless_known(req, resp, self._reads.song(song_id, tagged_song, deadline=req.deadline))
+        resp.data = unless_known(
+            req, resp, self._reads.song(song_id, tagged_song, deadline=req.deadline, ahead=req.ahead)
+        )
 
     def on_put(self, req: ApiRequest, resp: ApiResponse, *, song_id: str, read: Read[NewSong]) -> None:
         """Replace all that is said of the song."""

@@ -1,0 +1,90 @@
+"""Limiter and cache in one round trip."""
+
+from typing import Any
+
+import pytest
+
+from songs.errors import LimiterUnavailable
+from songs.ports.cache import Hit, Miss
+from songs.ports.limiter import RateLimit
+from songs_memory.limiter import MemoryLimiter
+from songs_redis import RedisCache, RedisLimiter
+from songs_redis.server import PrivateServer
+
+LIMIT = RateLimit(2, 60)
+
+
+@pytest.mark.redis
+def test_both_say_what_they_say_alone(cache: RedisCache, limiter: RedisLimiter) -> None:
+    """The hit counts in the limiter, the entry is the cache's, and a miss hands out a lease that is good."""
+    together = cache.together_with(limiter)
+    assert together is not None
+
+    verdict, miss = together.hit_and_get("bucket", LIMIT, "group", "key")
+    assert verdict.allowed
+    assert verdict.remaining == 1
+    assert isinstance(miss, Miss)
+    assert miss.lease is not None
+    cache.fill("group", "key", b"value", lease=miss.lease, ttl_s=60)
+
+    assert limiter.hit("bucket", LIMIT).remaining == 0
+    verdict, found = together.hit_and_get("bucket", LIMIT, "group", "key")
+    assert not verdict.allowed
+    assert found == Hit(b"value")
+    cache.invalidate(["group"])
+    assert isinstance(together.hit_and_get("bucket", LIMIT, "group", "key")[1], Miss)
+
+
+@pytest.mark.redis
+def test_it_is_one_round_trip(server: PrivateServer, new_relay_to: Any, new_cache: Any, new_limiter: Any) -> None:
+    """Counted by a relay in between: two commands go out at once."""
+    relay = new_relay_to(server)
+    together = new_cache(relay.url).together_with(new_limiter(relay.url))
+    together.hit_and_get("bucket", LIMIT, "group", "key")
+    before = relay.round_trips
+
+    together.hit_and_get("bucket", LIMIT, "group", "key")
+
+    assert relay.round_trips - before == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [(b"*3\r\n:1\r\n:1\r\n:900\r\n-NOTPRIMARY x\r\n", None), (b"*3\r\n:1\r\n:1\r\n:900\r\n:7\r\n", None)],
+    ids=["refused", "senseless"],
+)
+def test_a_cache_that_cannot_answer_takes_no_verdict_away(
+    new_relay: Any, new_cache: Any, new_limiter: Any, answers: bytes, found: None
+) -> None:
+    """Its entry is missing, and that is all."""
+    relay = new_relay(lambda _: answers)
+    together = new_cache(relay.url).together_with(new_limiter(relay.url))
+
+    verdict, got = together.hit_and_get("bucket", LIMIT, "group", "key")
+
+    assert (verdict.allowed, verdict.remaining, verdict.reset_s, got) == (True, 1, 0.9, found)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [b"-OOM x\r\n*1\r\n$3\r\nabc\r\n", b":7\r\n*1\r\n$3\r\nabc\r\n", b"*3\r\n:1\r\n:1", None],
+    ids=["refused", "senseless", "cut off", "closed"],
+)
+def test_a_limiter_that_cannot_answer_is_unavailable(
+    new_relay: Any, new_cache: Any, new_limiter: Any, answers: bytes | None
+) -> None:
+    """As when it is asked alone."""
+    relay = new_relay(lambda _: answers)
+    together = new_cache(relay.url, call_s=0.2).together_with(new_limiter(relay.url))
+
+    with pytest.raises(LimiterUnavailable):
+        together.hit_and_get("bucket", LIMIT, "group", "key")
+
+
+def test_other_servers_have_nothing_in_common(new_cache: Any, new_limiter: Any, clock: Any) -> None:
+    """Another address, or no Redis at all."""
+    cache = new_cache("redis://127.0.0.1:1/0")
+
+    assert cache.together_with(new_limiter("redis://127.0.0.1:1/0")) is not None
+    assert cache.together_with(new_limiter("redis://127.0.0.1:1/1")) is None
+    assert cache.together_with(MemoryLimiter(clock)) is None
