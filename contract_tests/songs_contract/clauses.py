@@ -69,7 +69,8 @@ def clause(*ids: str) -> Callable[[F], F]:
     Raises:
         ValueError: No port states such a clause.
     """
-    return pytest.mark.clause(*_known(ids))
+    known = _known(ids)
+    return pytest.mark.clause(*known)
 
 
 def builds_on(*ids: str) -> Callable[[F], F]:
@@ -78,7 +79,8 @@ def builds_on(*ids: str) -> Callable[[F], F]:
     Raises:
         ValueError: No port states such a clause.
     """
-    return pytest.mark.builds_on(*_known(ids))
+    known = _known(ids)
+    return pytest.mark.builds_on(*known)
 
 
 def requires(*capabilities: str) -> pytest.MarkDecorator:
