@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--matrix", action="store_true", help=f"write {DOCUMENT.name}")
     parser.add_argument("--only", default="", metavar="PREFIX", help="only the defects whose name begins so")
     parser.add_argument("--false-alarms", type=int, metavar="RUNS", help="run adapters without defects instead")
-    parser.add_argument("--processes", type=int, default=(os.cpu_count() or 1) + 1)
+    parser.add_argument("--processes", type=int, default=(os.cpu_count() or 1) + 2)  # some runs only wait
     asked = parser.parse_args()
     if asked.false_alarms:
         sys.exit(bool(false_alarms(asked.false_alarms, asked.processes)))
