@@ -1,12 +1,11 @@
 """How many threads and processes: `concurrency.py` in the environment that `run.py` makes. Prints tables.
 
 The first: one process on one core, reads by 16 and by 64 clients, by server and threads. The second: reads by 8
-clients beside 16 that write, whose threads wait for the disk. The third: as many processes as cores, pinned or not.
+clients beside 16 that write, whose threads wait for the disk. The third: one process and one a core, bound or not.
 """
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from typing import Any, Final
 import questions
 from catalogue import catalogue
 from load import Sample, measure, write
-from processes import SERVER_CORE, children, free_port, running, wait_for
+from processes import SERVER_CORE, free_port, running, wait_for
 from subjects import HERE
 
 SERVERS: Final = ("granian", "gunicorn")
@@ -110,12 +109,11 @@ def _processes(file: Path) -> None:
     print(f"\n| SQLite, {len(cores)} cores, which the load uses too, 64 clients | reads/s | CPU us | p99 ms |")
     print("|---|---|---|---|")
     for server in SERVERS:
-        for workers, pinned in ((1, False), (1, True), (len(cores), False), (len(cores), True)):
-            with serving(file, core=None, server=server, workers=workers, storage="sqlite") as service:
-                if pinned:
-                    _pin(service.pid, cores)
+        for workers, pin in ((1, "no"), (1, "yes"), (len(cores), "no"), (len(cores), "yes")):
+            with serving(file, core=None, server=server, workers=workers, pin=pin, storage="sqlite") as service:
                 (sample,) = _median([service.read], [64])
-            how = f"{server}, {workers} {'process' if workers == 1 else 'processes'}{', pinned' if pinned else ''}"
+            bound = ", bound to cores" if pin == "yes" else ""
+            how = f"{server}, {workers} {'process' if workers == 1 else 'processes'}{bound}"
             print(f"| {how} | {_told(sample)} |", flush=True)
 
 
@@ -132,14 +130,6 @@ def _beside(service: Serving) -> tuple[Sample, Sample]:
     with ThreadPoolExecutor(1) as other:
         ratings = other.submit(service.write, 16)
         return service.read(8), ratings.result()
-
-
-def _pin(pid: int, cores: list[int]) -> None:
-    """Give each worker a core of its own, in turn."""
-    for number, worker in enumerate(children(pid)):
-        core = cores[number % len(cores)]
-        command = ["taskset", "--all-tasks", "--cpu-list", "--pid", str(core), str(worker)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def _told(sample: Sample) -> str:

@@ -104,17 +104,12 @@ def resident_bytes(pid: int) -> int:
     return size
 
 
-def children(pid: int) -> Iterator[int]:
-    """Yield the processes that a process started and that live."""
+def _descendants(pid: int) -> Iterator[int]:
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
-            yield from map(int, task.read_text().split())
-
-
-def _descendants(pid: int) -> Iterator[int]:
-    for child in children(pid):
-        yield child
-        yield from _descendants(child)
+            for child in task.read_text().split():
+                yield int(child)
+                yield from _descendants(int(child))
 
 
 def _is_zombie(pid: int) -> bool:

@@ -47,6 +47,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cache", default="none")
     parser.add_argument("--threads", type=int, default=32)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--pin", default="no")
     parser.add_argument("--redis", default="", help="the URL of a Redis server")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--catalogue", type=Path, required=True)
@@ -60,6 +61,7 @@ def _settings(asked: argparse.Namespace) -> Settings:
         "server": asked.server,
         "threads": asked.threads,
         "workers": asked.workers,
+        "pin_workers": asked.pin,
         "storage": asked.storage,
         "cache": asked.cache,
         "limiter": "redis" if asked.cache == "redis" else "memory",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from songs_api.settings import Settings
-from songs_api.settings.processes import MOST, usable_cores
+from songs_api.settings.processes import MOST, cores_to_pin, usable_cores
 
 Resolve = Callable[..., Settings]
 
@@ -56,3 +56,13 @@ def test_a_very_large_machine_has_as_many_as_may_be_set(monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(1000)), raising=False)
 
     assert usable_cores(tmp_path / "missing") == MOST
+
+
+@pytest.mark.usefixtures("five_cores")
+@pytest.mark.parametrize(
+    ("pin", "workers", "bound"),
+    [("auto", 5, True), ("auto", 6, True), ("auto", 4, False), ("auto", 1, False), ("yes", 1, True), ("no", 5, False)],
+)
+def test_workers_that_take_all_cores_get_one_each(pin: str, workers: int, bound: bool) -> None:
+    """With fewer of them the kernel finds idle cores better."""
+    assert cores_to_pin(pin, workers) == ((0, 1, 2, 3, 4) if bound else ())

@@ -23,6 +23,7 @@ from songs_api.servers.options import (
     Load,
     ServerOptions,
 )
+from songs_api.servers.pinning import Pinning
 
 _RESPAWN_PAUSE_S: Final = 0.5
 _HANDLER: Final = {"formatter": "generic", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
@@ -64,7 +65,9 @@ def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
     )
     # 32 threads that mostly wait are what is wanted: requests that wait must not keep others waiting.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
-    os.register_at_fork(after_in_child=_end_by_signals)
+    pinning = Pinning(options.cores)
+    os.register_at_fork(before=pinning.choose, after_in_child=_end_by_signals)
+    os.register_at_fork(after_in_child=pinning.pin)
     loader = functools.partial(_load, load, os.getpid())
     server.serve(target_loader=loader, wrap_loader=False)
     sys.stdout.flush()

@@ -14,6 +14,7 @@ from songs_api.servers.options import (
     REQUEST_LINE_BYTES,
     ServerOptions,
 )
+from songs_api.servers.pinning import Pinning
 
 _HEARTBEAT_S: Final = 30
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - gunicorn makes an unlinked file there
@@ -22,6 +23,15 @@ _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - gunicorn makes an unlin
 def gunicorn_options(options: ServerOptions) -> dict[str, Any]:
     """Return gunicorn's settings by their names."""
     host = f"[{options.host}]" if ":" in options.host else options.host
+    pinning = Pinning(options.cores)
+
+    def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001 - gunicorn's hook
+        pinning.choose()
+
+    def post_fork(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001 - gunicorn's hook
+        pinning.pin()
+        end_with_parent(worker.ppid)
+
     return {
         "bind": f"{host}:{options.port}",
         "workers": options.workers,
@@ -44,7 +54,8 @@ def gunicorn_options(options: ServerOptions) -> dict[str, Any]:
         "preload_app": False,  # storages are opened after the fork
         # The heartbeat file blocks a worker where the temporary folder is on a slow disk.
         "worker_tmp_dir": str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None,
-        "post_fork": _post_fork,
+        "pre_fork": pre_fork,
+        "post_fork": post_fork,
     }
 
 
@@ -57,7 +68,3 @@ def _log(options: ServerOptions) -> dict[str, Any]:
         "handlers": {"console": console, "error_console": console},
         "formatters": {"generic": options.log_formatter},
     }
-
-
-def _post_fork(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001 - gunicorn's hook
-    end_with_parent(worker.ppid)

@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol
 
 from songs_api.observing.events import LineFormatter
 from songs_api.settings import Settings
+from songs_api.settings.processes import cores_to_pin
 
 HEADER_TIMEOUT_S: Final = 5
 KEEP_ALIVE_S: Final = 5
@@ -26,12 +27,13 @@ Load = Callable[[], Application]
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Where to listen, with how many processes and threads, and what to log."""
+    """Where to listen, with how many processes and threads, to which cores these are bound, and what to log."""
 
     host: str
     port: int
     workers: int
     threads: int
+    cores: tuple[int, ...]
     log_level: str
     log_form: str
     production: bool
@@ -45,6 +47,7 @@ class ServerOptions:
             port,
             service.workers,
             service.threads,
+            cores_to_pin(service.pin_workers, service.workers),
             log_level=service.log_level,
             log_form=service.log_format,
             production=service.environment == "production",

@@ -26,13 +26,31 @@ def usable_cores(quota: Path = _QUOTA) -> int:
     Args:
         quota: The file of the control group (version 2) in which a container's quota is.
     """
-    given = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = len(given_cores()) or os.cpu_count() or 1
     try:
         allowed, _, period = quota.read_text().partition(" ")
         given = min(given, math.ceil(int(allowed) / int(period)))
     except (OSError, ValueError, ZeroDivisionError):
         pass  # there is no such file, or no quota ("max")
     return max(1, min(given, MOST))
+
+
+def given_cores() -> tuple[int, ...]:
+    """Return the cores that this process may run on, in their order; none where the system does not tell."""
+    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
+
+
+def cores_to_pin(pin: str, workers: int) -> tuple[int, ...]:
+    """Return the cores to which workers are bound, each to one; none if they are not.
+
+    Args:
+        pin: ``yes``, ``no``, or ``auto``: where the workers take all cores that this process was given. With fewer, or
+            with a quota of less, other programs would meet them on the same cores while others are idle.
+        workers: How many there are.
+    """
+    cores = given_cores()
+    whole = len(cores) > 1 and usable_cores() == len(cores) <= workers
+    return cores if pin == "yes" or (pin == "auto" and whole) else ()
 
 
 def _is_shared(spec: AdapterSpec) -> bool:

@@ -125,6 +125,11 @@ class ServiceSettings(BaseSettings):
         description="Processes; more than one needs a storage that is shared. Unset, one for each core where storage, "
         "cache and limiter are shared and SONGS_JWT_SECRET is set; else one.",
     )
+    pin_workers: Literal["auto", "yes", "no"] = Field(
+        "auto",
+        description="Whether each process is bound to a core of its own: yes, no, or auto, which does so where there "
+        "are as many processes as cores.",
+    )
     threads: int = Field(32, ge=4, le=1024, description="Requests that one process works on at once.")
     storage: str = Field(
         "sqlite",
