@@ -17,6 +17,7 @@ from load import measure, write, wrk
 from processes import LOAD_CORE, SERVER_CORE, free_port, pinned, redis_server, running, wait_for
 from report import Results, conditions, markdown
 from report import write as write_report
+from signins import beside_sign_ins
 from subjects import HERE, SUBJECTS, Subject
 
 SONGS = 26_229
@@ -39,10 +40,8 @@ def main() -> None:
         redis = stack.enter_context(redis_server(folder)) if any(one.needs_redis for one in subjects) else ""
         runs = [_Run(one, folder, number, redis, messages, stack) for number, one in enumerate(subjects)]
         _measure(runs, results, rounds, duration_s)
-        for run in runs:
-            if run.subject.name == "memory, granian":
-                results.other |= sole.beside_sign_ins(folder, port=run.port, pid=run.pid, known=run.known)
     if not asked.only:
+        _beside_sign_ins(results, rounds)
         with tempfile.TemporaryDirectory(prefix="songs-benchmark-") as name:
             results.other["bare sql us"] = sole.bare_sql_us(Path(name))
             results.other |= sole.demo(Path(name))
@@ -101,6 +100,14 @@ def _measure(runs: list[_Run], results: Results, rounds: int, duration_s: float)
             sample = measure(run.files[operation], port=run.port, pid=run.pid, token=run.token, duration_s=duration_s)
             results.samples[run.subject.name, operation].append(sample)
         print(f"round {number + 1} of {rounds}", flush=True)
+
+
+def _beside_sign_ins(results: Results, rounds: int) -> None:
+    for server in ("granian", "gunicorn"):
+        with tempfile.TemporaryDirectory(prefix="songs-benchmark-") as name:
+            alone_ms, beside_ms, *_ = beside_sign_ins(server, Path(name), rounds=rounds)
+        results.other[f"{server}: median of reads, ms"] = alone_ms
+        results.other[f"{server}: median of reads while 200 sign in, ms"] = beside_ms
 
 
 def _grow(results: Results, sizes: tuple[int, ...]) -> None:

@@ -40,10 +40,12 @@ def main() -> None:
     print("|---|---|---|---|---|")
     for server in ("granian", "gunicorn"):
         with tempfile.TemporaryDirectory() as folder:
-            print(_line(server, Path(folder)), flush=True)
+            alone_ms, beside_ms, done, refused = beside_sign_ins(server, Path(folder))
+        print(f"| {server} | {alone_ms:.2f} ms | {beside_ms:.2f} ms | {done:.1f} | {refused:.0f} |", flush=True)
 
 
-def _line(server: str, folder: Path) -> str:
+def beside_sign_ins(server: str, folder: Path, *, rounds: int = ROUNDS) -> tuple[float, float, float, float]:
+    """Return the median milliseconds of a read alone and meanwhile, and sign-ins done and refused a second."""
     port, ready, log, songs = free_port(), folder / "ready.json", folder / "log", folder / "songs.jsonl"
     songs.write_text("".join(entry.line() + "\n" for entry in catalogue(SONGS)), encoding="utf-8")
     options = [f"--server={server}", f"--port={port}", f"--catalogue={songs}", f"--ready={ready}"]
@@ -63,17 +65,14 @@ def _line(server: str, folder: Path) -> str:
                 raise SystemExit(f"{sample.errors} reads failed; see {log}")
             return sample.p50_ms
 
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             alone.append(read())
             with _signing_in(port, known, statuses):
                 meanwhile.append(read())
-    spent_s = ROUNDS * ROUND_S
+    spent_s = rounds * ROUND_S
     if not statuses[200] or set(statuses) - {200, 503}:
         raise SystemExit(f"signing in was answered {dict(statuses)}")
-    return (
-        f"| {server} | {statistics.median(alone):.2f} ms | {statistics.median(meanwhile):.2f} ms | "
-        f"{statuses[200] / spent_s:.1f} | {statuses[503] / spent_s:.0f} |"
-    )
+    return statistics.median(alone), statistics.median(meanwhile), statuses[200] / spent_s, statuses[503] / spent_s
 
 
 @contextmanager

@@ -1,21 +1,15 @@
-"""Figures that are measured once: bare SQL, the start of the demo, reads beside sign-ins."""
+"""Figures that are measured once: bare SQL, and the start of the demo."""
 
 import http.client
-import json
 import os
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from load import Request, measure, write
 from processes import free_port, resident_bytes
 from subjects import PREFIX
-
-SIGN_INS = 200
 
 
 def bare_sql_us(folder: Path, *, commits: int = 2_000) -> float:
@@ -80,38 +74,3 @@ def _is_healthy(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def beside_sign_ins(folder: Path, *, port: int, pid: int, known: dict[str, str]) -> dict[str, float]:
-    """Return the median time of a read alone, and while 200 clients sign in at once."""
-    file = folder / "reads.txt"
-    write([Request("GET", f"{PREFIX}/songs/{known['ids'][0]}/ratings")], file)
-
-    def reads() -> float:
-        return measure(file, port=port, pid=pid, token=known["token"], duration_s=3, connections=4).p50_ms
-
-    alone_ms = reads()
-    ended = threading.Event()
-    body = json.dumps({"username": known["username"], "password": known["password"]})
-
-    def sign_in(_: int) -> int:
-        signed_in = 0
-        while not ended.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-            try:
-                connection.request("POST", f"{PREFIX}/auth/login", body, {"Content-Type": "application/json"})
-                signed_in += connection.getresponse().status == http.client.OK
-            except (OSError, http.client.HTTPException):
-                pass
-            finally:
-                connection.close()
-            time.sleep(0.5)
-        return signed_in
-
-    with ThreadPoolExecutor(SIGN_INS) as clients:
-        waiting = [clients.submit(sign_in, number) for number in range(SIGN_INS)]
-        time.sleep(0.5)
-        beside_ms = reads()
-        ended.set()
-        signed_in = sum(one.result() for one in waiting)
-    return {"read p50 ms": alone_ms, "read p50 ms beside 200 sign-ins": beside_ms, "signed in": signed_in}
