@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from songs.errors import CacheUnavailable, LimiterUnavailable
-from songs.model import Role
+from songs.model import Rating, Role
 from songs.ports.cache import Cache, Hit, Miss
 from songs.ports.limiter import RateLimit, RateLimiter, Verdict
+from songs.ports.storage import Scope
 from songs.services import read_ahead
+from songs.services.coherence import REFRESH_S
 from songs_api.parts import HttpOptions, Limits
 
 from .conftest import ANY, API, Build, Service
@@ -109,18 +111,22 @@ def test_what_was_written_is_read(service: Service, server: OneServer) -> None:
     assert server.asked == ["hit and get"]
 
 
-def test_a_new_epoch_is_no_hindrance(service: Service, server: OneServer) -> None:
-    """What is expected under the old epoch is not taken; the next request expects the new one."""
+def test_an_entry_of_an_older_epoch_is_not_taken(service: Service, server: OneServer) -> None:
+    """What another process wrote without the cache is read, though the entry of before was brought along."""
     headers, song = service.join("reader"), service.add_song()
-    _gets(service, headers, f"/songs/{song}")
-    coherence = service.parts.coherence
-    coherence._advance(1, cache_on=True, deadline=service.deadline())
-
+    _gets(service, headers, f"/songs/{song}/ratings")
+    clock = service.parts.clock
+    rating = Rating(id="elsewhere", song_id=song, user_id="somebody", value=3, rated_at=clock.now())
+    with service.parts.storage.unit_of_work(Scope.WRITE_MANY, deadline=service.deadline()) as unit:
+        unit.ratings.add(rating)
+        unit.coherence.advance(expected_epoch=1, cache_on=True)
+    clock.sleep(REFRESH_S)
     server.asked.clear()
-    answers = _gets(service, headers, f"/songs/{song}", f"/songs/{song}")
 
-    assert [answer.status_code for answer in answers] == [200, 200]
-    assert server.asked == ["hit and get", "hit and get"]
+    answers = _gets(service, headers, *[f"/songs/{song}/ratings"] * 2)
+
+    assert [answer.json["count"] for answer in answers] == [1, 1]
+    assert server.asked == ["hit and get", "get", "hit and get"]
 
 
 def test_a_refused_request_gets_nothing(build: Build, server: OneServer) -> None:
