@@ -50,11 +50,11 @@ def test_a_server_that_is_slow(new_cache: Any, in_time: InTime) -> None:
 
 
 def test_a_server_that_takes_no_bytes(new_cache: Any, in_time: InTime) -> None:
-    """A fill of many bytes that nobody reads ends in time."""
+    """A fill of more bytes than the system takes, which nobody reads, ends in time."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         cache = new_cache(f"redis://127.0.0.1:{deaf.getsockname()[1]}", call_s=CALL_S)
         with in_time(), pytest.raises(CacheUnavailable):
-            cache.fill("g", "k", b"x" * 50_000_000, lease=b"l", ttl_s=60)
+            cache.fill("g", "k", b"x" * 16_000_000, lease=b"l", ttl_s=60)
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss"])
