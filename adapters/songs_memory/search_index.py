@@ -1,12 +1,12 @@
-"""Finding songs by substring: scanned while they are few, and by trigrams from then on."""
+"""Finding songs by substring: scanned while they are few, and by an index of words from then on."""
 
-from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 from songs.model import Song
-from songs.text import fold, trigrams
+from songs.text import fold
+from songs_memory.word_index import WordIndex
 
 INDEX_FROM: Final = 1_000
 """At this many songs a scan takes about as long as the rest of a request; below, an index is not worth its memory."""
@@ -35,12 +35,6 @@ class StoredSong:
         """Return whether the folded `text` is contained in the artist or in the title."""
         return text in self.folded and _SEPARATOR not in text
 
-    @property
-    def trigrams(self) -> frozenset[str]:
-        """The trigrams of artist and title."""
-        artist, _, title = self.folded.partition(_SEPARATOR)
-        return trigrams(artist) | trigrams(title)
-
 
 class SearchIndex:
     """Every stored song of some state, and more: songs of other states, and what writers took back.
@@ -49,13 +43,13 @@ class SearchIndex:
     adds, before it publishes the state that needs the addition; readers never wait.
 
     Args:
-        index_from: From how many songs on trigrams are kept.
+        index_from: From how many songs on words are kept.
     """
 
     def __init__(self, index_from: int = INDEX_FROM) -> None:
         self.index_from = index_from
         self._rows: list[StoredSong] = []
-        self._postings: dict[str, array[int]] | None = None
+        self._words: WordIndex | None = None
 
     def __len__(self) -> int:
         """Return how many rows were added."""
@@ -65,12 +59,12 @@ class SearchIndex:
         """Take in `rows`."""
         first = len(self._rows)
         self._rows.extend(rows)
-        if self._postings is not None:
-            _note(self._postings, rows, first)
+        if self._words is not None:
+            _note(self._words, rows, first)
         elif len(self._rows) >= self.index_from:
-            postings: dict[str, array[int]] = {}
-            _note(postings, self._rows, 0)
-            self._postings = postings
+            words = WordIndex()
+            _note(words, self._rows, 0)
+            self._words = words
 
     def rows(self, start: int, end: int) -> list[StoredSong]:
         """Return the rows from `start` to before `end`, in the order in which they were added."""
@@ -80,26 +74,14 @@ class SearchIndex:
         """Return the rows in whose artist or title the folded `text` is contained, in no order."""
         if _SEPARATOR in text:
             return []
-        return [row for row in self._candidates(text) if text in row.folded]
-
-    def _candidates(self, text: str) -> Iterable[StoredSong]:
-        wanted = trigrams(text)
-        if self._postings is None or not wanted:
-            return self._rows
-        found = [self._postings.get(trigram) for trigram in wanted]
-        lists = [numbers for numbers in found if numbers is not None]
-        if len(lists) < len(found):
-            return ()
-        # Testing the few rows of the rarest trigram costs less than intersecting its list with the longer ones.
         rows = self._rows
-        return [rows[number] for number in min(lists, key=len)]
+        numbers = None if self._words is None else self._words.rows(text)
+        if numbers is None:
+            return [row for row in rows if text in row.folded]
+        found = [rows[number] for number in numbers]
+        return found if text.split() == [text] else [row for row in found if text in row.folded]
 
 
-def _note(postings: dict[str, "array[int]"], rows: Iterable[StoredSong], first: int) -> None:
+def _note(words: WordIndex, rows: Iterable[StoredSong], first: int) -> None:
     for number, row in enumerate(rows, start=first):
-        for trigram in row.trigrams:
-            numbers = postings.get(trigram)
-            if numbers is None:
-                postings[trigram] = array("I", (number,))
-            else:
-                numbers.append(number)
+        words.add(number, row.folded)
