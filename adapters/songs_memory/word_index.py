@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 SHORTEST: Final = 3
-"""Characters of the shortest text that can be looked up."""
+"""Characters of the shortest text that can be looked up; white space at the border of a word counts as one."""
 LONGEST: Final = 4
 """Characters of the longest text that is one look-up; a longer one is looked for in the words that have a part of it.
 
@@ -14,7 +14,7 @@ A rare part of three characters is in 160 of the words of a million songs, a par
 
 
 class WordIndex:
-    """Finds the rows that have a word in which a text is contained.
+    """Finds the rows that have a word in which a text is contained. Words are kept with a space on either side.
 
     A million songs have a quarter of a million words, and a rare trigram is in a hundred of these where it is in a
     thousand songs: words are looked through, songs are not. Words are what is between white space. It only grows; one
@@ -31,7 +31,7 @@ class WordIndex:
 
     def add(self, row: int, text: str) -> None:
         """Take in the words of `text` as those of a row, whose number is greater than all before."""
-        for word in set(text.split()):
+        for word in {f" {word} " for word in text.split()}:
             number = self._numbers.get(word)
             if number is None:
                 self._add_word(word, row)
@@ -41,9 +41,9 @@ class WordIndex:
     def rows(self, text: str) -> Collection[int] | None:
         """Return the numbers of all rows that have `text` in a text of theirs, and of more if it has white space.
 
-        None where the index cannot tell, as no word of `text` has three characters.
+        None where the index cannot tell: for one or two characters within a word.
         """
-        found = [self._rows_with(part) for part in set(text.split()) if len(part) >= SHORTEST]
+        found = [self._rows_with(part) for part in _sought(text) if len(part) >= SHORTEST or " " in part]
         return min(found, key=len, default=None)
 
     def _rows_with(self, part: str) -> Collection[int]:
@@ -61,13 +61,23 @@ class WordIndex:
         number = len(self._words)
         self._rows.append(array("I", (row,)))
         self._words.append(word)
-        for part in _parts(word, SHORTEST) | _parts(word, LONGEST):
+        for part in {word[:2], word[-2:]} | _parts(word, SHORTEST) | _parts(word, LONGEST):
             numbers = self._with.get(part)
             if numbers is None:
                 self._with[part] = array("I", (number,))
             else:
                 numbers.append(number)
         self._numbers[word] = number
+
+
+def _sought(text: str) -> set[str]:
+    """Return the words of a text, with a space where one begins or ends within it."""
+    words = [f" {word} " for word in text.split()]
+    if words and not text[0].isspace():
+        words[0] = words[0][1:]
+    if words and not text[-1].isspace():
+        words[-1] = words[-1][:-1]
+    return set(words)
 
 
 def _parts(word: str, length: int) -> set[str]:
