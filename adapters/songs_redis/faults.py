@@ -30,7 +30,6 @@ class FailingServer:
     def __init__(self, path: Path, prefix: str) -> None:
         self.failed = False
         self._prefix = prefix
-        self._refuses = False
         self._left = 0
         self._when: Literal["before", "after"] = "before"
         self._path = path
@@ -53,15 +52,12 @@ class FailingServer:
     def heal(self) -> None:
         """Hang up, and refuse, no more."""
         self._left = 0
-        if self._refuses:
-            self._ask(lambda server: server.execute_command("ACL", "SETUSER", "default", "allkeys"))
-            self._refuses = False
+        self._ask(lambda server: server.execute_command("ACL", "SETUSER", "default", "allkeys"))
 
     def refuse_entries(self) -> None:
         """Let the server refuse all keys but the limiter's."""
         keys = f"~{self._prefix}:l:*"
         self._ask(lambda server: server.execute_command("ACL", "SETUSER", "default", "resetkeys", keys))
-        self._refuses = True
 
     def spoil(self) -> None:
         """Put rubbish under every key, of another kind each time."""
