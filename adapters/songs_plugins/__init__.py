@@ -17,6 +17,7 @@ from songs_plugins.spec import (
     AdapterSpec,
     CacheFaultInjector,
     FaultInjector,
+    JoinedFaultInjector,
     NoSettings,
     Port,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "AdapterSpec",
     "CacheFaultInjector",
     "FaultInjector",
+    "JoinedFaultInjector",
     "NoSettings",
     "Port",
     "hookimpl",

@@ -96,6 +96,15 @@ class CacheFaultInjector(FaultInjector, Protocol):
         ...
 
 
+@runtime_checkable
+class JoinedFaultInjector(CacheFaultInjector, Protocol):
+    """The same for a cache that joins a limiter, see `songs.ports.together`: their backend can fail one of the two."""
+
+    def refuse_entries(self) -> None:
+        """Let the backend refuse what it is asked about entries, and answer the limiter, until `heal`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterSpec:
     """One adapter for one port.
@@ -117,8 +126,8 @@ class AdapterSpec:
             One is named ``folds`` where `versions` tells a version of that name: it makes the folds, and their
             version, those of another Unicode.
         faults: For the contract kit: given the settings of a place, a context manager of a `FaultInjector` for the
-            backend calls of whatever is built from them; of a cache, a `CacheFaultInjector`. None: the kit does not
-            test how the adapter bears such faults.
+            backend calls of whatever is built from them; of a cache, a `CacheFaultInjector`; of one that joins a
+            limiter, if it can, a `JoinedFaultInjector`. None: the kit does not test how the adapter bears such faults.
         api_version: The version of this descriptor that the adapter was written for.
     """
 

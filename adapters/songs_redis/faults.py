@@ -27,8 +27,9 @@ _RUBBISH: Final[tuple[Callable[[Any, bytes], object], ...]] = (
 class FailingServer:
     """Takes the place of a server's socket, and counts round trips: what a client sends until it is answered."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, prefix: str) -> None:
         self.failed = False
+        self._prefix = prefix
         self._left = 0
         self._when: Literal["before", "after"] = "before"
         self._path = path
@@ -49,8 +50,14 @@ class FailingServer:
         self._left, self._when, self.failed = call, when, False
 
     def heal(self) -> None:
-        """Hang up no more."""
+        """Hang up, and refuse, no more."""
         self._left = 0
+        self._ask(lambda server: server.execute_command("ACL", "SETUSER", "default", "allkeys"))
+
+    def refuse_entries(self) -> None:
+        """Let the server refuse all keys but the limiter's."""
+        keys = f"~{self._prefix}:l:*"
+        self._ask(lambda server: server.execute_command("ACL", "SETUSER", "default", "resetkeys", keys))
 
     def spoil(self) -> None:
         """Put rubbish under every key, of another kind each time."""
@@ -119,7 +126,7 @@ def faults(settings: RedisSettings) -> Iterator[FailingServer]:
     url = settings.url.get_secret_value()
     if not url.startswith(_SCHEME):
         raise ValueError("faults can be planted where the server listens on a socket in the file system only")
-    found = FailingServer(Path(url.removeprefix(_SCHEME)))
+    found = FailingServer(Path(url.removeprefix(_SCHEME)), settings.prefix)
     try:
         yield found
     finally:

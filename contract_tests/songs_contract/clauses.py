@@ -22,7 +22,11 @@ _PROTOCOLS: Final = {
         "songs.ports.coherence:CoherenceRepository",
         "songs.ports.maintenance:Maintenance",
     ),
-    "cache": ("songs.ports.cache:Cache",),
+    "cache": (
+        "songs.ports.cache:Cache",
+        "songs.ports.together:Together",
+        "songs.ports.together:JoinsLimiter",
+    ),
     "limiter": ("songs.ports.limiter:RateLimiter",),
     "tokens": ("songs.ports.tokens:TokenIssuer",),
     "passwords": ("songs.ports.passwords:PasswordHasher",),

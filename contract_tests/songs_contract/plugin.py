@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("songs_contract.suites", "songs_contract.fixtures", "songs_contract.checks")
+pytest.register_assert_rewrite(
+    "songs_contract.suites", "songs_contract.fixtures", "songs_contract.checks", "songs_contract.both"
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -34,7 +34,8 @@ class ContractSession:
         except (UnknownAdapterError, ExpectedFailuresError) as error:
             raise pytest.UsageError(str(error)) from error
         only = config.getoption("--songs-port")
-        self.specs: dict[Port, AdapterSpec] = {s.port: s for s in specs if only in (None, s.port.value)}
+        self.offered: dict[Port, AdapterSpec] = {s.port: s for s in specs}
+        self.specs = {port: spec for port, spec in self.offered.items() if only in (None, port.value)}
         if not self.specs:
             msg = f"the adapter {self.target!r} does not offer the port {only!r}"
             raise pytest.UsageError(msg)

@@ -210,6 +210,32 @@ DEFECTS: dict[str, str] = {
     "limiter_servers:server_error_leaks": "LIM-6",
     "limiter_servers:silence_allows": "LIM-6",
     "limiter_servers:server_is_given_up": "LIM-6",
+    "togethers:hit_counts_twice": "TOG-1",
+    "togethers:miss_is_not_counted": "TOG-1",
+    "togethers:hit_counts_for_the_group": "TOG-1",
+    "togethers:there_are_two_counts": "TOG-1",
+    "togethers:hits_at_once_are_lost": "TOG-1",
+    "togethers:entries_are_kept_beside": "TOG-2",
+    "togethers:names_are_written_otherwise": "TOG-2",
+    "togethers:rubbish_is_a_hit": "TOG-2",
+    "togethers:time_to_live_is_ignored": "TOG-2",
+    "togethers:miss_has_no_lease": "TOG-3",
+    "togethers:lease_is_good_for_nothing": "TOG-3",
+    "togethers:lease_survives_an_invalidation": "TOG-3",
+    "togethers:refused_hit_brings_nothing": "TOG-4",
+    "togethers:refused_hit_misses": "TOG-4",
+    "togethers:cache_error_leaks": "TOG-5",
+    "togethers:unknown_entry_is_a_miss": "TOG-5",
+    "togethers:hit_without_the_cache_is_not_counted": "TOG-5",
+    "togethers:outage_is_called_the_caches": "TOG-6",
+    "togethers:driver_error_leaks": "TOG-6",
+    "togethers:silence_allows": "TOG-6",
+    "togethers:server_is_asked_twice": "TOG-7",
+    "togethers:no_limiter_is_joined": "TOG-8",
+    "togethers:closed_limiter_is_not_joined": "TOG-8",
+    "togethers:first_limiter_stands_for_all": "TOG-9",
+    "togethers:limiter_is_known_by_its_members": "TOG-9",
+    "togethers:foreign_limiter_is_an_error": "TOG-9",
     "faults:unknown_is_called_an_outage": "STO-13",
     "faults:fault_is_swallowed": "STO-13",
     "faults:fault_leaks": "STO-13",
@@ -248,6 +274,7 @@ UNBROKEN = {
     "known_bad.faults:bears": ("storage",),
     "known_bad.cache_servers:served": ("cache",),
     "known_bad.limiter_servers:served": ("limiter",),
+    "known_bad.togethers:right": ("cache",),
 }
 
 Job = tuple[str, tuple[str, ...]]
@@ -300,7 +327,7 @@ def test_every_planted_defect_is_scored() -> None:
                 planted |= {f"{path.stem}:{target.id}" for target in node.targets if isinstance(target, ast.Name)}
 
     # Not defects: what the defects of search, and those of a backend that fails, are planted in.
-    right = {"songs:scans", "faults:bears", "cache_servers:served", "limiter_servers:served"}
+    right = {"songs:scans", "faults:bears", "cache_servers:served", "limiter_servers:served", "togethers:right"}
     assert {each for each in planted if each.partition(":")[2].islower()} - right == set(DEFECTS)
 
 

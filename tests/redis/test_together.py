@@ -1,38 +1,15 @@
-"""Limiter and cache in one round trip."""
+"""Limiter and cache in one round trip: what TOG-1 to TOG-9 cannot see of them."""
 
 from typing import Any
 
 import pytest
 
 from songs.errors import LimiterUnavailable
-from songs.ports.cache import Hit, Miss
 from songs.ports.limiter import RateLimit
 from songs_memory.limiter import MemoryLimiter
-from songs_redis import RedisCache, RedisLimiter
 from songs_redis.server import PrivateServer
 
 LIMIT = RateLimit(2, 60)
-
-
-@pytest.mark.redis
-def test_both_say_what_they_say_alone(cache: RedisCache, limiter: RedisLimiter) -> None:
-    """The hit counts in the limiter, the entry is the cache's, and a miss hands out a lease that is good."""
-    together = cache.together_with(limiter)
-    assert together is not None
-
-    verdict, miss = together.hit_and_get("bucket", LIMIT, "group", "key")
-    assert verdict.allowed
-    assert verdict.remaining == 1
-    assert isinstance(miss, Miss)
-    assert miss.lease is not None
-    cache.fill("group", "key", b"value", lease=miss.lease, ttl_s=60)
-
-    assert limiter.hit("bucket", LIMIT).remaining == 0
-    verdict, found = together.hit_and_get("bucket", LIMIT, "group", "key")
-    assert not verdict.allowed
-    assert found == Hit(b"value")
-    cache.invalidate(["group"])
-    assert isinstance(together.hit_and_get("bucket", LIMIT, "group", "key")[1], Miss)
 
 
 @pytest.mark.redis

@@ -25,16 +25,6 @@ CALLS: dict[str, Callable[[Cache, bytes], object]] = {
 
 
 @pytest.fixture
-def injector(subject: Subject) -> Iterator[CacheFaultInjector]:
-    """What makes the server fail."""
-    if subject.spec.faults is None:
-        pytest.skip("declared unsupported: AdapterSpec.faults")
-    with subject.spec.faults(subject.settings) as found:
-        assert isinstance(found, CacheFaultInjector), "the faults of a cache have `spoil` as well"
-        yield found
-
-
-@pytest.fixture
 def cache(subject: Subject, injector: CacheFaultInjector) -> Iterator[Cache]:
     """The cache under test, open and used before, so that its connections are there."""
     opened: Cache = subject.open()

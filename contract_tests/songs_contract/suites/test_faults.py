@@ -1,6 +1,5 @@
 """A backend that fails, before a call and after it: for adapters whose descriptor says how to make it."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from songs.errors import OutcomeUnknown, SongsError, TransientConflict
 from songs_contract.checks import StorageUser, rating, session, song, user
 from songs_contract.clauses import clause
-from songs_contract.subject import Subject
 from songs_contract.suites.test_storage_units import WRITES, everything
 from songs_plugins import FaultInjector, Port
 
@@ -25,15 +23,6 @@ def filled(use: StorageUser) -> StorageUser:
     use.add_users(user())
     use.add_sessions(session())
     return use
-
-
-@pytest.fixture
-def injector(subject: Subject) -> Iterator[FaultInjector]:
-    """What makes the backend fail."""
-    if subject.spec.faults is None:
-        pytest.skip("declared unsupported: AdapterSpec.faults")
-    with subject.spec.faults(subject.settings) as found:
-        yield found
 
 
 def told(use: StorageUser, name: str) -> SongsError | None:

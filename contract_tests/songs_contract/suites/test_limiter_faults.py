@@ -1,6 +1,5 @@
 """A limiter's server that fails: for adapters whose descriptor says how to make it."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 import pytest
@@ -16,15 +15,6 @@ PORT = Port.LIMITER
 
 LIMIT = RateLimit(100, 60)
 REST_S = 10.0
-
-
-@pytest.fixture
-def injector(subject: Subject) -> Iterator[FaultInjector]:
-    """What makes the server fail."""
-    if subject.spec.faults is None:
-        pytest.skip("declared unsupported: AdapterSpec.faults")
-    with subject.spec.faults(subject.settings) as found:
-        yield found
 
 
 @clause("LIM-6")

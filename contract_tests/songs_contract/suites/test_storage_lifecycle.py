@@ -76,14 +76,8 @@ def test_data_outlive_the_object(use: StorageUser, storage: Storage, subject: Su
     assert other.rotate("hash-1", "hash-2", LATER) is Rotation.ROTATED, "the rotation is forgotten"
 
 
-@clause("STO-17")
-@builds_on("SNG-9")
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="declared unsupported: fork")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_closing_in_a_forked_child(use: StorageUser, storage: Storage, subject: Subject) -> None:
-    """What a child closes that was forked off stays open for its parent, and stays the parent's alone where it was."""
-    use.add_songs(song())
-    assert use.song() == song()
+def close_in_a_child(storage: Storage) -> None:
+    """Close a storage in a child that is forked off."""
     child = multiprocessing.get_context("fork").Process(target=storage.close)
     child.start()
     child.join(CHILD_S)
@@ -91,11 +85,30 @@ def test_closing_in_a_forked_child(use: StorageUser, storage: Storage, subject: 
     child.kill()
     child.join()
     assert ended, "close did not return in the child"
+
+
+@clause("STO-17")
+@builds_on("SNG-9")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="declared unsupported: fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_closing_in_a_forked_child(use: StorageUser, storage: Storage) -> None:
+    """What a child closes that was forked off stays open for its parent."""
+    use.add_songs(song())
+    assert use.song() == song()
+    close_in_a_child(storage)
     use.add_songs(song("song-2"))
     assert use.find() == ["song-1", "song-2"]
-    if subject.declares("durable") and not subject.declares("shared"):
-        with pytest.raises(StorageInUse):
-            subject.open()
+
+
+@clause("STO-12", "STO-17")
+@requires("durable", "not shared")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="declared unsupported: fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_second_opener_when_a_forked_child_closed(storage: Storage, subject: Subject) -> None:
+    """What is the parent's alone stays so."""
+    close_in_a_child(storage)
+    with pytest.raises(StorageInUse):
+        subject.open()
 
 
 @clause("STO-18")

@@ -2,7 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Literal, TypeVar
+
+from songs.ports.clock import Clock
+from songs_plugins import AdapterContext, AdapterSpec
+
+from .planting import changed
 
 T = TypeVar("T")
 B = TypeVar("B", bound="Backend")
@@ -50,3 +56,12 @@ def faults_of(backend: B) -> Callable[[object], AbstractContextManager[B]]:
             backend.heal()
 
     return faults
+
+
+def served_by(backend: B, spec: AdapterSpec, kind: Callable[[B, Clock], object]) -> AdapterSpec:
+    """Return the descriptor of a class whose objects ask a backend."""
+
+    def factory(_settings: object, context: AdapterContext) -> object:
+        return kind(backend, context.clock)
+
+    return replace(changed(spec, factory), faults=faults_of(backend))

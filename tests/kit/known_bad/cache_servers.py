@@ -1,24 +1,22 @@
 """Caches whose server can be made to fail; all but one deal wrongly with that, or ask it too often."""
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from typing import TypeVar
 
 from songs.errors import CacheUnavailable
 from songs.ports.cache import Hit, Miss
 from songs.ports.clock import Clock
 from songs_memory.cache import MemoryCache
-from songs_plugins import AdapterContext, AdapterSpec
+from songs_plugins import AdapterSpec
 
-from .backends import Backend, DriverError, faults_of
+from .backends import Backend, DriverError, served_by
 from .caches import MANY, SPEC
-from .planting import changed
 
 T = TypeVar("T")
 FORMAT = b"v1:"
 
 
-class _Server(Backend):
+class Server(Backend):
     """Makes round trips, fails one of them, and forgets what its entries were."""
 
     spoilt = False
@@ -35,10 +33,10 @@ class _Server(Backend):
             raise CacheUnavailable from error
 
 
-class _Served(MemoryCache):
+class Served(MemoryCache):
     """Asks the server once for everything."""
 
-    def __init__(self, server: _Server, clock: Clock) -> None:
+    def __init__(self, server: Server, clock: Clock) -> None:
         super().__init__(clock, max_bytes=MANY)
         self.server = server
 
@@ -72,19 +70,14 @@ class _Served(MemoryCache):
         self.server.ask(lambda: forget(groups))
 
 
-def _planted(kind: type[_Served]) -> AdapterSpec:
-    server = _Server()
-
-    def factory(_settings: object, context: AdapterContext) -> _Served:
-        return kind(server, context.clock)
-
-    return replace(changed(SPEC, factory), faults=faults_of(server))
+def _planted(kind: type[Served]) -> AdapterSpec:
+    return served_by(Server(), SPEC, kind)
 
 
-served = _planted(_Served)
+served = _planted(Served)
 
 
-class _OneByOne(_Served):
+class _OneByOne(Served):
     def invalidate(self, groups: Collection[str]) -> None:
         """Ask for each group."""
         for each in groups:
@@ -94,7 +87,7 @@ class _OneByOne(_Served):
 groups_are_invalidated_one_by_one = _planted(_OneByOne)
 
 
-class _Believes(_Served):
+class _Believes(Served):
     def read(self, group: str, found: Hit | Miss, key: str) -> Hit | Miss:
         """Unpack without looking."""
         if isinstance(found, Hit):
@@ -105,7 +98,7 @@ class _Believes(_Served):
 rubbish_is_an_error = _planted(_Believes)
 
 
-class _Rubbish(_Served):
+class _Rubbish(Served):
     def read(self, group: str, found: Hit | Miss, key: str) -> Hit | Miss:
         """Take whatever is there for a value."""
         return Hit(found.value.removeprefix(FORMAT)) if isinstance(found, Hit) else found
@@ -114,7 +107,7 @@ class _Rubbish(_Served):
 rubbish_is_a_hit = _planted(_Rubbish)
 
 
-class _LooksFirst(_Served):
+class _LooksFirst(Served):
     def fill(self, group: str, key: str, value: bytes, *, lease: bytes, ttl_s: float) -> None:
         """Ask whether it is there before it is sent."""
         if isinstance(self.get(group, key), Miss):
@@ -124,7 +117,7 @@ class _LooksFirst(_Served):
 fill_looks_first = _planted(_LooksFirst)
 
 
-class _GivesUp(_Served):
+class _GivesUp(Served):
     def get(self, group: str, key: str) -> Hit | Miss:
         """Never ask a server again that failed once."""
         if self.server.failed:

@@ -1,19 +1,16 @@
 """Limiters whose server can be made to fail; all but one deal wrongly with that."""
 
-from dataclasses import replace
-
 from songs.errors import LimiterUnavailable
 from songs.ports.clock import Clock
 from songs.ports.limiter import RateLimit, Verdict
 from songs_memory.limiter import MemoryLimiter
-from songs_plugins import AdapterContext, AdapterSpec
+from songs_plugins import AdapterSpec
 
-from .backends import Backend, DriverError, faults_of
+from .backends import Backend, DriverError, served_by
 from .limiters import SPEC
-from .planting import changed
 
 
-class _Served(MemoryLimiter):
+class Served(MemoryLimiter):
     """Asks the server once for everything."""
 
     def __init__(self, server: Backend, clock: Clock) -> None:
@@ -33,19 +30,14 @@ class _Served(MemoryLimiter):
         raise LimiterUnavailable from error
 
 
-def _planted(kind: type[_Served]) -> AdapterSpec:
-    server = Backend()
-
-    def factory(_settings: object, context: AdapterContext) -> _Served:
-        return kind(server, context.clock)
-
-    return replace(changed(SPEC, factory), faults=faults_of(server))
+def _planted(kind: type[Served]) -> AdapterSpec:
+    return served_by(Backend(), SPEC, kind)
 
 
-served = _planted(_Served)
+served = _planted(Served)
 
 
-class _Leaks(_Served):
+class _Leaks(Served):
     def without_answer(self, error: DriverError) -> Verdict:
         """Let the driver's error through."""
         raise error
@@ -54,7 +46,7 @@ class _Leaks(_Served):
 server_error_leaks = _planted(_Leaks)
 
 
-class _Allows(_Served):
+class _Allows(Served):
     def without_answer(self, error: DriverError) -> Verdict:
         """Allow what was not counted."""
         return Verdict(allowed=True, remaining=0, reset_s=1.0)
@@ -63,7 +55,7 @@ class _Allows(_Served):
 silence_allows = _planted(_Allows)
 
 
-class _GivesUp(_Served):
+class _GivesUp(Served):
     def hit(self, bucket: str, limit: RateLimit) -> Verdict:
         """Never ask a server again that failed once."""
         if self.server.failed:

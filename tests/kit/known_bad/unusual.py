@@ -15,6 +15,7 @@ from songs.ports.storage import Scope, UnitOfWork
 from songs_memory.storage import MemoryStorage
 from songs_plugins import AdapterSpec, NoSettings, Port
 
+from . import togethers
 from .planting import PlantedStorage, adapter, storage
 
 
@@ -86,3 +87,6 @@ def _no_server(folder: Path) -> Iterator[NoSettings]:
 
 
 has_no_sandbox = replace(storage(PlantedStorage), sandbox=_no_server)
+
+
+joins_without_a_limiter = togethers.right[0]
