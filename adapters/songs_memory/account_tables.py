@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self
+from typing import Final, Self
 
 from immutables import Map
 
 from songs.model import Session, User
-from songs_memory.sorted_ids import SortedIds
+from songs_memory.sorted_items import SortedItems
+
+_NONE: Final = SortedItems[str](str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,7 @@ class UserTable:
 
     rows: Map[str, User] = field(default_factory=Map)
     names: Map[str, str] = field(default_factory=Map)
-    order: SortedIds = field(default_factory=SortedIds)
+    order: SortedItems[str] = _NONE
 
     def plus(self, user: User) -> Self:
         """Return the table with one more user, whose id and name are new to it."""
@@ -38,12 +40,12 @@ class SessionTable:
     """Sessions by id, by user, and in the order in which they expire. Immutable."""
 
     rows: Map[str, Session] = field(default_factory=Map)
-    of_user: Map[str, SortedIds] = field(default_factory=Map)
-    expiries: SortedIds = field(default_factory=SortedIds)
+    of_user: Map[str, SortedItems[str]] = field(default_factory=Map)
+    expiries: SortedItems[str] = _NONE
 
     def plus(self, session: Session) -> Self:
         """Return the table with one more session, whose id is new to it."""
-        sessions = self.of_user.get(session.user_id, SortedIds()).plus((session.id,))
+        sessions = self.of_user.get(session.user_id, _NONE).plus((session.id,))
         return type(self)(
             self.rows.set(session.id, session),
             self.of_user.set(session.user_id, sessions),
@@ -66,7 +68,7 @@ class SessionTable:
     def minus_user(self, user_id: str, *, keep_id: str | None = None) -> Self:
         """Return the table without the sessions of a user, but for `keep_id`."""
         table = self
-        for session_id in self.of_user.get(user_id, SortedIds()):
+        for session_id in self.of_user.get(user_id, _NONE):
             if session_id != keep_id:
                 table = table.minus(self.rows[session_id])
         return table

@@ -1,17 +1,20 @@
-"""Finding songs by substring: scanned while they are few, and by trigrams from then on."""
+"""Finding songs by substring: scanned while they are few, and by an index of words from then on."""
 
-from array import array
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final, Self
 
 from songs.model import Song
-from songs.text import fold, trigrams
+from songs.text import fold
+from songs_memory.word_index import WordIndex
 
 INDEX_FROM: Final = 1_000
 """At this many songs a scan takes about as long as the rest of a request; below, an index is not worth its memory."""
 
 _SEPARATOR: Final = "\n"  # neither the model's texts nor their folds contain it, so no match can reach across
+_song_id = attrgetter("song.id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,39 @@ class StoredSong:
         """Return whether the folded `text` is contained in the artist or in the title."""
         return text in self.folded and _SEPARATOR not in text
 
-    @property
-    def trigrams(self) -> frozenset[str]:
-        """The trigrams of artist and title."""
-        artist, _, title = self.folded.partition(_SEPARATOR)
-        return trigrams(artist) | trigrams(title)
+
+class FoundSongs:
+    """Rows ordered by the ids of their songs. Only those that are asked for are looked at.
+
+    Args:
+        rows: The rows, and perhaps others.
+        numbers: Where they are among `rows`, in their order.
+    """
+
+    __slots__ = ("_numbers", "_rows")
+
+    def __init__(self, rows: Sequence[StoredSong], numbers: Sequence[int]) -> None:
+        self._rows = rows
+        self._numbers = numbers
+
+    @classmethod
+    def of(cls, rows: Iterable[StoredSong]) -> Self:
+        """Return `rows`, ordered."""
+        ordered = sorted(rows, key=_song_id)
+        return cls(ordered, range(len(ordered)))
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[StoredSong]:
+        return map(self._rows.__getitem__, self._numbers)
+
+    def page(self, *, limit: int, after_id: str | None = None, offset: int = 0) -> list[Song]:
+        """Return at most `limit` songs with ids greater than `after_id`, without the first `offset` of these."""
+        rows, start = self._rows, offset
+        if after_id is not None:
+            start += bisect_right(self._numbers, after_id, key=lambda number: _song_id(rows[number]))
+        return [rows[number].song for number in self._numbers[start : start + limit]]
 
 
 class SearchIndex:
@@ -49,13 +80,15 @@ class SearchIndex:
     adds, before it publishes the state that needs the addition; readers never wait.
 
     Args:
-        index_from: From how many songs on trigrams are kept.
+        index_from: From how many songs on words are kept.
     """
 
     def __init__(self, index_from: int = INDEX_FROM) -> None:
         self.index_from = index_from
         self._rows: list[StoredSong] = []
-        self._postings: dict[str, array[int]] | None = None
+        self._words: WordIndex | None = None
+        self._greatest_id = ""
+        self._late: set[int] = set()  # rows with a lesser id than one before them; all others are in the order of ids
 
     def __len__(self) -> int:
         """Return how many rows were added."""
@@ -64,42 +97,37 @@ class SearchIndex:
     def add(self, rows: Sequence[StoredSong]) -> None:
         """Take in `rows`."""
         first = len(self._rows)
+        for number, row in enumerate(rows, start=first):
+            if row.song.id < self._greatest_id:
+                self._late.add(number)
+            else:
+                self._greatest_id = row.song.id
         self._rows.extend(rows)
-        if self._postings is not None:
-            _note(self._postings, rows, first)
+        if self._words is not None:
+            _note(self._words, rows, first)
         elif len(self._rows) >= self.index_from:
-            postings: dict[str, array[int]] = {}
-            _note(postings, self._rows, 0)
-            self._postings = postings
+            words = WordIndex()
+            _note(words, self._rows, 0)
+            self._words = words
 
     def rows(self, start: int, end: int) -> list[StoredSong]:
         """Return the rows from `start` to before `end`, in the order in which they were added."""
         return self._rows[start:end]
 
-    def matches(self, text: str) -> list[StoredSong]:
-        """Return the rows in whose artist or title the folded `text` is contained, in no order."""
-        if _SEPARATOR in text:
-            return []
-        return [row for row in self._candidates(text) if text in row.folded]
-
-    def _candidates(self, text: str) -> Iterable[StoredSong]:
-        wanted = trigrams(text)
-        if self._postings is None or not wanted:
-            return self._rows
-        found = [self._postings.get(trigram) for trigram in wanted]
-        lists = [numbers for numbers in found if numbers is not None]
-        if len(lists) < len(found):
-            return ()
-        # Testing the few rows of the rarest trigram costs less than intersecting its list with the longer ones.
+    def matches(self, text: str) -> FoundSongs:
+        """Return the rows in whose artist or title the folded `text` is contained."""
         rows = self._rows
-        return [rows[number] for number in min(lists, key=len)]
+        if _SEPARATOR in text:
+            return FoundSongs(rows, ())
+        numbers = None if self._words is None else self._words.rows(text)
+        if numbers is None:
+            numbers = [number for number, row in enumerate(rows) if text in row.folded]
+        elif text.split() != [text]:
+            numbers = [number for number in numbers if text in rows[number].folded]
+        in_order = self._late.isdisjoint(numbers)
+        return FoundSongs(rows, sorted(numbers, key=None if in_order else lambda number: _song_id(rows[number])))
 
 
-def _note(postings: dict[str, "array[int]"], rows: Iterable[StoredSong], first: int) -> None:
+def _note(words: WordIndex, rows: Iterable[StoredSong], first: int) -> None:
     for number, row in enumerate(rows, start=first):
-        for trigram in row.trigrams:
-            numbers = postings.get(trigram)
-            if numbers is None:
-                postings[trigram] = array("I", (number,))
-            else:
-                numbers.append(number)
+        words.add(number, row.folded)

@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from immutables import Map
 
-from songs_memory.search_index import SearchIndex, StoredSong
+from songs_memory.search_index import FoundSongs, SearchIndex, StoredSong
 
 SLACK: Final = 1_000
 """How many rows that are out of date an index may have beyond as many as there are songs."""
@@ -47,13 +47,13 @@ class SongSearch:
         # What was added is in the old index by now and moves with the rest.
         return replace(self, following=SearchIndex(self.index.index_from), moved=0, until=len(self.index))
 
-    def find(self, text: str, rows: Rows) -> list[StoredSong]:
+    def find(self, text: str, rows: Rows) -> FoundSongs:
         """Return those of `rows`, the state's, in whose artist or title the folded `text` is contained."""
         found = self.index.matches(text)
         if len(self.index) == len(rows):
             return found  # the index contains them all, so it contains nothing else
         # By identity: a song that was changed is another row. A row that was moved is in the index twice.
-        return list({id(row): row for row in found if rows.get(row.song.id) is row}.values())
+        return FoundSongs.of({id(row): row for row in found if rows.get(row.song.id) is row}.values())
 
     def _moved_on(self, following: SearchIndex, steps: int, rows: Rows) -> Self:
         end = min(self.until, self.moved + steps * MOVED_AT_ONCE)

@@ -1,42 +1,28 @@
 """The songs of one state, with every index that reads need."""
 
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from operator import attrgetter
+from typing import Final, Self
 
 from immutables import Map
 
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
-from songs_memory.search_index import StoredSong
+from songs_memory.search_index import FoundSongs, StoredSong
 from songs_memory.song_search import SongSearch
-from songs_memory.sorted_ids import SortedIds
+from songs_memory.sorted_items import SortedItems
 
-
-class FoundIds:
-    """The ids that a search found, ascending."""
-
-    __slots__ = ("_ids",)
-
-    def __init__(self, ids: list[str]) -> None:
-        self._ids = ids
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def page(self, *, limit: int, after_id: str | None = None, offset: int = 0) -> list[str]:
-        """Return at most `limit` ids greater than `after_id`, without the first `offset` of these."""
-        start = offset + (0 if after_id is None else bisect_right(self._ids, after_id))
-        return self._ids[start : start + limit]
+_song_id = attrgetter("id")
+_NONE: Final = SortedItems[Song](_song_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
     """The songs of one level, and the sum of their difficulties in thousandths."""
 
-    ids: SortedIds = field(default_factory=SortedIds)
+    songs: SortedItems[Song] = _NONE
     sum_milli: int = 0
 
 
@@ -47,9 +33,9 @@ class SongTable:
     search: SongSearch
     rows: Map[str, StoredSong] = field(default_factory=Map)
     identities: Map[SongIdentity, str] = field(default_factory=Map)
-    order: SortedIds = field(default_factory=SortedIds)
+    order: SortedItems[Song] = _NONE
     levels: Map[int, Level] = field(default_factory=Map)
-    artists: Map[str, SortedIds] = field(default_factory=Map)
+    artists: Map[str, SortedItems[Song]] = field(default_factory=Map)
     sum_milli: int = 0
 
     def get(self, song_id: str) -> Song | None:
@@ -59,22 +45,22 @@ class SongTable:
 
     def plus(self, songs: Iterable[Song]) -> Self:
         """Return the table with `songs` as well, whose ids and identities are all new to it and distinct."""
-        new = sorted(songs, key=lambda song: song.id)
+        new = sorted(songs, key=_song_id)
         rows = {song.id: StoredSong.of(song) for song in new}
         by_level: dict[int, list[Song]] = defaultdict(list)
-        by_artist: dict[str, list[str]] = defaultdict(list)
+        by_artist: dict[str, list[Song]] = defaultdict(list)
         for row in rows.values():
             by_level[row.song.level].append(row.song)
-            by_artist[row.artist_fold].append(row.song.id)
+            by_artist[row.artist_fold].append(row.song)
         all_rows = self.rows.update(rows)
         return type(self)(
             search=self.search.changed(list(rows.values()), all_rows),
             rows=all_rows,
             identities=self.identities.update({song.identity: song.id for song in new}),
-            order=self.order.plus(list(rows)),
+            order=self.order.plus(new),
             levels=self.levels.update({level: self._level_with(level, group) for level, group in by_level.items()}),
             artists=self.artists.update(
-                {artist: self.artists.get(artist, SortedIds()).plus(ids) for artist, ids in by_artist.items()}
+                {artist: self.artists.get(artist, _NONE).plus(group) for artist, group in by_artist.items()}
             ),
             sum_milli=self.sum_milli + sum(song.difficulty_milli for song in new),
         )
@@ -84,14 +70,14 @@ class SongTable:
         artist = self.rows[song.id].artist_fold
         level = self.levels[song.level]
         rows = self.rows.delete(song.id)
-        rest = Level(level.ids.minus(song.id), level.sum_milli - song.difficulty_milli)
-        of_artist = self.artists[artist].minus(song.id)
+        rest = Level(level.songs.minus(song), level.sum_milli - song.difficulty_milli)
+        of_artist = self.artists[artist].minus(song)
         return type(self)(
             search=self.search.changed((), rows),
             rows=rows,
             identities=self.identities.delete(song.identity),
-            order=self.order.minus(song.id),
-            levels=self.levels.set(song.level, rest) if rest.ids else self.levels.delete(song.level),
+            order=self.order.minus(song),
+            levels=self.levels.set(song.level, rest) if rest.songs else self.levels.delete(song.level),
             artists=self.artists.set(artist, of_artist) if of_artist else self.artists.delete(artist),
             sum_milli=self.sum_milli - song.difficulty_milli,
         )
@@ -101,30 +87,32 @@ class SongTable:
         if level is None:
             return DifficultyTotals(len(self.order), self.sum_milli)
         of_level = self.levels.get(level, Level())
-        return DifficultyTotals(len(of_level.ids), of_level.sum_milli)
+        return DifficultyTotals(len(of_level.songs), of_level.sum_milli)
 
-    def matching(self, song_filter: SongFilter) -> SortedIds | FoundIds:
-        """Return the ids of the songs that meet the filter, ascending."""
+    def matching(self, song_filter: SongFilter) -> SortedItems[Song] | FoundSongs:
+        """Return the songs that meet the filter, ordered by id."""
         text, artist, level = song_filter.text, song_filter.artist, song_filter.level
         rows: Iterable[StoredSong]
         if artist is not None:
-            of_artist = self.artists.get(artist, SortedIds())
+            of_artist = self.artists.get(artist, _NONE)
             if text is None and level is None:
                 return of_artist
-            rows = (self.rows[song_id] for song_id in of_artist)
+            rows = (self.rows[song.id] for song in of_artist)
             if text is not None:
                 rows = [row for row in rows if row.contains(text)]
         elif text is not None:
-            rows = self.search.find(text, self.rows)
+            rows = found = self.search.find(text, self.rows)
+            if level is None:
+                return found
         else:
-            return self.order if level is None else self.levels.get(level, Level()).ids
+            return self.order if level is None else self.levels.get(level, Level()).songs
         if level is not None:
             rows = [row for row in rows if row.song.level == level]
-        return FoundIds(sorted([row.song.id for row in rows]))
+        return FoundSongs.of(rows)
 
     def _level_with(self, level: int, songs: Sequence[Song]) -> Level:
         before = self.levels.get(level, Level())
         return Level(
-            before.ids.plus([song.id for song in songs]),
+            before.songs.plus(songs),
             before.sum_milli + sum(song.difficulty_milli for song in songs),
         )

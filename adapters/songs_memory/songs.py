@@ -6,8 +6,9 @@ from dataclasses import replace
 from songs.errors import DuplicateSong, SongNotFound, VersionConflict
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
-from songs_memory.song_table import FoundIds, SongTable
-from songs_memory.sorted_ids import SortedIds
+from songs_memory.search_index import FoundSongs
+from songs_memory.song_table import SongTable
+from songs_memory.sorted_items import SortedItems
 from songs_memory.view import View
 
 
@@ -18,7 +19,7 @@ class MemorySongs:
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._found: tuple[SongTable, SongFilter, SortedIds | FoundIds] | None = None
+        self._found: tuple[SongTable, SongFilter, SortedItems[Song] | FoundSongs] | None = None
 
     def get(self, song_id: str) -> Song | None:
         return self._view.reading().songs.get(song_id)
@@ -66,8 +67,7 @@ class MemorySongs:
         self, song_filter: SongFilter, *, limit: int, after_id: str | None = None, offset: int = 0
     ) -> tuple[Song, ...]:
         table = self._view.reading().songs
-        ids = self._matching(table, song_filter).page(limit=limit, after_id=after_id, offset=offset)
-        return tuple(table.rows[song_id].song for song_id in ids)
+        return tuple(self._matching(table, song_filter).page(limit=limit, after_id=after_id, offset=offset))
 
     def count(self, song_filter: SongFilter) -> int:
         return len(self._matching(self._view.reading().songs, song_filter))
@@ -75,7 +75,7 @@ class MemorySongs:
     def difficulty_totals(self, level: int | None = None) -> DifficultyTotals:
         return self._view.reading().songs.totals(level)
 
-    def _matching(self, table: SongTable, song_filter: SongFilter) -> SortedIds | FoundIds:
+    def _matching(self, table: SongTable, song_filter: SongFilter) -> SortedItems[Song] | FoundSongs:
         # A page is found and then counted: the second call of the two needs no second search.
         found = self._found
         if found is None or found[0] is not table or found[1] != song_filter:

@@ -2,7 +2,7 @@
 
 A filter with an artist goes through the index of folded artists; one with a text of three characters or more through
 the index of trigrams; a shorter text has no trigram, and MATCH would silently find nothing, so the songs (of a level,
-if given) are looked through. What the index of trigrams finds is verified: FTS5 takes U+FFFE and U+FFFF for U+FFFD.
+if given) are looked through. What the index of trigrams finds for a text of more than three is verified.
 """
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 
@@ -19,9 +19,13 @@ TRIGRAM: Final = 3
 LONGEST: Final = 64
 """Characters of a text that are looked up in the index."""
 
+_MATCH: Final = "songs_search MATCH ?"
 _CONTAINS: Final = "(instr(songs.artist_fold, ?) > 0 OR instr(songs.title_fold, ?) > 0)"
 # CROSS JOIN keeps the order of the two: the other way round, every song would be looked up in the index.
-_INDEXED: Final = "songs_search CROSS JOIN songs ON songs.num = songs_search.rowid"
+_INDEX: Final = "songs_search"
+_INDEXED: Final = f"{_INDEX} CROSS JOIN songs ON songs.num = songs_search.rowid"
+_CONFUSED: Final = frozenset("\ufffd\ufffe\uffff")
+"""FTS5 takes each of these for the first."""
 
 
 def find(song_filter: SongFilter, *, limit: int, after_id: str | None, offset: int) -> Query | None:
@@ -43,7 +47,8 @@ def count(song_filter: SongFilter) -> Query | None:
     if parts is None:
         return None
     tables, conditions, parameters = parts
-    return _statement("count(*)", tables, conditions), tuple(parameters)
+    # Where nothing is asked of the songs themselves, the index alone counts them.
+    return _statement("count(*)", _INDEX if conditions == [_MATCH] else tables, conditions), tuple(parameters)
 
 
 def sought_level(level: int) -> int:
@@ -73,8 +78,10 @@ def _meets(song_filter: SongFilter) -> tuple[str, list[str], list[object]] | Non
         parameters.append(artist)
     elif text is not None and len(text) >= TRIGRAM:
         tables = _INDEXED
-        conditions.append("songs_search MATCH ?")
+        conditions.append(_MATCH)
         parameters.append(trigrams(text))
+        if len(text) == TRIGRAM and _CONFUSED.isdisjoint(text):
+            text = None  # the index has told all
     if level is not None:
         conditions.append("level = ?")
         parameters.append(sought_level(level))

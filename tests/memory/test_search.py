@@ -129,6 +129,28 @@ def test_totals_are_those_of_a_recount(
             assert unit.songs.count(SongFilter(level=level)) == len(difficulties)
 
 
+def test_any_part_of_a_text_finds_it(new_units: Callable[[int], Units], new_song: Callable[..., Song]) -> None:
+    """Within a word or across several, with white space of any kind: what has it is found, and no more."""
+    units = new_units(1)
+    titles = (
+        "lone rover moon",
+        "moonlit rover",
+        "one  rover",
+        "rovermoon\u2003one",
+        " ro",
+        "one roverone",
+        "grove cover",
+    )
+    with units(Scope.WRITE_ONE) as unit:
+        unit.songs.add_many([new_song(str(n), artist="drove", title=title) for n, title in enumerate(titles)])
+    folds = [fold(title) for title in titles]
+    parts = {text[start:end] for text in folds for start in range(len(text)) for end in range(start + 1, len(text) + 1)}
+    with units(Scope.READ) as unit:
+        for part in sorted(parts):
+            expected = [str(n) for n, text in enumerate(folds) if part in text or part in "drove"]
+            assert [song.id for song in unit.songs.find(SongFilter(text=part), limit=9)] == expected, part
+
+
 def test_an_old_snapshot_still_finds_what_it_holds(
     new_units: Callable[[int], Units], new_song: Callable[..., Song]
 ) -> None:

@@ -144,12 +144,13 @@ def test_open_storages_may_prepare_at_once(path: Path, clock: Clock, attempt: in
         storage.close()
 
 
-def test_a_file_of_the_first_release_is_brought_up_to_date(
-    path: Path, open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch, song: Callable[..., Song], clock: Clock
+@pytest.mark.parametrize("version", range(1, NEWEST))
+def test_a_file_of_an_older_release_is_brought_up_to_date(
+    version: int, open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch, song: Callable[..., Song], clock: Clock
 ) -> None:
-    """A file of schema version 1 keeps its songs, is of the newest version afterwards, and finds the songs."""
-    monkeypatch.setattr(songs_sqlite.preparing, "MIGRATIONS", MIGRATIONS[:1])
-    monkeypatch.setattr(songs_sqlite.preparing, "NEWEST", 1)
+    """A file of each earlier schema version keeps its songs, is of the newest one afterwards, and finds the songs."""
+    monkeypatch.setattr(songs_sqlite.preparing, "MIGRATIONS", MIGRATIONS[:version])
+    monkeypatch.setattr(songs_sqlite.preparing, "NEWEST", version)
     old = open_storage()
     with old.unit_of_work(Scope.WRITE_ONE, deadline=Deadline.after(clock, 5)) as unit:
         unit.songs.add(song("S1"))
@@ -159,6 +160,7 @@ def test_a_file_of_the_first_release_is_brought_up_to_date(
     assert new.versions()["schema"] == str(NEWEST)
     with new.unit_of_work(Scope.READ, deadline=Deadline.after(clock, 5)) as unit:
         assert unit.songs.find(SongFilter(text=fold(song("S1").title)), limit=9) == (song("S1"),)
+    assert list(new.examine()) == []
 
 
 def test_a_failed_migration_leaves_nothing(path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

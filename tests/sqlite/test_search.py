@@ -61,6 +61,16 @@ def test_search_means_what_the_definition_says(unit: Units, songs: list[tuple[st
         raise _Undo
 
 
+def test_characters_that_the_index_confuses_are_told_apart(unit: Units, song: Callable[..., Song]) -> None:
+    """U+FFFE and U+FFFF are in the index as U+FFFD is: still each text finds and counts its own songs only."""
+    texts = [f"a{confused}b" for confused in "\ufffd\ufffe\uffff"]
+    with unit(Scope.WRITE_MANY) as within:
+        assert within.songs.add_many([song(f"S{n}", title=text) for n, text in enumerate(texts)]) == frozenset()
+        for n, text in enumerate(texts):
+            assert [one.id for one in within.songs.find(SongFilter(text=text), limit=9)] == [f"S{n}"]
+            assert within.songs.count(SongFilter(text=text)) == 1
+
+
 def _read(file: Path) -> list[SongDetails]:
     with gzip.open(file, "rt", encoding="utf-8") as lines:
         rows = [json.loads(line, parse_float=Decimal) for line in lines]

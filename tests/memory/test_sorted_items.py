@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import songs_memory.sorted_ids as module
-from songs_memory.sorted_ids import SortedIds
+import songs_memory.sorted_items as module
+from songs_memory.sorted_items import SortedItems
 
 LONGEST, SHORTEST = 8, 3
 
@@ -24,7 +24,7 @@ def _short_chunks() -> Iterator[None]:
         yield
 
 
-def _changed(sequence: SortedIds, model: set[str], changes: list[tuple[bool, set[str]]]) -> SortedIds:
+def _changed(sequence: SortedItems[str], model: set[str], changes: list[tuple[bool, set[str]]]) -> SortedItems[str]:
     for add, batch in changes:
         if add:
             new = sorted(batch - model)
@@ -43,7 +43,7 @@ def test_a_page_is_a_slice_of_the_sorted_ids(
 ) -> None:
     """After any inserts and deletes, a page is what a sorted list gives."""
     model: set[str] = set()
-    sequence = _changed(SortedIds(), model, changes)
+    sequence = _changed(SortedItems[str](str), model, changes)
     after = [item for item in sorted(model) if after_id is None or item > after_id]
     assert sequence.page(limit=limit, after_id=after_id, offset=offset) == after[offset : offset + limit]
     assert list(sequence) == sorted(model)
@@ -54,7 +54,7 @@ def test_a_page_is_a_slice_of_the_sorted_ids(
 def test_an_older_sequence_stays_what_it_was(changes: list[tuple[bool, set[str]]]) -> None:
     """A change makes another sequence and leaves the one it was made of."""
     model = {"0001", "5000", "9998"}
-    before = SortedIds().plus(sorted(model))
+    before = SortedItems[str](str).plus(sorted(model))
     _changed(before, set(model), changes)
     assert list(before) == sorted(model)
 
@@ -65,7 +65,7 @@ def test_chunks_stay_short_and_few() -> None:
     names = [f"{number:04d}" for number in range(count)]
     mixed = sorted(names, key=lambda name: name[::-1])
     for order in (names, names[::-1], mixed):
-        sequence = SortedIds()
+        sequence = SortedItems[str](str)
         for item in order:
             sequence = sequence.plus((item,))
         assert max(map(len, sequence._chunks)) <= LONGEST
