@@ -1,16 +1,16 @@
 """Runs of the kit for the tests of the kit: by one server that forks for each, see `many_runs.py`."""
 
+import itertools
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, TextIO
 
 import songs_contract
 from songs_contract.clauses import clauses
@@ -18,6 +18,8 @@ from songs_contract.clauses import clauses
 HERE: Final = Path(__file__).parent
 SUITES: Final = Path(songs_contract.__file__).with_name("suites")
 EXAMPLES: Final = sorted((HERE.parents[1] / "examples").glob("*/src"))
+PROCESSES: Final = (os.cpu_count() or 1) + 2
+"""How many runs at once: some only wait."""
 PLUGIN: Final = ("-p", "songs_contract.plugin", "-p", "no:randomly", "-p", "no:cacheprovider")
 
 
@@ -31,39 +33,48 @@ class Finished:
 
 
 class Runner:
-    """A server of runs; to be used in a ``with`` statement."""
+    """A server of runs, one at a time.
 
-    def __init__(self, folder: Path) -> None:
-        # From an empty folder: the settings of this project's own tests are not the kit's.
-        search = os.pathsep.join([str(HERE), *map(str, EXAMPLES)])
-        environment = {**os.environ, "PYTHONPATH": search, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-        for name in [each for each in environment if each.startswith("PYTEST_XDIST")]:
-            del environment[name]
-        self._server = subprocess.Popen(
-            [sys.executable, HERE / "many_runs.py"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=folder,
-            env=environment,
-            text=True,
-        )
+    Args:
+        orders: Where it takes them.
+        answers: Where it answers.
+    """
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        # It ends when there are no more orders.
-        self._server.communicate()
+    def __init__(self, orders: TextIO, answers: TextIO) -> None:
+        self._orders = orders
+        self._answers = answers
 
     def pytest(self, folder: Path, *arguments: str, **environment: str) -> Finished:
         """Run pytest in a folder."""
         order = {"arguments": arguments, "folder": str(folder), "environment": environment}
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        self._server.stdin.write(json.dumps(order) + "\n")
-        self._server.stdin.flush()
-        answer = json.loads(self._server.stdout.readline())
+        self._orders.write(json.dumps(order) + "\n")
+        self._orders.flush()
+        answer = json.loads(self._answers.readline())
         return Finished(answer["status"], answer["stdout"], answer["stderr"])
+
+
+@contextmanager
+def runners(folder: Path, count: int) -> Iterator[list[Runner]]:
+    """Start servers of runs, which import the kit once for all of them."""
+    # From an empty folder: the settings of this project's own tests are not the kit's.
+    search = os.pathsep.join([str(HERE), *map(str, EXAMPLES)])
+    environment = {**os.environ, "PYTHONPATH": search, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    for name in [each for each in environment if each.startswith("PYTEST_XDIST")]:
+        del environment[name]
+    pipes = [(os.pipe(), os.pipe()) for _ in range(count)]
+    theirs = [each for (taken, _), (_, given) in pipes for each in (taken, given)]
+    command = [sys.executable, str(HERE / "many_runs.py"), *map(str, theirs)]
+    # Closed in this order: they end when there are no more orders.
+    with (
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=theirs, cwd=folder, env=environment),
+        ExitStack() as ours,
+    ):
+        for each in theirs:
+            os.close(each)
+        yield [
+            Runner(ours.enter_context(os.fdopen(orders, "w")), ours.enter_context(os.fdopen(answers)))
+            for (_, orders), (answers, _) in pipes
+        ]
 
 
 def run(
@@ -116,15 +127,15 @@ def run_all(
     waiting = iter(range(len(jobs)))
     found: list[dict[str, Any]] = [{}] * len(jobs)
 
-    def work(name: str) -> None:
-        own = folder / name
-        own.mkdir(parents=True)
-        with Runner(own) as runner:
-            # Each takes the next that nobody has taken: some last a hundred times as long as others.
-            for number in waiting:
-                found[number] = run(runner, own, **jobs[number])
-                told(number)
+    def work(name: int, runner: Runner) -> None:
+        own = folder / f"worker-{name}"
+        own.mkdir()
+        # Each takes the next that nobody has taken: some last a hundred times as long as others.
+        for number in waiting:
+            found[number] = run(runner, own, **jobs[number])
+            told(number)
 
-    with ThreadPoolExecutor(processes) as pool:
-        list(pool.map(work, [f"worker-{number}" for number in range(processes)]))
+    folder.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(processes) as pool, runners(folder, processes) as started:
+        list(pool.map(work, itertools.count(), started))
     return found

@@ -1,7 +1,8 @@
 """Runs pytest many times: one process imports the kit once, and forks for each run.
 
-Reads orders from standard input, a line of JSON each: ``{"arguments": [...], "folder": ..., "environment": {...}}``.
-Answers each with a line: ``{"status": ..., "stdout": ..., "stderr": ..., "took_s": ...}``.
+`many_runs.py READ WRITE [READ WRITE ...]`: for each two file descriptors a server, all at once. It reads orders, a line
+of JSON each: ``{"arguments": [...], "folder": ..., "environment": {...}}``, and answers each with a line:
+``{"status": ..., "stdout": ..., "stderr": ..., "took_s": ...}``.
 """
 
 import contextlib
@@ -25,11 +26,31 @@ SUITES: Final = ["--pyargs", "songs_contract.suites"]
 
 
 def main() -> None:
-    """Answer orders until there are no more."""
+    """Start the servers, and wait until they end."""
+    numbers = [int(each) for each in sys.argv[1:]]
     _import_everything()
-    for line in sys.stdin:
-        sys.stdout.write(json.dumps(run(**json.loads(line))) + "\n")
-        sys.stdout.flush()
+    servers = []
+    for own in zip(numbers[::2], numbers[1::2], strict=True):
+        server = os.fork()
+        if server == 0:
+            for each in set(numbers) - set(own):
+                # One that ends must not seem to live on in the others.
+                os.close(each)
+            serve(*own)
+            os._exit(0)
+        servers.append(server)
+    for each in numbers:
+        os.close(each)
+    for each in servers:
+        os.waitpid(each, 0)
+
+
+def serve(orders: int, answers: int) -> None:
+    """Answer orders until there are no more."""
+    with os.fdopen(orders) as taken, os.fdopen(answers, "w") as given:
+        for line in taken:
+            given.write(json.dumps(run(**json.loads(line))) + "\n")
+            given.flush()
 
 
 def run(arguments: list[str], folder: str, environment: dict[str, str]) -> dict[str, Any]:

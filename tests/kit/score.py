@@ -8,7 +8,6 @@ How far it is, standard error tells.
 import argparse
 import ast
 import itertools
-import os
 import secrets
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from songs_contract.clauses import clauses
 
 HERE: Final = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
-from tests.kit.forked_runs import run_all  # noqa: E402 - the folder of a script is on the path, its project is not
+from tests.kit.forked_runs import PROCESSES, run_all  # noqa: E402 - the folder of a script is on the path, its project is not
 
 DOCUMENT: Final = HERE.parents[1] / "docs" / "kit-score.md"
 
@@ -145,7 +144,7 @@ def main() -> None:
     parser.add_argument("--matrix", action="store_true", help=f"write {DOCUMENT.name}")
     parser.add_argument("--only", default="", metavar="PREFIX", help="only the defects whose name begins so")
     parser.add_argument("--false-alarms", type=int, metavar="RUNS", help="run adapters without defects instead")
-    parser.add_argument("--processes", type=int, default=(os.cpu_count() or 1) + 2)  # some runs only wait
+    parser.add_argument("--processes", type=int, default=PROCESSES)
     asked = parser.parse_args()
     if asked.false_alarms:
         sys.exit(bool(false_alarms(asked.false_alarms, asked.processes)))

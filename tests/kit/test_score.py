@@ -1,16 +1,19 @@
 """The kit's score: it finds every planted defect, under the clause that the defect breaks, and none where none is."""
 
 import ast
+import fcntl
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.kit.forked_runs import run_all
+from tests.kit.forked_runs import PROCESSES, run_all
 
 from songs_contract.clauses import clauses
 
 HERE = Path(__file__).parent
-PROCESSES = 2
 PATIENCE_S = 300
 
 # What is planted, by module and name within known_bad, and the clauses that must fail for it.
@@ -286,7 +289,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[Job, dict[str, Any]]:
     jobs: list[Job] = [(f"known_bad.{name}", (clause,)) for name, clause in CASES]
     jobs += [(adapter, broken_clauses(port)) for adapter, ports in UNBROKEN.items() for port in ports]
     orders = [{"adapter": adapter, "only": only} for adapter, only in jobs]
-    return dict(zip(jobs, run_all(orders, tmp_path_factory.mktemp("empty"), PROCESSES), strict=True))
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Above the folders of the processes that tests are distributed to.
+        folder = folder.parent
+    reports = made_once(folder / "score.json", lambda: run_all(orders, tmp_path_factory.mktemp("empty"), PROCESSES))
+    return dict(zip(jobs, reports, strict=True))
+
+
+def made_once(file: Path, make: Callable[[], Any]) -> Any:
+    """Return what the first process that asks makes; the others wait, and read it."""
+    with file.with_suffix(".lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not file.exists():
+            file.write_text(json.dumps(make()), encoding="utf-8")
+        return json.loads(file.read_text(encoding="utf-8"))
 
 
 def broken_clauses(port: str) -> tuple[str, ...]:
