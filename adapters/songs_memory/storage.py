@@ -27,7 +27,7 @@ class MemoryStorage:
     one that begins after its deadline, or calls a repository after it, raises `DeadlineExceeded`.
 
     Args:
-        index_from: From how many songs on searches use a trigram index instead of a scan.
+        index_from: From how many songs on searches use an index of words instead of a scan.
     """
 
     capabilities = StorageCapabilities(
