@@ -12,7 +12,7 @@ from urllib.parse import quote
 from load import Request
 from subjects import PREFIX
 
-from songs.text import fold, trigrams
+from songs.text import fold
 
 VARIANTS: Final = 500
 MESSAGES: Final = 200
@@ -115,3 +115,8 @@ def _ask(connection: http.client.HTTPConnection, request: Request, token: str) -
 def _demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - a condition
     if not holds:
         raise WrongAnswerError(otherwise)
+
+
+def trigrams(folded: str) -> frozenset[str]:
+    """Return the distinct runs of three characters of a folded text."""
+    return frozenset(folded[start : start + 3] for start in range(len(folded) - 2))

@@ -27,11 +27,3 @@ def fold(text: str) -> str:
     folded = normalize("NFKC", normalize("NFD", text).casefold())
     folded = normalize("NFKC", folded.casefold())
     return normalize("NFKC", _COMBINING_MARKS.sub("", normalize("NFKD", folded)))
-
-
-def trigrams(folded: str) -> frozenset[str]:
-    """Return the distinct runs of three characters of an already folded text: what substring indexes are made of.
-
-    A text of fewer than three characters has none, so an index of trigrams cannot answer for it.
-    """
-    return frozenset(folded[i : i + 3] for i in range(len(folded) - 2))

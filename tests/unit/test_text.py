@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songs.text import FOLD_VERSION, fold, trigrams
+from songs.text import FOLD_VERSION, fold
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,3 @@ def test_version_names_unicode() -> None:
     """Storages see from the version that another Unicode folds differently."""
     assert FOLD_VERSION.startswith("1/")
     assert FOLD_VERSION.count(".") == 2
-
-
-def test_trigrams() -> None:
-    """Every run of three characters, once; none in shorter texts."""
-    assert trigrams("banana") == {"ban", "ana", "nan"}
-    assert trigrams("ab") == frozenset()
