@@ -64,7 +64,8 @@ def run_contract(  # noqa: PLR0913 - one for each option of the command
         # Whatever database is set, hypothesis keeps tables of characters in a folder, by default in the current one.
         set_hypothesis_home_dir(folder)
         os.environ.pop("PYTEST_ADDOPTS", None)
-        status = pytest.main(arguments, plugins=[keeper])
+        # The folder that pytest would make is one that all its runs on a machine clean up, and fail over each other.
+        status = pytest.main([*arguments, f"--basetemp={folder}/places"], plugins=[keeper])
     if keeper.report is not None and (json or markdown):
         sys.stdout.write((keeper.report.as_json() if json else keeper.report.as_markdown()) + "\n")
     return {pytest.ExitCode.OK: 0, pytest.ExitCode.TESTS_FAILED: 1}.get(pytest.ExitCode(status), 2)

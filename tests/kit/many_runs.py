@@ -62,7 +62,7 @@ def run(arguments: list[str], folder: str, environment: dict[str, str]) -> dict[
         child = os.fork()
         if child == 0:
             _become(files, folder, environment)
-            _end(arguments)
+            _end(arguments, Path(kept, "places"))
         _, status = os.waitpid(child, 0)
         stdout, stderr = (path.read_text(encoding="utf-8", errors="replace") for path in files)
     return {
@@ -97,10 +97,10 @@ def _become(files: list[Path], folder: str, environment: dict[str, str]) -> None
     os.environ.update(environment)
 
 
-def _end(arguments: list[str]) -> None:
+def _end(arguments: list[str], places: Path) -> None:
     status: int = pytest.ExitCode.INTERNAL_ERROR
     try:
-        status = int(pytest.main(arguments))
+        status = int(pytest.main([f"--basetemp={places}", *arguments]))
     except BaseException:  # noqa: BLE001 - the child must not return to the loop of its parent
         traceback.print_exc()
     sys.stdout.flush()

@@ -40,17 +40,21 @@ def contract(folder: Path, target: str, *options: str, **environment: str) -> "s
 
 @pytest.mark.parametrize("files", [{}, HOSTILE], ids=["an empty folder", "a folder with settings of its own"])
 def test_any_folder(tmp_path: Path, files: dict[str, str]) -> None:
-    """All clauses are tested, nothing of the folder is loaded, and nothing is left in it."""
+    """All clauses are tested, nothing of the folder is loaded, and nothing is left in it, nor among temporary files."""
+    folder, temporary = tmp_path / "own", tmp_path / "temporary"
+    folder.mkdir()
+    temporary.mkdir()
     for name, text in files.items():
-        (tmp_path / name).write_text(text)
+        (folder / name).write_text(text)
 
-    run = contract(tmp_path, "jwt")
+    run = contract(folder, "jwt", TMPDIR=str(temporary))
 
     assert run.returncode == 0, run.stdout + run.stderr
     for clause in clauses().values():
         if clause.port == "tokens":
             assert any(line.split()[:2] == [clause.id, "pass"] for line in run.stdout.splitlines()), run.stdout
-    assert {path.name for path in tmp_path.iterdir()} == files.keys()
+    assert {path.name for path in folder.iterdir()} == files.keys()
+    assert list(temporary.iterdir()) == []
 
 
 def test_json(tmp_path: Path) -> None:

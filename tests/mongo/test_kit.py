@@ -44,6 +44,7 @@ def run_kit(target: str, report: Path, *suites: str) -> dict[str, Any]:
     program = [sys.executable, "-m", "pytest", "-c", str(SETTINGS), "--rootdir", str(SUITES.parent)]
     options = ["--disable-plugin-autoload", "-p", "_hypothesis_pytestplugin", "-p", "no:cacheprovider", "-q"]
     kit = ["-p", "songs_contract.plugin", "--songs-adapter", f"under_contract:{target}"]
+    kit += ["--basetemp", str(report.with_name("places"))]
     search = os.pathsep.join([str(HERE), *filter(None, sys.path)])
     subprocess.run(
         [*program, *options, *kit, "--songs-report-json", str(report), *places],

@@ -66,7 +66,7 @@ def test_every_port(tmp_path: Path, port: Port) -> None:
     options = ["--songs-adapter", "songs_acme.plugin:songs_adapters", "--songs-report-json", str(report)]
     kit = ["-p", "songs_contract.plugin", "-p", "no:randomly", "-q", "--pyargs", "songs_contract.suites"]
 
-    run(source, sys.executable, "-m", "pytest", *kit, *options)
+    run(source, sys.executable, "-m", "pytest", *kit, *options, "--basetemp", tmp_path / "places")
 
     document = json.loads(report.read_text())
     assert [each["clauses"] for each in document["failures"]] == [[FIRST[port]]]

@@ -18,6 +18,7 @@ def test_the_contract(tmp_path: Path) -> None:
     settings = Path(songs_contract.__file__).with_name("pytest.ini")
     options = ["-c", str(settings), "-p", "no:cacheprovider", "-p", "songs_contract.plugin", "--rootdir", str(tmp_path)]
     kit = ["--pyargs", "songs_contract.suites", "--songs-adapter", "postgres", "--songs-patience", str(PATIENCE_S)]
+    kit += ["--basetemp", str(tmp_path / "places")]
     command = [sys.executable, "-m", "pytest", *options, *kit]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
