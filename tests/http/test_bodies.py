@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from songs_api.http.exchange import ENVIRON_KEY
 from songs_api.http.failures import Malformed, TooManyBodies
 from songs_api.http.reading import JSON, BodyReader
 from songs_api.http.request import ApiRequest
@@ -246,6 +247,7 @@ def _request(stream: object, **headers: str) -> ApiRequest:
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/",
         "CONTENT_TYPE": JSON,
+        ENVIRON_KEY: None,
         **headers,
     }
     return ApiRequest(env)

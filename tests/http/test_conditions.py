@@ -9,6 +9,7 @@ import pytest
 from songs.model import Role, Song
 from songs.ports.storage import Scope
 from songs_api.http.conditions import required_if_match
+from songs_api.http.exchange import ENVIRON_KEY
 from songs_api.http.failures import Malformed, PreconditionRequired
 from songs_api.http.request import ApiRequest
 from songs_api.http.routes import PREFIX, ROUTES
@@ -271,7 +272,8 @@ def test_of_concurrent_changes_of_one_version_one_is_made(service: Service, edit
 
 
 def _request(**env: str) -> ApiRequest:
-    return ApiRequest({"wsgi.input": None, "wsgi.errors": None, "REQUEST_METHOD": "PUT", "PATH_INFO": "/", **env})
+    needed = {"wsgi.input": None, "wsgi.errors": None, "REQUEST_METHOD": "PUT", "PATH_INFO": "/", ENVIRON_KEY: None}
+    return ApiRequest(needed | env)
 
 
 @pytest.mark.parametrize("part", ['"', '""', '"",', ",", " ,", 'W/"', "\t", '" ', "W/", '"a"\t,'])

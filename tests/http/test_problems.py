@@ -45,7 +45,7 @@ def _app_that_raises(service: Service, error: Exception) -> testing.TestClient:
     app = create_app(service.parts)
     route = falcon.App()
     route.add_route("/raises", Raises())
-    app._router_search = route._router.find
+    app.app._router_search = route._router.find
     return testing.TestClient(app)
 
 

@@ -9,8 +9,8 @@ from songs.model import Rating, Role
 from songs.ports.cache import Cache, Hit, Miss
 from songs.ports.limiter import RateLimit, RateLimiter, Verdict
 from songs.ports.storage import Scope
-from songs.services import read_ahead
 from songs.services.coherence import REFRESH_S
+from songs_api.http import front
 from songs_api.parts import HttpOptions, Limits
 
 from .conftest import ANY, API, Build, Service
@@ -167,8 +167,8 @@ def test_nobody_reads_without_a_token_or_a_right_query(service: Service, server:
 def test_targets_are_remembered_within_bounds(
     service: Service, server: OneServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The one used last longest ago is forgotten first, and a long one is not remembered at all."""
-    monkeypatch.setattr(read_ahead, "MAX_TARGETS", 2)
+    """The one that came first is forgotten first, and a long one is not remembered at all."""
+    monkeypatch.setattr(front, "MAX_READINGS", 2)
     headers, songs = service.join("reader"), [service.add_song(title=f"Canon {n}") for n in range(3)]
     long = f"/songs/search?message={'canon ' * 40}".replace(" ", "+")
     _gets(service, headers, *[f"/songs/{song}" for song in songs], long)

@@ -71,7 +71,7 @@ def test_public_paths_have_no_fields() -> None:
 
 def test_the_application_serves_the_table_and_nothing_else(service: Service) -> None:
     """Falcon's own list of routes names exactly the paths of the table."""
-    served = {route.path for route in inspect.inspect_routes(create_app(service.parts))}
+    served = {route.path for route in inspect.inspect_routes(create_app(service.parts).app)}
 
     assert served == set(routes_by_path())
 

@@ -51,8 +51,8 @@ class _Seen:
 class Ahead(Protocol):
     """A request that may have asked the cache before it was known what it reads."""
 
-    def take(self, group: str, key: str, entry: str) -> Hit | Miss | None:
-        """Return what the cache said of this entry; None where it was not asked for it. `key` is the entry's key."""
+    def take(self, group: str, entry: str) -> Hit | Miss | None:
+        """Return what the cache said of this entry; None where it was not asked for it."""
         ...
 
 
@@ -109,7 +109,7 @@ class Coherence:
             self._return_if_due(seen, deadline)
             return load()
         entry = _entry(seen.record, key)
-        found = None if ahead is None else ahead.take(group, key, entry)
+        found = None if ahead is None else ahead.take(group, entry)
         if found is None:
             try:
                 found = self._cache.get(group, entry)

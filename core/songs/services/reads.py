@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import NamedTuple
 
 from songs.deadline import Deadline
 from songs.model import DifficultyTotals, RatingStats, Song
@@ -12,11 +13,34 @@ from songs.services.groups import CATALOGUE, song_group, stats_group
 from songs.services.ratings import Ratings
 
 
+class CachedRead(NamedTuple):
+    """Something to read, which may be read any number of times, by any thread.
+
+    Attributes:
+        coherence: Keeps and forgets.
+        group: What of the cache it is in.
+        key: What it is called there.
+        load: Reads and renders what the cache does not hold.
+    """
+
+    coherence: Coherence
+    group: str
+    key: str
+    load: Callable[[Deadline], bytes]
+
+    def __call__(self, deadline: Deadline, ahead: Ahead | None = None) -> bytes:
+        """Return it as it is now, rendered. `ahead` may have asked the cache already.
+
+        Raises:
+            SongsError: What the service behind it raises.
+        """
+        return self.coherence.fetch(self.group, self.key, lambda: self.load(deadline), deadline=deadline, ahead=ahead)
+
+
 class CachedReads:
     """The reads of the catalogue and of the ratings, rendered to bytes and kept in the cache.
 
-    Each method takes `render`, called for what the cache does not hold, and `ahead`, which may have asked the cache; it
-    raises what the service behind it raises.
+    Each method takes `render`, which makes bytes of what the service returns.
 
     Args:
         catalogue: Reads songs.
@@ -31,68 +55,38 @@ class CachedReads:
         self._coherence = coherence
         self._form = form
 
-    def song(
-        self, song_id: str, render: Callable[[Song], bytes], *, deadline: Deadline, ahead: Ahead | None = None
-    ) -> bytes:
-        """Return a song, rendered."""
-        return self._coherence.fetch(
-            song_group(song_id),
-            self._form,
-            lambda: render(self._catalogue.get(song_id, deadline=deadline)),
-            deadline=deadline,
-            ahead=ahead,
-        )
+    def song(self, song_id: str, render: Callable[[Song], bytes]) -> CachedRead:
+        """Return how to read a song."""
+        get = self._catalogue.get
+        return self._read(song_group(song_id), self._form, lambda deadline: render(get(song_id, deadline=deadline)))
 
     def page(
-        self,
-        kind: str,
-        song_filter: SongFilter,
-        which: PageNumber | Walk,
-        render: Callable[[SongPage], bytes],
-        *,
-        deadline: Deadline,
-        ahead: Ahead | None = None,
-    ) -> bytes:
-        """Return a page of songs, rendered. `kind` tells apart renderings of one page."""
-        if not self._coherence.active:
-            # Spares making the key.
-            return render(self._catalogue.page(song_filter, which, deadline=deadline))
-        return self._coherence.fetch(
+        self, kind: str, song_filter: SongFilter, which: PageNumber | Walk, render: Callable[[SongPage], bytes]
+    ) -> CachedRead:
+        """Return how to read a page of songs. `kind` tells apart renderings of one page."""
+        page = self._catalogue.page
+        return self._read(
             CATALOGUE,
             f"{self._form} {kind} {_named(song_filter, which)}",
-            lambda: render(self._catalogue.page(song_filter, which, deadline=deadline)),
-            deadline=deadline,
-            ahead=ahead,
+            lambda deadline: render(page(song_filter, which, deadline=deadline)),
         )
 
-    def difficulty(
-        self,
-        level: int | None,
-        render: Callable[[DifficultyTotals], bytes],
-        *,
-        deadline: Deadline,
-        ahead: Ahead | None = None,
-    ) -> bytes:
-        """Return the average difficulty of a level or of all songs, rendered."""
-        return self._coherence.fetch(
+    def difficulty(self, level: int | None, render: Callable[[DifficultyTotals], bytes]) -> CachedRead:
+        """Return how to read the average difficulty of a level or of all songs."""
+        difficulty = self._catalogue.difficulty
+        return self._read(
             CATALOGUE,
             json.dumps([self._form, "difficulty", level]),
-            lambda: render(self._catalogue.difficulty(level, deadline=deadline)),
-            deadline=deadline,
-            ahead=ahead,
+            lambda deadline: render(difficulty(level, deadline=deadline)),
         )
 
-    def stats(
-        self, song_id: str, render: Callable[[RatingStats], bytes], *, deadline: Deadline, ahead: Ahead | None = None
-    ) -> bytes:
-        """Return a song's statistics, rendered."""
-        return self._coherence.fetch(
-            stats_group(song_id),
-            self._form,
-            lambda: render(self._ratings.stats(song_id, deadline=deadline)),
-            deadline=deadline,
-            ahead=ahead,
-        )
+    def stats(self, song_id: str, render: Callable[[RatingStats], bytes]) -> CachedRead:
+        """Return how to read a song's statistics."""
+        stats = self._ratings.stats
+        return self._read(stats_group(song_id), self._form, lambda deadline: render(stats(song_id, deadline=deadline)))
+
+    def _read(self, group: str, key: str, load: Callable[[Deadline], bytes]) -> CachedRead:
+        return CachedRead(self._coherence, group, key, load)
 
 
 def _named(song_filter: SongFilter, which: PageNumber | Walk) -> str:

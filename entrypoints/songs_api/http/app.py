@@ -8,7 +8,8 @@ import falcon
 from songs.errors import SongsError
 from songs_api.http import openapi, problems
 from songs_api.http.docs_page import ASSETS, PAGE, Asset
-from songs_api.http.gate import Gate
+from songs_api.http.front import Front
+from songs_api.http.middleware import Middleware
 from songs_api.http.readiness import ReadinessProbe
 from songs_api.http.reading import BodyReader
 from songs_api.http.request import ApiRequest
@@ -17,16 +18,14 @@ from songs_api.http.response import ApiResponse
 from songs_api.http.router import TableRouter
 from songs_api.http.routes import METRICS, PREFIX, ROUTES, routes_by_path
 from songs_api.http.sign_in_limits import SignInLimits
-from songs_api.http.watch import Watch
 from songs_api.parts import Parts
 
 
-def create_app(parts: Parts) -> falcon.App[ApiRequest, ApiResponse]:
+def create_app(parts: Parts) -> Front:
     """Return the WSGI application. Pure: reads no setting, does no I/O, and needs `parts` open only to answer."""
     options = parts.options
     reader = BodyReader(max_bytes=options.max_body_bytes, request_threads=options.request_threads)
-    # What refuses comes within what tells of it.
-    middleware: list[Watch | Gate] = [Watch(parts.recorder, parts.clock, options.trusted_proxies), Gate(parts)]
+    middleware = Middleware(parts)
     app = falcon.App(
         request_type=ApiRequest,
         response_type=ApiResponse,
@@ -40,7 +39,7 @@ def create_app(parts: Parts) -> falcon.App[ApiRequest, ApiResponse]:
     resources = _resources(parts)
     for path, routes in routes_by_path((*ROUTES, METRICS) if options.metrics_token else ROUTES).items():
         app.add_route(path, resources[path.removeprefix(PREFIX)], routes=routes)
-    return app
+    return Front(parts, middleware, app)
 
 
 def _resources(parts: Parts) -> dict[str, object]:

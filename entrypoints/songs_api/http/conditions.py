@@ -1,14 +1,14 @@
 """Conditional requests (RFC 9110, section 13): what If-Match and If-None-Match say of what a client has seen."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from songs.errors import VersionConflict
 from songs_api.http.failures import Malformed, PreconditionRequired
 from songs_api.http.rendering import FORM
 from songs_api.http.request import ApiRequest
-from songs_api.http.response import ApiResponse
 
 IF_MATCH: Final = "If-Match"
 IF_NONE_MATCH: Final = "If-None-Match"
@@ -47,32 +47,26 @@ def required_if_match(req: ApiRequest, song_id: str) -> Seen:
     return Seen(frozenset(int(end) for end in ends if _VERSION.fullmatch(end)))
 
 
-def unless_known(req: ApiRequest, resp: ApiResponse, rendered: bytes) -> bytes | None:
-    """Return the body to send of what `rendering.tagged` made; None where the client has it: then it is told so (304).
+def check_if_match(environ: Mapping[str, Any], tag: str) -> None:
+    """See that a read has no If-Match, or one that names `tag`, which is of what is read.
 
     Raises:
-        VersionConflict: The request has an If-Match, and this is not what it names.
-        Malformed: Its If-Match cannot be read.
+        VersionConflict: It names others.
+        Malformed: It cannot be read.
     """
-    line, _, body = rendered.partition(b"\n")
-    tag = line.decode("ascii")
-    if (wanted := req.env.get("HTTP_IF_MATCH")) is not None and wanted.strip() != "*":
-        tags = _entity_tags(wanted)
-        if tags is None:
-            raise _malformed()
-        if tag not in tags:
-            raise VersionConflict
-    resp.put("etag", tag)
-    resp.put("cache-control", REVALIDATED)
-    if is_known(req, tag):
-        resp.status = 304
-        return None
-    return body
+    header: str | None = environ.get("HTTP_IF_MATCH")
+    if header is None or header.strip() == "*":
+        return
+    tags = _entity_tags(header)
+    if tags is None:
+        raise _malformed()
+    if tag not in tags:
+        raise VersionConflict
 
 
-def is_known(req: ApiRequest, tag: str) -> bool:
+def is_known(environ: Mapping[str, Any], tag: str) -> bool:
     """Return whether If-None-Match names `tag`, weakly compared. One that cannot be read names nothing."""
-    header: str | None = req.env.get("HTTP_IF_NONE_MATCH")
+    header: str | None = environ.get("HTTP_IF_NONE_MATCH")
     if header is None:
         return False
     return header.strip() == "*" or tag in {known.removeprefix("W/") for known in _entity_tags(header) or ()}

@@ -1,7 +1,7 @@
 """Calls from pages of other origins (the Fetch standard's CORS): none, unless their origins are named."""
 
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 import falcon
 
@@ -25,17 +25,14 @@ class Cors:
 
     Args:
         origins: As browsers write them: scheme, host, and a port that is not the scheme's own.
-
-    Attributes:
-        origins: The same; with none there is nothing to `allow`.
     """
 
     def __init__(self, origins: Collection[str]) -> None:
-        self.origins = frozenset(origins)
+        self._origins = frozenset(origins)
 
     def answers(self, req: ApiRequest, resp: falcon.Response) -> bool:
         """Answer an OPTIONS request if it is a question of a browser for one of the origins; return whether it was."""
-        if "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in req.env or req.env.get("HTTP_ORIGIN") not in self.origins:
+        if "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in req.env or req.env.get("HTTP_ORIGIN") not in self._origins:
             return False
         resp.status = 204
         resp.set_headers(
@@ -48,10 +45,15 @@ class Cors:
         resp.complete = True
         return True
 
-    def allow(self, req: ApiRequest, resp: falcon.Response) -> None:
-        """Say in an answer, of whatever kind, whether the page which asked may read it."""
-        resp.append_header("Vary", "Origin")
-        origin = req.env.get("HTTP_ORIGIN")
-        if origin in self.origins:
-            resp.set_header("Access-Control-Allow-Origin", origin)
-            resp.set_header("Access-Control-Expose-Headers", _RESPONSE_HEADERS)
+    def headers(self, environ: Mapping[str, Any]) -> dict[str, str]:
+        """Return what tells, in an answer of whatever kind, whether the page which asked may read it."""
+        if not self._origins:
+            return {}
+        origin = environ.get("HTTP_ORIGIN")
+        if origin not in self._origins:
+            return {"vary": "Origin"}
+        return {
+            "vary": "Origin",
+            "access-control-allow-origin": origin,
+            "access-control-expose-headers": _RESPONSE_HEADERS,
+        }

@@ -10,7 +10,7 @@ from songs.meter import UNMETERED, Meter
 from songs.ports.clock import Clock
 from songs.ports.limiter import RateLimit, RateLimiter, Verdict
 from songs.services.read_ahead import Ahead
-from songs_api.http.request import ApiRequest
+from songs_api.http.exchange import Exchange
 
 MAX_BUCKETS: Final = 10_000
 SAME_WINDOW_S: Final = 1.0
@@ -61,7 +61,7 @@ class Limit:
         self._lock = threading.Lock()
         self.policy = f"{self._quoted};q={rate.amount};w={rate.window_s}" if rate else ""
 
-    def charge(self, req: ApiRequest, bucket: str) -> None:
+    def charge(self, exchange: Exchange, bucket: str) -> None:
         """Count one request, and tell its client what is left, as draft-ietf-httpapi-ratelimit-headers-10 has it.
 
         A request that is `ahead` asks the limiter together with the cache.
@@ -69,15 +69,15 @@ class Limit:
         Raises:
             RateLimited: It is one too many.
         """
-        verdict = self.hit(bucket, req.ahead)
+        verdict = self.hit(bucket, exchange.ahead)
         if verdict is None:
             return
         state = f"{self._quoted};r={verdict.remaining};t={math.ceil(verdict.reset_s)}"
-        if req.charged is None:
-            req.charged = self.policy, state
+        if exchange.charged is None:
+            exchange.charged = self.policy, state
         else:
-            policies, states = req.charged
-            req.charged = f"{policies}, {self.policy}", f"{states}, {state}"
+            policies, states = exchange.charged
+            exchange.charged = f"{policies}, {self.policy}", f"{states}, {state}"
         if not verdict.allowed:
             raise RateLimited(verdict.reset_s)
 

@@ -83,14 +83,14 @@ def answer_songs_error(req: ApiRequest, resp: falcon.Response, error: SongsError
         answer_defect(req, resp, error, None)
         return
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        _log.warning("request %s: %s", req.request_id, error.code)
+        _log.warning("request %s: %s", req.exchange.request_id, error.code)
     resp.set_headers(_headers_of(error))
     _answer(req, resp, status, error)
 
 
 def answer_defect(req: ApiRequest, resp: falcon.Response, error: Exception, _: object) -> None:
     """Answer 500 with nothing of `error` in it, and log it with the request's id."""
-    _log.error("request %s failed", req.request_id, exc_info=error)
+    _log.error("request %s failed", req.exchange.request_id, exc_info=error)
     _answer(req, resp, 500, SongsError())
 
 
@@ -126,12 +126,12 @@ def _answer(req: ApiRequest, resp: falcon.Response, status: int, error: SongsErr
         "status": status,
         "detail": error.detail,
         "code": error.code,
-        "instance": REQUEST_PREFIX + req.request_id,
+        "instance": REQUEST_PREFIX + req.exchange.request_id,
         "error": error.detail,
     }
     if isinstance(error, errors.InvalidInput):
         problem["errors"] = [{"pointer": fault.pointer, "message": fault.message} for fault in error.errors]
-    req.problem_code = error.code
+    req.exchange.problem_code = error.code
     resp.status = status
     resp.content_type = PROBLEM_JSON
     resp.data = orjson.dumps(problem)

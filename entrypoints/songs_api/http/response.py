@@ -1,10 +1,11 @@
 """An answer, which begins with the headers that every one has."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import falcon
 
-_HEADERS: Final = {
+HEADERS: Final[Mapping[str, str]] = {
     "cache-control": "private, no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "cross-origin-resource-policy": "same-origin",
@@ -17,8 +18,8 @@ class ApiResponse(falcon.Response):
 
     def __init__(self, options: falcon.ResponseOptions | None = None) -> None:
         super().__init__(options)
-        self._headers = _HEADERS.copy()
+        self._headers = dict(HEADERS)
 
-    def put(self, name: str, value: str) -> None:
-        """Set a header without the checks of `set_header`: the name is in lower case, and nothing is a client's."""
-        self._headers[name] = value
+    def put(self, headers: Mapping[str, str]) -> None:
+        """Set headers without the checks of `set_headers`: names are in lower case, and nothing is a client's."""
+        self._headers.update(headers)

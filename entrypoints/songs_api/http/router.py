@@ -77,9 +77,9 @@ class TableRouter(DefaultRouter):
         audited = route.audited
 
         def respond(req: ApiRequest, resp: falcon.Response, **params: Any) -> None:  # noqa: ANN401 - fields
-            req.route = route
+            req.exchange.route = route
             if audited:
-                req.target = next(iter(params.values()), None)
+                req.exchange.target = next(iter(params.values()), None)
             if needs is not None and not req.user.role.includes(needs):
                 raise Forbidden
             if query_model is not None:
@@ -96,7 +96,7 @@ class TableRouter(DefaultRouter):
         assert route.request is not None  # noqa: S101 - for the type checker
         body = self._reader.read(req, route.request, route.media_types)
         # The time that a client takes to send its body is not the storage's.
-        req.deadline = Deadline.after(self._clock, self._deadline_s)
+        req.exchange.deadline = Deadline.after(self._clock, self._deadline_s)
         return body
 
 

@@ -58,7 +58,7 @@ class SignInLimits:
         Raises:
             RateLimited: It is one too many.
         """
-        self._by_address.charge(req, bucket_of(req.env, self._trusted))
+        self._by_address.charge(req.exchange, bucket_of(req.env, self._trusted))
 
     def charge_name(self, req: ApiRequest, name: str) -> None:
         """Count an attempt with a username, and return when it may be made.
@@ -67,12 +67,12 @@ class SignInLimits:
             RateLimited: It is one too many.
         """
         user = blake2b(name_key(name).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-        self._by_both.charge(req, f"{user}:{bucket_of(req.env, self._trusted)}")
+        self._by_both.charge(req.exchange, f"{user}:{bucket_of(req.env, self._trusted)}")
         verdict = self._by_user.hit(user)
         if verdict is not None and verdict.remaining < len(DELAYS_S):
             self._delay(DELAYS_S[len(DELAYS_S) - 1 - verdict.remaining])
             # The time that an attempt is made to wait is not the storage's.
-            req.deadline = Deadline.after(self._clock, self._deadline_s)
+            req.exchange.deadline = Deadline.after(self._clock, self._deadline_s)
 
     def _delay(self, delay_s: float) -> None:
         if not self._delayed.acquire(blocking=False):

@@ -44,10 +44,10 @@ class Register:
         """Make an account with the role of a user."""
         if not self._open:
             raise RegistrationClosed
-        self._limit.charge(req, bucket_of(req.env, self._trusted))
+        self._limit.charge(req.exchange, bucket_of(req.env, self._trusted))
         body = read()
         user = self._accounts.register(body.username, body.password, deadline=req.deadline)
-        req.target = user.id
+        req.exchange.target = user.id
         resp.status = 201
         resp.data = encode({"message": "The account was made; sign in with it.", "username": user.name})
 
@@ -65,7 +65,7 @@ class SignIn:
         body = read()
         self._limits.charge_name(req, body.username)
         signed_in = self._accounts.sign_in(body.username, body.password, deadline=req.deadline)
-        req.target = signed_in.user.id
+        req.exchange.target = signed_in.user.id
         resp.data = signed_in_bytes(signed_in)
 
 
@@ -81,9 +81,9 @@ class Refresh:
         try:
             signed_in = self._sessions.refresh(body.refresh_token, deadline=req.deadline)
         except RefreshRefused as error:
-            req.target = error.reused_of
+            req.exchange.target = error.reused_of
             raise
-        req.target = signed_in.user.id
+        req.exchange.target = signed_in.user.id
         resp.data = signed_in_bytes(signed_in)
 
 
@@ -97,7 +97,7 @@ class SignOut:
         """End a session, or all of a user."""
         body = read()
         user = self._accounts.sign_out(body.refresh_token, everywhere=body.everywhere, deadline=req.deadline)
-        req.target = user.id if user else None
+        req.exchange.target = user.id if user else None
         resp.status = 204
 
 

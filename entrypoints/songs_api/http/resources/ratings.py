@@ -5,9 +5,9 @@ from functools import partial
 from songs.limits import MAX_KEY, is_idempotency_key
 from songs.services.ratings import Ratings
 from songs.services.reads import CachedReads
-from songs_api.http.conditions import unless_known
 from songs_api.http.failures import Malformed
 from songs_api.http.reading import Read
+from songs_api.http.readings import send
 from songs_api.http.rendering import stats_bytes, tagged_stats
 from songs_api.http.request import ApiRequest
 from songs_api.http.response import ApiResponse
@@ -42,8 +42,7 @@ class SongRatings:
 
     def on_get(self, req: ApiRequest, resp: ApiResponse, *, song_id: str) -> None:
         """Answer with the statistics."""
-        stats = self._reads.stats(song_id, partial(tagged_stats, song_id), deadline=req.deadline, ahead=req.ahead)
-        resp.data = unless_known(req, resp, stats)
+        send(req, resp, self._reads.stats(song_id, partial(tagged_stats, song_id)))
 
 
 def _key(req: ApiRequest) -> str | None:

@@ -88,7 +88,7 @@ class Document:
                 "Referrer-Policy": "no-referrer",
             }
         )
-        if is_known(req, etag):
+        if is_known(req.env, etag):
             resp.status = 304
             return
         resp.content_type = self._content_type

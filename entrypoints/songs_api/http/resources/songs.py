@@ -7,10 +7,11 @@ from songs.errors import VersionConflict
 from songs.model import Song
 from songs.services.catalogue import Catalogue
 from songs.services.reads import CachedReads
-from songs_api.http.conditions import Seen, required_if_match, unless_known
+from songs_api.http.conditions import Seen, required_if_match
 from songs_api.http.paging import link_header, split
 from songs_api.http.queries import LevelQuery, PageQuery, SearchQuery, SongListQuery
 from songs_api.http.reading import Read
+from songs_api.http.readings import send
 from songs_api.http.rendering import found_bytes, song_bytes, song_tag, tagged_difficulty, tagged_page, tagged_song
 from songs_api.http.request import ApiRequest
 from songs_api.http.response import ApiResponse
@@ -27,16 +28,13 @@ class SongCollection:
 
     def on_get(self, req: ApiRequest, resp: ApiResponse, *, query: SongListQuery) -> None:
         """Answer with a part of the songs."""
-        page = self._reads.page(
-            "songs", query.song_filter, query.which, tagged_page, deadline=req.deadline, ahead=req.ahead
-        )
-        if content := unless_known(req, resp, page):
-            resp.data = _linked(resp, query, content)
+        read = self._reads.page("songs", query.song_filter, query.which, tagged_page)
+        send(req, resp, read, partial(_linked, query))
 
     def on_post(self, req: ApiRequest, resp: ApiResponse, *, read: Read[NewSong]) -> None:
         """Add a song."""
         song = self._catalogue.add(read().details, deadline=req.deadline)
-        req.target = song.id
+        req.exchange.target = song.id
         resp.status = 201
         resp.set_header("Location", _url(song))
         _answer(resp, song)
@@ -50,11 +48,8 @@ class SongSearch:
 
     def on_get(self, req: ApiRequest, resp: ApiResponse, *, query: SearchQuery) -> None:
         """Answer with a part of the songs that were found."""
-        page = self._reads.page(
-            "songs", query.song_filter, query.which, tagged_page, deadline=req.deadline, ahead=req.ahead
-        )
-        if content := unless_known(req, resp, page):
-            resp.data = found_bytes(query.message, _linked(resp, query, content))
+        read = self._reads.page("songs", query.song_filter, query.which, tagged_page)
+        send(req, resp, read, partial(_found, query))
 
 
 class AverageDifficulty:
@@ -65,10 +60,7 @@ class AverageDifficulty:
 
     def on_get(self, req: ApiRequest, resp: ApiResponse, *, query: LevelQuery) -> None:
         """Answer with the average over a level, or over all songs."""
-        render = partial(tagged_difficulty, query.level)
-        resp.data = unless_known(
-            req, resp, self._reads.difficulty(query.level, render, deadline=req.deadline, ahead=req.ahead)
-        )
+        send(req, resp, self._reads.difficulty(query.level, partial(tagged_difficulty, query.level)))
 
 
 class SongItem:
@@ -80,9 +72,7 @@ class SongItem:
 
     def on_get(self, req: ApiRequest, resp: ApiResponse, *, song_id: str) -> None:
         """Answer with the song."""
-        resp.data = unless_known(
-            req, resp, self._reads.song(song_id, tagged_song, deadline=req.deadline, ahead=req.ahead)
-        )
+        send(req, resp, self._reads.song(song_id, tagged_song))
 
     def on_put(self, req: ApiRequest, resp: ApiResponse, *, song_id: str, read: Read[NewSong]) -> None:
         """Replace all that is said of the song."""
@@ -136,9 +126,11 @@ def _answer(resp: ApiResponse, song: Song) -> None:
     resp.data = song_bytes(song)
 
 
-def _linked(resp: ApiResponse, query: PageQuery, page: bytes) -> bytes:
+def _linked(query: PageQuery, page: bytes) -> tuple[bytes, str]:
     total_pages, next_cursor, body = split(page)
-    links = link_header(query, total_pages, next_cursor)
-    if links:
-        resp.put("link", links)
-    return body
+    return body, link_header(query, total_pages, next_cursor)
+
+
+def _found(query: SearchQuery, page: bytes) -> tuple[bytes, str]:
+    body, links = _linked(query, page)
+    return found_bytes(query.message, body), links

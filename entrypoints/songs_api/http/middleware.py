@@ -1,0 +1,47 @@
+"""Falcon's middleware: what comes before and after every answer."""
+
+from typing import Any
+
+from songs_api.http.cors import Cors
+from songs_api.http.exchange import Exchange
+from songs_api.http.gate import Gate
+from songs_api.http.request import ApiRequest
+from songs_api.http.response import ApiResponse
+from songs_api.http.watch import Watch
+from songs_api.parts import Parts
+
+
+class Middleware:
+    """What is around every answer, whether Falcon gives it or `front`.
+
+    Args:
+        parts: What the application is made of.
+
+    Attributes:
+        gate: Lets requests in.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.gate = Gate(parts)
+        self._watch = Watch(parts.recorder, parts.clock, parts.options.trusted_proxies)
+        self._cors = Cors(parts.options.cors_origins)
+
+    def process_request(self, req: ApiRequest, resp: ApiResponse) -> None:
+        """Let the request in, unless it was refused before it came here."""
+        if req.exchange.refusal is not None:
+            raise req.exchange.refusal
+        if req.method != "OPTIONS" or not self._cors.answers(req, resp):
+            self.gate.pass_to(req.method, req.path, req.exchange, req.env)
+
+    def process_response(self, req: ApiRequest, resp: ApiResponse, *_: object) -> None:
+        """Note what became of the request."""
+        resp.put(self.answered(req.exchange, req.env, req.method, resp.status_code))
+
+    def answered(self, exchange: Exchange, environ: dict[str, Any], method: str, status: int) -> dict[str, str]:
+        """Note what became of a request, and return the headers that name it and say what is left of its limits."""
+        self._watch.note(exchange, environ, method, status)
+        headers = self._cors.headers(environ)
+        headers["x-request-id"] = exchange.request_id
+        if exchange.charged is not None:
+            headers["ratelimit-policy"], headers["ratelimit"] = exchange.charged
+        return headers
