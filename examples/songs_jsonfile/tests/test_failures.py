@@ -111,7 +111,7 @@ def test_a_full_disk(user: User) -> None:
 
 
 def test_a_failed_sync(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody can say what was kept, so that is said; nothing is written after it until the file is opened again."""
+    """Nobody can say what was kept, so that is said; the next write that succeeds writes the whole file anew."""
     user.rate(1)
     whole = user.path.read_bytes()
 
@@ -122,12 +122,15 @@ def test_a_failed_sync(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr(os, "fsync", broken)
         with pytest.raises(OutcomeUnknown):
             user.rate(2)
-    with pytest.raises(StorageUnavailable, match="open it again"):
-        user.rate(3)
+        with pytest.raises(StorageUnavailable, match="cannot be written"):
+            user.rate(3)
     assert user.rated() == ["r1"]
     assert user.path.read_bytes() == whole
-    user.reopen()
+    before = user.path.stat().st_ino
     user.rate(4)
+    assert user.path.stat().st_ino != before
+    assert user.rated() == ["r1", "r4"]
+    user.reopen()
     assert user.rated() == ["r1", "r4"]
 
 
@@ -231,7 +234,7 @@ def test_what_is_synced_and_when(user: User, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_rename_that_may_not_last(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the folder cannot be synced nothing is written, to either file, until preparing succeeds."""
+    """When the folder cannot be synced nothing is written, to either file, until writing the file anew succeeds."""
     monkeypatch.setattr(journal, "SLACK", -100)
     sync = os.fsync
 
@@ -246,7 +249,6 @@ def test_a_rename_that_may_not_last(user: User, monkeypatch: pytest.MonkeyPatch)
             user.storage.prepare()
         with pytest.raises(StorageUnavailable):
             user.rate(1)
-    user.storage.prepare()
     user.rate(2)
     user.reopen()
     assert user.rated() == ["r2"]

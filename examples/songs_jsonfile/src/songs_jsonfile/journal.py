@@ -38,6 +38,7 @@ class Journal:
         self._log = Log(self._path)
         self._pid = os.getpid()
         self._closed = False
+        self._prepared = False
         self._lock_fd = _lock(self._path)
         try:
             self._log.read(self._state.apply)
@@ -70,10 +71,15 @@ class Journal:
     def record(self, change: Change) -> None:
         """Write a change, then make it in memory, where others see it. Only within `turn`.
 
+        After a sync that failed, the file is first written anew from what is in memory: pages that the kernel could not
+        write may count as written the next time.
+
         Raises:
             StorageUnavailable: It could not be written; nothing was kept.
             OutcomeUnknown: It may have been kept.
         """
+        if self._prepared and not self._log.sound:
+            self._rewrite()
         self._log.append(change)
         self._state.apply(change)
 
@@ -85,7 +91,11 @@ class Journal:
         """
         with self.turn() as state:
             if not self._log.sound or self._log.changes > 2 * len(state) + SLACK:
-                self._log.rewrite(Put((row,)) for row in state.rows())
+                self._rewrite()
+            self._prepared = True
+
+    def _rewrite(self) -> None:
+        self._log.rewrite(Put((row,)) for row in self._state.rows())
 
     def close(self) -> None:
         """Let go of the file, and of the lock, when the call that is going on has ended."""

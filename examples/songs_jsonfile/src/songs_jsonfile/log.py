@@ -17,6 +17,27 @@ _NEWER_HEADER: Final = re.compile(rb'\{"format":"songs_jsonfile","version":(\d{1
 _LONGEST_HEADER: Final = 200
 
 
+class Disk:
+    """The calls of the system on which it depends what is kept; `songs_jsonfile.faults` lets them fail."""
+
+    @staticmethod
+    def write(fd: int, line: bytes) -> None:
+        """Write a whole line."""
+        # On a full disk, or at a limit of the file's size, the beginning is written and that is no error.
+        if os.write(fd, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    @staticmethod
+    def sync(fd: int) -> None:
+        """Wait until what was written is on the disk."""
+        os.fsync(fd)
+
+    @staticmethod
+    def rename(new: Path, path: Path) -> None:
+        """Put a file in the place of another."""
+        new.replace(path)
+
+
 class Log:
     """The log at `path`. One thread of one process uses it at a time.
 
@@ -66,20 +87,20 @@ class Log:
 
         Raises:
             StorageUnavailable: There is no room for it, or an earlier error closed the log. Nothing was kept.
-            OutcomeUnknown: It was written and could not be synced. The log takes no more changes.
+                OutcomeUnknown: It was written and could not be synced. The log takes no more changes until `rewrite`.
         """
         if not self.sound:
-            raise StorageUnavailable("The file was not prepared, or it could not be written before; open it again.")
+            raise StorageUnavailable("The file was not prepared, or it could not be written before.")
         line = encode(change)
         # Nothing may follow a line of which it is not known whether it is there, whatever interrupts this.
         self.sound = False
         try:
-            _write_whole(self._fd, line)
+            Disk.write(self._fd, line)
         except OSError as error:
             self.sound = self._cut()
             raise StorageUnavailable(f"The file cannot grow: {error.strerror}. Nothing was changed.") from error
         try:
-            os.fsync(self._fd)
+            Disk.sync(self._fd)
         except OSError as error:
             # Another fsync would succeed without having written anything, so the line must not stay readable.
             self._cut()
@@ -104,10 +125,10 @@ class Log:
                 for count, change in enumerate(changes, start=1):  # noqa: B007 - counts
                     file.write(encode(change))
                 file.flush()
-                os.fsync(file.fileno())
+                Disk.sync(file.fileno())
                 end = file.tell()
             self.close()
-            new.replace(self.path)
+            Disk.rename(new, self.path)
             _sync_folder(self.path.parent)
             self._open()
             self._end, self.changes, self.sound = end, count, True
@@ -159,12 +180,6 @@ class Log:
         return True
 
 
-def _write_whole(fd: int, line: bytes) -> None:
-    # On a full disk, or at a limit of the file's size, the beginning is written and that is no error.
-    if os.write(fd, line) < len(line):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
 def _private(name: str, flags: int) -> int:
     return os.open(name, flags, 0o600)  # it holds password hashes
 
@@ -172,6 +187,6 @@ def _private(name: str, flags: int) -> int:
 def _sync_folder(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(fd)
+        Disk.sync(fd)
     finally:
         os.close(fd)

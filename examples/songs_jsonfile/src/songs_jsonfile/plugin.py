@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from songs_jsonfile.faults import faults
 from songs_jsonfile.storage import JsonFileStorage
 from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl
 
@@ -46,5 +47,6 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             settings=JsonFileSettings,
             capabilities=JsonFileStorage.capabilities,
             sandbox=sandbox,
+            faults=faults,
         )
     ]
