@@ -145,6 +145,7 @@ def _limits(settings: Settings) -> Limits:
         sign_in_address=service.limiter_sign_in_address,
         sign_in_user=service.limiter_sign_in_user,
         shared=declared.shared,
+        processes=service.workers,
     )
 
 

@@ -29,6 +29,7 @@ class Limits:
         sign_in_address: Sign-ins from one address.
         sign_in_user: Sign-ins with one name from anywhere, beyond which they take longer.
         shared: Whether the limiter counts for all processes.
+        processes: How many share what is left while it does not answer.
     """
 
     default: RateLimit | None = None
@@ -37,6 +38,7 @@ class Limits:
     sign_in_address: RateLimit | None = None
     sign_in_user: RateLimit | None = None
     shared: bool = True
+    processes: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

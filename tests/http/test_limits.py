@@ -146,6 +146,46 @@ def test_windows_end_during_an_outage_too() -> None:
     assert _charges(limit, "a", 4) == [True, True, True, False]
 
 
+@pytest.mark.parametrize(("left", "allowed"), [(40, 40), (7, 6), (1, 0), (0, 0)])
+def test_processes_share_what_is_left_in_an_outage(left: int, allowed: int) -> None:
+    """Two that heard the same allow no more than that together, rounded down."""
+    limiter, clock = _FailingLimiter(), SteppedClock()
+    limits = [Limit("test", limiter, RateLimit(60, 60), clock, processes=2) for _ in range(2)]
+    limiter.remaining = left
+    for limit in limits:
+        limit.hit("seen")
+    limiter.on = False
+
+    assert sum(_charges(limits[0], "seen", 60)) + sum(_charges(limits[1], "seen", 60)) == allowed
+
+
+@pytest.mark.parametrize(("processes", "divisor", "each"), [(1, 1, 10), (3, 1, 3), (3, 4, 2), (5, 4, 2), (20, 1, 1)])
+def test_each_process_has_its_part_of_a_new_bucket(processes: int, divisor: int, each: int) -> None:
+    """The smaller of its part and of what is meant for an outage; but somebody who is new gets in."""
+    limiter = _FailingLimiter()
+    limiter.on = False
+    limit = Limit("test", limiter, RateLimit(10, 60), SteppedClock(), processes=processes, outage_divisor=divisor)
+
+    assert sum(_charges(limit, "new", 20)) == each
+
+
+def test_a_limiter_that_comes_and_goes_divides_once() -> None:
+    """Within one window a part stays a part, and the limiter decides while it answers; then all begins anew."""
+    limiter, clock = _FailingLimiter(), SteppedClock()
+    limit = Limit("test", limiter, RateLimit(16, 60), clock, processes=2)
+    limiter.remaining = 12
+    limit.hit("a")
+    limiter.on = False
+    assert _charges(limit, "a", 1) == [True]  # 6 are its part
+    limiter.on = True
+    assert _charges(limit, "a", 1) == [True]
+    limiter.on = False
+
+    assert sum(_charges(limit, "a", 12)) == 5
+    clock.sleep(30)
+    assert sum(_charges(limit, "a", 12)) == 8
+
+
 def test_an_outage_is_not_an_error_to_anyone(build: Build) -> None:
     """With its limiter out, the service answers, and limits."""
     limiter = _FailingLimiter()

@@ -12,6 +12,7 @@ from .conftest import Build, Service
 
 LIMIT = RateLimit(amount=10, window_s=60)
 OPTIONS = HttpOptions(limits=Limits(default=LIMIT))
+OF_TWO = HttpOptions(limits=Limits(default=LIMIT, processes=2))
 
 
 def _allowed(service: Service, headers: Mapping[str, str], times: int) -> int:
@@ -33,11 +34,11 @@ def test_counts_that_are_lost(build: Build) -> None:
     assert allowed + _allowed(service, ada, 10) == LIMIT.amount
 
 
-@pytest.mark.xfail(strict=True, reason="each process allows all that it last heard was left")
+@pytest.mark.xfail(strict=True, reason="a process does not know what others used since it last heard what was left")
 def test_processes_without_their_limiter(build: Build) -> None:
     """What is left when the limiter ends is left once, and not once for each process."""
-    one = build(OPTIONS)
-    other = build(OPTIONS, replaced={"storage": one.parts.storage, "limiter": one.parts.limiter})
+    one = build(OF_TWO)
+    other = build(OF_TWO, replaced={"storage": one.parts.storage, "limiter": one.parts.limiter})
     ada = one.join("ada")
     allowed = _allowed(one, ada, 4) + _allowed(other, ada, 2)
     one.parts.limiter.close()

@@ -125,12 +125,13 @@ def test_settings_reach_the_parts(settings: Settings) -> None:
 
 def test_what_is_on_one_redis_is_asked_together(settings: Settings, variables: Variables) -> None:
     """Cache and limiter of one address have a read-ahead, others none; a limiter of this process is not shared."""
-    redis = {"SONGS_CACHE": "redis", "SONGS_LIMITER": "redis"}
+    redis = {"SONGS_CACHE": "redis", "SONGS_LIMITER": "redis", "SONGS_WORKERS": "3"}
     joined = Container(settings=resolve(variables.replacing(redis), Registry())).parts()
     apart = Container(settings=resolve(variables.replacing({"SONGS_CACHE": "redis"}), Registry())).parts()
 
     assert joined.read_ahead is not None
     assert joined.options.limits.shared
+    assert joined.options.limits.processes == 3
     assert apart.read_ahead is None
     assert not apart.options.limits.shared
 

@@ -24,7 +24,15 @@ class Gate:
         self._read_ahead = parts.read_ahead
         self._access = parts.access
         limits, meter = parts.options.limits, parts.recorder.meter
-        self._limit = Limit("default", parts.limiter, limits.default, parts.clock, shared=limits.shared, meter=meter)
+        self._limit = Limit(
+            "default",
+            parts.limiter,
+            limits.default,
+            parts.clock,
+            processes=limits.processes,
+            shared=limits.shared,
+            meter=meter,
+        )
         self._trusted = parts.options.trusted_proxies
         self._public = public_routes()
         self._metrics_token = parts.options.metrics_token

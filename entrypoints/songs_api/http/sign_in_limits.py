@@ -16,7 +16,7 @@ from songs_api.parts import Parts
 DELAYS_S: Final = (0.25, 0.5, 1.0, 2.0)
 """How long the attempts beyond the limit of a username take more: each longer than the one before, then as the last."""
 OUTAGE_DIVISOR: Final = 4
-"""While the limiter does not answer, each process counts alone and allows a quarter."""
+"""While the limiter does not answer, each process counts alone and allows a quarter, or less where there are more."""
 
 
 class SignInLimits:
@@ -39,6 +39,7 @@ class SignInLimits:
                 rate,
                 parts.clock,
                 outage_divisor=OUTAGE_DIVISOR,
+                processes=limits.processes,
                 shared=limits.shared,
                 meter=parts.recorder.meter,
             )

@@ -37,6 +37,7 @@ class Register:
             parts.options.limits.register,
             parts.clock,
             outage_divisor=OUTAGE_DIVISOR,
+            processes=parts.options.limits.processes,
             meter=parts.recorder.meter,
         )
 
