@@ -10,6 +10,7 @@ name, and its object is a module (or class instance) with a `hookimpl` of `songs
         return [AdapterSpec(port=Port.STORAGE, name="acme", summary="...", factory=AcmeStorage.from_settings)]
 """
 
+from songs_plugins.faults import FailingCalls, failing
 from songs_plugins.hookspecs import hookimpl
 from songs_plugins.spec import (
     API_VERSION,
@@ -27,9 +28,11 @@ __all__ = [
     "AdapterContext",
     "AdapterSpec",
     "CacheFaultInjector",
+    "FailingCalls",
     "FaultInjector",
     "JoinedFaultInjector",
     "NoSettings",
     "Port",
+    "failing",
     "hookimpl",
 ]
