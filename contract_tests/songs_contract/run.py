@@ -64,7 +64,7 @@ def run_contract(  # noqa: PLR0913 - one for each option of the command
         # Whatever database is set, hypothesis keeps tables of characters in a folder, by default in the current one.
         set_hypothesis_home_dir(folder)
         os.environ.pop("PYTEST_ADDOPTS", None)
-        # The folder that pytest would make is one that all its runs on a machine clean up, and fail over each other.
+        # All runs of pytest on a machine clean up one folder of places, and may fail over each other at that.
         status = pytest.main([*arguments, f"--basetemp={folder}/places"], plugins=[keeper])
     if keeper.report is not None and (json or markdown):
         sys.stdout.write((keeper.report.as_json() if json else keeper.report.as_markdown()) + "\n")

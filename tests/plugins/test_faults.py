@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from songs_plugins import FailingCalls, FaultInjector, failing
+from songs_plugins import failing
 
 
 class Backend:
@@ -69,10 +69,3 @@ def test_the_class_is_as_before_afterwards() -> None:
 
     assert dict(vars(Backend)) == whole
     assert Backend().write("a") == 1
-
-
-def test_it_is_what_the_kit_takes() -> None:
-    """The kit's own type of it."""
-    injector: FaultInjector = FailingCalls(error)
-
-    assert not injector.failed

@@ -49,7 +49,7 @@ class _Seen:
 
 
 class Ahead(Protocol):
-    """A request that may have asked the cache before it was known what it reads."""
+    """A request that may have asked the cache already, for what it was expected to read."""
 
     def take(self, group: str, entry: str) -> Hit | Miss | None:
         """Return what the cache said of this entry; None where it was not asked for it."""

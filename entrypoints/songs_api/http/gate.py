@@ -38,7 +38,7 @@ class Gate:
         self._metrics_token = parts.options.metrics_token
         self._metrics = by_request([METRICS]) if self._metrics_token else {}
 
-    def pass_to(self, method: str, path: str, exchange: Exchange, environ: Mapping[str, Any]) -> None:
+    def check(self, method: str, path: str, exchange: Exchange, environ: Mapping[str, Any]) -> None:
         """Let a request in, whatever it asks for.
 
         Raises:

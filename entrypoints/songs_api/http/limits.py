@@ -100,9 +100,7 @@ class Limit:
         if self._rate is None:
             return None
         try:
-            verdict = ahead.hit(self._prefix + bucket, self._rate) if ahead is not None else None
-            if verdict is None:
-                verdict = self._limiter.hit(self._prefix + bucket, self._rate)
+            verdict = (self._limiter if ahead is None else ahead).hit(self._prefix + bucket, self._rate)
         except LimiterUnavailable:
             self._meter.limiter_unavailable()
             return self._counted_here(bucket, self._rate)

@@ -31,7 +31,7 @@ class Middleware:
         if req.exchange.refusal is not None:
             raise req.exchange.refusal
         if req.method != "OPTIONS" or not self._cors.answers(req, resp):
-            self.gate.pass_to(req.method, req.path, req.exchange, req.env)
+            self.gate.check(req.method, req.path, req.exchange, req.env)
 
     def process_response(self, req: ApiRequest, resp: ApiResponse, *_: object) -> None:
         """Note what became of the request."""

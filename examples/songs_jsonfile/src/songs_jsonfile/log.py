@@ -87,10 +87,10 @@ class Log:
 
         Raises:
             StorageUnavailable: There is no room for it, or an earlier error closed the log. Nothing was kept.
-                OutcomeUnknown: It was written and could not be synced. The log takes no more changes until `rewrite`.
+            OutcomeUnknown: It was written and could not be synced. The log takes no more changes until `rewrite`.
         """
         if not self.sound:
-            raise StorageUnavailable("The file was not prepared, or it could not be written before.")
+            raise StorageUnavailable("The file was not prepared, or a write failed before. Nothing was changed.")
         line = encode(change)
         # Nothing may follow a line of which it is not known whether it is there, whatever interrupts this.
         self.sound = False
