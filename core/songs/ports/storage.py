@@ -96,6 +96,8 @@ class Storage(Protocol):
     STO-10: Once a unit's block has ended cleanly, every unit that begins later sees its writes, through every storage
         object in every process.
     STO-11: With `durable`, writes survive `kill -9` right after the block ended, and the storage opens again by itself.
+        A write whose block had not ended is kept whole or not at all; a server that was asked for it may keep it after
+        the process has died, by the unit's deadline at the latest. Making it again (RAT-3, SNG-4, USR-3) settles it.
     STO-12: Durable and not shared: while one storage object has it open, `open` of another, in this process or in
         another, raises `StorageInUse` within a second; after `close`, or when that process died, it does not.
     STO-13: Nothing but `songs.errors.SongsError` leaves this port; the driver's exception is its ``__cause__``. An
