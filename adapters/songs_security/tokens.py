@@ -174,18 +174,21 @@ def _is_canonical(token: str) -> bool:
 
 
 def _verified(payload: dict[str, Any]) -> _Verified | None:
+    claims = _claims(payload)
+    good_from = claims and _good_from(payload, claims)
+    return _Verified(claims, good_from) if claims and good_from else None
+
+
+def _claims(payload: dict[str, Any]) -> AccessClaims | None:
     texts = tuple(payload[name] for name in ("sub", "jti", "name", "role"))
     numbers = tuple(payload[name] for name in ("iat", "exp", "ver"))
-    not_before = payload.get("nbf", payload["iat"])
-    if not all(isinstance(text, str) for text in texts):
-        return None
-    if not all(type(number) is int for number in (*numbers, not_before)):
+    if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
         return None
     user_id, token_id, name, role = texts
     issued_at, expires_at, version = numbers
     if not is_id(user_id) or not is_id(token_id):
         return None
-    claims = AccessClaims(
+    return AccessClaims(
         token_id=token_id,
         user_id=user_id,
         name=name,
@@ -194,7 +197,11 @@ def _verified(payload: dict[str, Any]) -> _Verified | None:
         issued_at=datetime.fromtimestamp(issued_at, UTC),
         expires_at=datetime.fromtimestamp(expires_at, UTC),
     )
-    good_from = claims.issued_at - ISSUED_AHEAD
-    if "nbf" in payload:
-        good_from = max(good_from, datetime.fromtimestamp(not_before, UTC))
-    return _Verified(claims, good_from)
+
+
+def _good_from(payload: dict[str, Any], claims: AccessClaims) -> datetime | None:
+    issued_at = claims.issued_at - ISSUED_AHEAD
+    if "nbf" not in payload:
+        return issued_at
+    not_before = payload["nbf"]
+    return max(issued_at, datetime.fromtimestamp(not_before, UTC)) if type(not_before) is int else None

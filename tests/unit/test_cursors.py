@@ -35,7 +35,7 @@ def test_bound_to_its_secret() -> None:
 
 
 def test_a_cursor_of_a_previous_secret_goes_on() -> None:
-    """A walk outlives a change of the secret: what the ones before signed is accepted, and new cursors are the new's."""
+    """A walk outlives a change of the secret: what those before signed is accepted; new cursors are the new's."""
     before, longer_before = Cursors(b"before"), Cursors(b"longer before")
     changed = Cursors(b"now", previous=[b"before", b"longer before"])
     for each in (before, longer_before, changed):
