@@ -49,7 +49,7 @@ class MongoSessions:
                 return Rotation.UNKNOWN
             if (session.current_hash, session.previous_hash) == (next_hash, presented_hash):
                 return Rotation.ROTATED
-            if presented_hash == session.previous_hash and at - session.rotated_at <= timedelta(seconds=grace_s):
+            if presented_hash == session.previous_hash and abs(at - session.rotated_at) <= timedelta(seconds=grace_s):
                 return Rotation.RETRIED
             if presented_hash != session.current_hash and self._revoke(session):
                 return Rotation.REUSED

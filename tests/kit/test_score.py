@@ -112,6 +112,7 @@ DEFECTS: dict[str, str] = {
     "accounts:rotation_has_two_winners": "SES-2",
     "accounts:grace_time_is_ignored": "SES-3",
     "accounts:grace_time_never_ends": "SES-3",
+    "accounts:grace_time_waits_for_its_clock": "SES-3",
     "accounts:reuse_raises": "SES-4",
     "accounts:reuse_keeps_the_session": "SES-4",
     "accounts:expired_session_rotates": "SES-5",

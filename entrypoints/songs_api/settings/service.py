@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from songs.ports.limiter import RateLimit
-from songs_api.settings.processes import MOST
+from songs_plugins.processors import MOST
 
 PREFIX: Final = "SONGS_"
 
