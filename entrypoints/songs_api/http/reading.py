@@ -15,7 +15,7 @@ from songs_api.http.failures import (
 )
 from songs_api.http.request import ApiRequest
 from songs_api.http.strict_json import parse
-from songs_api.http.validation import validated
+from songs_api.http.validation import Check, validated
 
 JSON: Final = "application/json"
 DEFAULT_WAIT_S: Final = 1.0
@@ -24,6 +24,8 @@ _MAX_LENGTH_DIGITS: Final = 12
 Model = TypeVar("Model", bound=BaseModel)
 Read = Callable[[], Model]
 """Reads and validates the body of the request at hand; a handler calls it once it knows that it wants the body."""
+CheckedRead = Callable[[Check], Model]
+"""The same, with what finds more faults than the model."""
 
 
 class BodyReader:
@@ -44,8 +46,10 @@ class BodyReader:
         self._turns = _filled(max(1, request_threads // 2))
         self._places = _filled(max(1, request_threads // 4))
 
-    def read(self, req: ApiRequest, model: type[Model], media_types: Collection[str]) -> Model:
-        """Return the body as a `model`.
+    def read(
+        self, req: ApiRequest, model: type[Model], media_types: Collection[str], check: Check | None = None
+    ) -> Model:
+        """Return the body as a `model`; `check` as `validated` has it.
 
         Raises:
             UnsupportedMediaType: The body is not of one of `media_types`, in UTF-8 and without Content-Encoding.
@@ -62,7 +66,7 @@ class BodyReader:
             body = self._received(req, announced)
         finally:
             self._turns.put(None)
-        return validated(model, parse(body))
+        return validated(model, parse(body), check)
 
     def _announced(self, req: ApiRequest) -> int | None:
         """Return the announced length in bytes, None for a body in chunks."""
