@@ -24,6 +24,7 @@ from songs_api.servers.options import (
     ServerOptions,
 )
 from songs_api.servers.pinning import Pinning
+from songs_api.servers.signals import StopSignals, end_with, obey_first_sigterm, shield_workers
 
 _RESPAWN_PAUSE_S: Final = 0.5
 _HANDLER: Final = {"formatter": "generic", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
@@ -65,22 +66,33 @@ def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
     )
     # 32 threads that mostly wait are what is wanted: requests that wait must not keep others waiting.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
+    # granian's own handlers deadlock when one interrupts another: these take their place before a worker is started.
+    stop_signals = StopSignals(
+        server.signal_handler_interrupt,
+        lambda: [worker.inner.pid for worker in server.wrks],  # type: ignore[union-attr] # no thread in this build
+        server.signal_handler_reload,
+    )
+    server.on_startup(stop_signals.install)
     pinning = Pinning(options.cores)
-    os.register_at_fork(before=pinning.choose, after_in_child=_end_by_signals)
+    shield_workers(from_sigterm=True)
+    os.register_at_fork(before=pinning.choose, after_in_child=_without_handlers)
     os.register_at_fork(after_in_child=pinning.pin)
     loader = functools.partial(_load, load, os.getpid())
-    server.serve(target_loader=loader, wrap_loader=False)
+    try:
+        server.serve(target_loader=loader, wrap_loader=False)
+    finally:
+        end_with(stop_signals)
     sys.stdout.flush()
 
 
-def _end_by_signals() -> None:
-    # Inherited handlers only set a flag that nobody reads in a worker: until granian sets others, a signal ends it.
+def _without_handlers() -> None:
+    # What the inherited one notes is read by nobody in a worker: until granian sets another, SIGTERM ends it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _load(load: Load, parent: int) -> Application:
     end_with_parent(parent)
+    obey_first_sigterm()
     try:
         return load()
     except EXPECTED as error:
