@@ -1,10 +1,12 @@
 """The driver's client, and what it finds out about the deployment."""
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from pymongo import MongoClient, ReadPreference
 from pymongo.errors import OperationFailure
+from pymongo.monitoring import CommandListener
 
 from songs.errors import StorageMismatch
 from songs_mongo.errors import NO_TRANSACTIONS
@@ -22,7 +24,7 @@ LONGEST_CALL_S: Final = 30.0
 _log: Final = logging.getLogger("songs_mongo")
 
 
-def connect(settings: MongoSettings, connections: int) -> Client:
+def connect(settings: MongoSettings, connections: int, listeners: Sequence[CommandListener] = ()) -> Client:
     """Return a client whose threads start with it: not before a fork.
 
     Each unit bounds its calls by its deadline; the limits here are what holds for everything else. They and the
@@ -31,6 +33,7 @@ def connect(settings: MongoSettings, connections: int) -> Client:
     return MongoClient(
         settings.url.get_secret_value(),
         appname="songs-api",
+        event_listeners=list(listeners),
         maxPoolSize=connections,
         serverSelectionTimeoutMS=int(PATIENCE_S * 1000),
         connectTimeoutMS=int(CONNECT_S * 1000),
