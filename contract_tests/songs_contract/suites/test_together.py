@@ -183,6 +183,9 @@ class _Unlike:
         self.hits += 1
         return Verdict(allowed=False, remaining=0, reset_s=1.0)
 
+    def give_back(self, bucket: str, limit: RateLimit, window: str) -> None:
+        """Do nothing."""
+
 
 class _Around(_Unlike):
     """One that has all that another limiter has, but for how it counts."""
