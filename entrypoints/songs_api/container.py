@@ -125,6 +125,7 @@ def _options(settings: Settings) -> HttpOptions:
     return HttpOptions(
         deadline_s=service.deadline_s,
         max_body_bytes=service.max_body_bytes,
+        body_timeout_s=service.body_timeout_s,
         request_threads=service.threads,
         limits=_limits(settings),
         trusted_proxies=service.trusted_proxies,
