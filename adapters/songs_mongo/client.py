@@ -19,7 +19,7 @@ PATIENCE_S: Final = 5.0
 """How long `open`, which is given no deadline, waits for an answer."""
 CONNECT_S: Final = 2.0
 LONGEST_CALL_S: Final = 30.0
-"""What bounds a command that no deadline bounds, such as the making of an index in `prepare`."""
+"""What bounds a command that nothing else bounds."""
 
 _log: Final = logging.getLogger("songs_mongo")
 
