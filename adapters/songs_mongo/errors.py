@@ -5,6 +5,7 @@ labels decide before its codes do: `NoWritesPerformed` and, of a transaction, `T
 nothing was kept, `RetryableWriteError` that nobody knows.
 """
 
+import re
 from typing import Final
 
 from bson.errors import BSONError
@@ -54,7 +55,18 @@ _REFUSED: Final = {
     14031: "The storage's disk is full; nothing was changed. Free some space.",
 }
 
-UNREACHABLE: Final = "The storage cannot be reached; nothing was changed. Check that MongoDB runs and its URL is right."
+_WHY_UNREACHABLE: Final = (
+    (re.compile(r"certificate verify failed: ([^('\"]*[^('\" ])"), "its certificate does not verify: {}"),
+    (re.compile(r"\[SSL[:\]]"), "no TLS connection can be made with it"),
+    (
+        re.compile("No replica set members available for replica set name"),
+        "no server is of the set that it names",
+    ),
+    (re.compile("Name or service not known|No address associated|getaddrinfo"), "its host name is not known"),
+    (re.compile("Connection refused"), "its connections are refused"),
+    (re.compile("No replica set members match|No primary available"), "its replica set has no primary now"),
+)
+"""What the driver's message says of the servers that it tried, and what to say; without names of hosts and sets."""
 
 
 def translated(
@@ -76,7 +88,7 @@ def translated(
         return TransientConflict()
     if isinstance(error, ServerSelectionTimeoutError):
         # Nobody was found to send it to. (A write that was sent before and is sent again then keeps its first error.)
-        return StorageUnavailable(UNREACHABLE)
+        return unreachable(error)
     if not nothing_kept:
         if _may_be_kept(error) or (failed_before and not error.has_error_label("NoWritesPerformed")):
             return OutcomeUnknown()
@@ -95,6 +107,17 @@ def translated_commit(error: PyMongoError) -> SongsError:
     return TransientConflict() if error.has_error_label("TransientTransactionError") else OutcomeUnknown()
 
 
+def unreachable(error: PyMongoError) -> StorageUnavailable:
+    """Return the error for a deployment none of whose servers can be asked, with the reason where it is known."""
+    # What follows repeats it for every server.
+    text = str(error).partition(", Timeout:")[0]
+    reasons = (why.format(*found.groups()) for pattern, why in _WHY_UNREACHABLE if (found := pattern.search(text)))
+    told = next((f" ({reason})" for reason in reasons), "")
+    return StorageUnavailable(
+        f"The storage cannot be reached{told}; nothing was changed. Check that MongoDB runs and its URL is right."
+    )
+
+
 def untransferable(error: BSONError | OverflowError | UnicodeError) -> SongsError:
     """Return the error for a value that cannot be sent to the server at all."""
     return InvalidInput([FieldError("", "holds text or a number that cannot be stored")])
@@ -103,7 +126,7 @@ def untransferable(error: BSONError | OverflowError | UnicodeError) -> SongsErro
 def _unanswered(error: PyMongoError, unknown: OutcomeUnknown | None) -> SongsError:
     if isinstance(error, ConnectionFailure | ConfigurationError):
         # No connection of the pool came free in time, or none could be made: nothing was sent.
-        return StorageUnavailable(UNREACHABLE)
+        return unreachable(error)
     if isinstance(error, InvalidOperation):
         return StorageClosed()
     return unknown or StorageUnavailable(f"The storage failed ({type(error).__name__}).")

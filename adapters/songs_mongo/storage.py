@@ -151,9 +151,15 @@ class MongoStorage:
 def _opening() -> Iterator[None]:
     try:
         yield
-    except (ConfigurationError, InvalidURI, ValueError) as error:
+    except (ConfigurationError, InvalidURI, ValueError, OSError) as error:
         # The driver's message may repeat parts of the URL, and the URL may hold a password.
-        msg = f"SONGS_MONGO_URL cannot be used ({type(error).__name__}); check its host names and options."
-        raise StorageUnavailable(msg) from None
+        raise StorageUnavailable(f"SONGS_MONGO_URL cannot be used: {_why_unusable(error)}.") from None
     except PyMongoError as error:
         raise translated(error, writing=False) from error
+
+
+def _why_unusable(error: Exception) -> str:
+    if isinstance(error, OSError):
+        why = getattr(error, "reason", None) or error.strerror
+        return f"a file of certificates (tlsCAFile, tlsCertificateKeyFile) cannot be used ({why})"
+    return f"check its host names, its options and the files that they name ({type(error).__name__})"
