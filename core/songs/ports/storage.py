@@ -164,3 +164,41 @@ class Storage(Protocol):
     def close(self) -> None:
         """Let go of everything."""
         ...
+
+
+@runtime_checkable
+class IdentifiedStorage(Protocol):
+    """A durable storage that can tell its data from others; an ability beside `Storage`.
+
+    The workers of a server open such a storage as the data with which the server was started, and create nothing. A
+    worker that takes the place of another one while the data are out of reach (a volume that is not mounted, a
+    database that was dropped) must not begin new ones, acknowledge writes to them, and have them vanish afterwards.
+
+    STO-19: Nothing but `prepare` creates anything that is to be kept. What it creates has an identity, which `identity`
+        returns: a text that is the same through every storage object in every process as long as the data are there,
+        and another one for data that were created anew or elsewhere.
+    STO-20: `open_existing` does what `open` does where the data were prepared by this version and have the given
+        identity (None: whichever they have). Else it raises `StorageUnavailable` and creates nothing; the storage
+        is closed then.
+    STO-21: Where data are taken away from an open storage (moved, removed, replaced, dropped), whole or in part, no
+        write is acknowledged, and `ping` raises `StorageUnavailable`, for as long as they are away. When they are back
+        as they were, units succeed again.
+    """
+
+    def identity(self) -> str:
+        """Return what tells the data of this storage, which is open and prepared, from others.
+
+        Raises:
+            StorageUnavailable: It does not answer.
+        """
+        ...
+
+    def open_existing(self, identity: str | None = None) -> None:
+        """Make ready for use what was prepared before.
+
+        Raises:
+            StorageUnavailable: It cannot be reached, was not prepared, or is not the data of this identity.
+            StorageInUse: Another process has it.
+            StorageMismatch: What is stored there cannot be used.
+        """
+        ...
