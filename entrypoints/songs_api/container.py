@@ -85,9 +85,9 @@ def _recorder(settings: Settings, clock: Clock) -> Recorder:
     service = settings.service
     metrics = None
     if service.metrics_token is not None:
-        from songs_api.observing.metrics import Metrics  # noqa: PLC0415 - importing it decides where they are kept
+        from songs_api.observing.metrics import Metrics  # noqa: PLC0415 - takes time to load, and few need it
 
-        metrics = Metrics(os.environ.get(METRICS_FOLDER))
+        metrics = Metrics(os.environ.get(METRICS_FOLDER), clock)
     render = renderer(service.log_format, production=service.environment == "production")
     return Recorder(render, clock, level=logging.getLevelNamesMapping()[service.log_level.upper()], metrics=metrics)
 

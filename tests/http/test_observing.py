@@ -9,6 +9,7 @@ from falcon import testing
 
 from songs.ports.limiter import RateLimit
 from songs_api.http.routes import PREFIX, ROUTES
+from songs_api.observing.audit import LINES_ALTOGETHER, WINDOW_S
 from songs_api.observing.metrics import Metrics
 from songs_api.parts import HttpOptions, Limits
 
@@ -95,6 +96,32 @@ def test_sign_ins_are_audited_without_names_or_passwords(build: Build) -> None:
     assert (bad["action"], bad["status"], bad["code"]) == ("sign_in", 401, "bad_credentials")
     for hidden in ("hunter2", "a wrong one", PASSWORD, "ursula"):
         assert hidden not in json.dumps([good, bad])
+
+
+def test_a_wrong_password_of_a_user_names_the_user(build: Build) -> None:
+    """Guessing at one is seen in a flood of names that are none; the client is told nothing of it."""
+    watched = Watched(build)
+    watched.service.join("ursula")
+    user_id = watched.service.parts.accounts.sign_in("ursula", PASSWORD, deadline=watched.service.deadline()).user.id
+    answers = [
+        watched.client.simulate_post(f"{PREFIX}/auth/login", json={"username": name, "password": "a wrong one"})
+        for name in ("ursula", "nobody")
+    ]
+
+    assert [event.get("target") for event in watched.told()] == [user_id, None]
+    assert user_id not in answers[0].text
+    assert answers[0].json.keys() == answers[1].json.keys()
+
+
+def test_refused_requests_fill_no_log(build: Build) -> None:
+    """Without a token, as many as anyone likes: the first lines, and then how many there were."""
+    watched = Watched(build)
+    for _ in range(LINES_ALTOGETHER + 7):
+        watched.client.simulate_get("/nothing/here", remote_addr="192.0.2.1")
+
+    assert len(watched.told()) == LINES_ALTOGETHER
+    watched.service.parts.clock.sleep(WINDOW_S)
+    assert [event["left_out"] for event in watched.told()] == [7]
 
 
 def test_sessions_are_audited(build: Build) -> None:

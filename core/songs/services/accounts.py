@@ -119,7 +119,7 @@ class Accounts:
         with self._turn_to_hash():
             check = self._passwords.verify(password, hashed, wait_s=deadline.remaining_s())
             if user is None or not check.ok or user.disabled:
-                raise BadCredentials
+                raise BadCredentials(user_id=None if user is None else user.id)
             if check.outdated:
                 user = self._rehash(user, password, deadline)
         return self._sessions.start(user, deadline=deadline)

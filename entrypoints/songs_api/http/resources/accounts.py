@@ -2,7 +2,7 @@
 
 import falcon
 
-from songs.errors import RefreshRefused, RegistrationClosed
+from songs.errors import BadCredentials, RefreshRefused, RegistrationClosed
 from songs.services.accounts import Accounts
 from songs.services.sessions import Sessions
 from songs_api.http.client_address import bucket_of
@@ -66,7 +66,11 @@ class SignIn:
         self._limits.charge_address(req)
         body = read()
         self._limits.charge_name(req, body.username)
-        signed_in = self._accounts.sign_in(body.username, body.password, deadline=req.deadline)
+        try:
+            signed_in = self._accounts.sign_in(body.username, body.password, deadline=req.deadline)
+        except BadCredentials as error:
+            req.exchange.target = error.user_id
+            raise
         req.exchange.target = signed_in.user.id
         resp.data = signed_in_bytes(signed_in)
 
