@@ -129,6 +129,7 @@ def _options(settings: Settings) -> HttpOptions:
         request_threads=service.threads,
         limits=_limits(settings),
         trusted_proxies=service.trusted_proxies,
+        forwarded_header="forwarded" if service.forwarded_header == "forwarded" else "x-forwarded-for",
         registration_open=service.registration == "open",
         metrics_token=service.metrics_token.get_secret_value().encode() if service.metrics_token else b"",
         cors_origins=service.cors_origins,

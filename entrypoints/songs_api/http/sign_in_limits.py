@@ -8,7 +8,7 @@ from songs.deadline import Deadline
 from songs.errors import RateLimited
 from songs.model import name_key
 from songs.ports.limiter import RateLimit
-from songs_api.http.client_address import bucket_of
+from songs_api.http.client_address import bucket_of, wider, wider_bucket_of
 from songs_api.http.limits import Limit
 from songs_api.http.request import ApiRequest
 from songs_api.parts import Parts
@@ -46,6 +46,7 @@ class SignInLimits:
 
         user = limits.sign_in_user
         self._by_address = limit("sign-in-address", limits.sign_in_address)
+        self._by_network = limit("sign-in-network", wider(limits.sign_in_address))
         self._by_both = limit("sign-in", limits.sign_in)
         self._by_user = limit("sign-in-user", user and RateLimit(user.amount + len(DELAYS_S), user.window_s))
         self._delayed = threading.Semaphore(parts.options.request_threads // 8)
@@ -60,6 +61,8 @@ class SignInLimits:
             RateLimited: It is one too many.
         """
         self._by_address.charge(req.exchange, bucket_of(req.env, self._trusted))
+        if (network := wider_bucket_of(req.env, self._trusted)) is not None:
+            self._by_network.charge(req.exchange, network)
 
     def charge_name(self, req: ApiRequest, name: str) -> None:
         """Count an attempt with a username, and return when it may be made.

@@ -39,7 +39,7 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's hook
     from songs_api.startup import identity_of, opened  # noqa: PLC0415 - the rest of the program is loaded by the workers
 
     try:
-        for line in check_serving(_found, workers=server.cfg.workers):
+        for line in check_serving(_found, workers=server.cfg.workers, server="gunicorn"):
             warn(line)
         with opened(_found) as container:
             identity = identity_of(container)

@@ -5,7 +5,7 @@ import falcon
 from songs.errors import BadCredentials, RefreshRefused, RegistrationClosed
 from songs.services.accounts import Accounts
 from songs.services.sessions import Sessions
-from songs_api.http.client_address import bucket_of
+from songs_api.http.client_address import bucket_of, wider, wider_bucket_of
 from songs_api.http.limits import Limit
 from songs_api.http.queries import UserListQuery
 from songs_api.http.reading import CheckedRead, Read
@@ -31,14 +31,18 @@ class Register:
         self._accounts = parts.accounts
         self._open = parts.options.registration_open
         self._trusted = parts.options.trusted_proxies
-        self._limit = Limit(
-            "register",
-            parts.limiter,
-            parts.options.limits.register,
-            parts.clock,
-            outage_divisor=OUTAGE_DIVISOR,
-            processes=parts.options.limits.processes,
-            meter=parts.recorder.meter,
+        rate = parts.options.limits.register
+        self._limit, self._wider = (
+            Limit(
+                name,
+                parts.limiter,
+                rate,
+                parts.clock,
+                outage_divisor=OUTAGE_DIVISOR,
+                processes=parts.options.limits.processes,
+                meter=parts.recorder.meter,
+            )
+            for name, rate in (("register", rate), ("register-network", wider(rate)))
         )
 
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: CheckedRead[Registration]) -> None:
@@ -46,6 +50,8 @@ class Register:
         if not self._open:
             raise RegistrationClosed
         self._limit.charge(req.exchange, bucket_of(req.env, self._trusted))
+        if (network := wider_bucket_of(req.env, self._trusted)) is not None:
+            self._wider.charge(req.exchange, network)
         faults = self._accounts.registration_faults
         body = read(lambda sent: faults(sent.get("username"), sent.get("password")))
         user = self._accounts.register(body.username, body.password, deadline=req.deadline)
