@@ -17,6 +17,7 @@ from songs.services.accounts import Accounts
 from songs.services.catalogue import Catalogue
 from songs.services.coherence import Coherence
 from songs.services.cursors import Cursors
+from songs.services.hashing import HashingTurns
 from songs.services.importing import Importer
 from songs.services.password_policy import PasswordPolicy
 from songs.services.ratings import Ratings
@@ -32,6 +33,7 @@ from songs_api.servers.options import METRICS_FOLDER
 from songs_api.settings import Settings
 from songs_api.settings.serving import secrets_of
 from songs_plugins import AdapterContext, Port
+from songs_plugins.processors import usable_cores
 from songs_plugins.registry import PluginError
 
 _CURSORS_LABEL: Final = b"songs/cursors/1"
@@ -117,7 +119,10 @@ def _sessions(settings: Settings, *arguments: Any) -> Sessions:  # noqa: ANN401 
 
 def _accounts(settings: Settings, *arguments: Any) -> Accounts:  # noqa: ANN401 - the container's providers
     policy = PasswordPolicy(settings.service.password_min_length)
-    return Accounts(*arguments, policy=policy, max_hashing=max(1, settings.service.threads // 4))
+    # A quarter of the threads, and two at least: one hashes, one waits for its turn.
+    threads = max(2, settings.service.threads // 4)
+    at_once = min(usable_cores(), threads // 2)
+    return Accounts(*arguments, policy=policy, hashing=HashingTurns(at_once, threads - at_once))
 
 
 def _options(settings: Settings) -> HttpOptions:

@@ -69,11 +69,11 @@ class SignIn:
 
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[Credentials]) -> None:
         """Answer with the tokens of a new session."""
-        self._limits.charge_address(req)
+        from_address = self._limits.charge_address(req)
         body = read()
-        self._limits.charge_name(req, body.username)
         try:
-            signed_in = self._accounts.sign_in(body.username, body.password, deadline=req.deadline)
+            with self._limits.attempt(req, body.username, from_address) as rank:
+                signed_in = self._accounts.sign_in(body.username, body.password, rank=rank, deadline=req.deadline)
         except BadCredentials as error:
             req.exchange.target = error.user_id
             raise
@@ -122,12 +122,12 @@ class Password:
 
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[PasswordChange]) -> None:
         """Change the password, end all sessions, and answer with the tokens of a new one."""
-        self._limits.charge_address(req)
+        from_address = self._limits.charge_address(req)
         body = read()
-        self._limits.charge_name(req, req.user.name)
-        signed_in = self._accounts.change_password(
-            req.user.user_id, body.current_password, body.new_password, deadline=req.deadline
-        )
+        with self._limits.attempt(req, req.user.name, from_address):
+            signed_in = self._accounts.change_password(
+                req.user.user_id, body.current_password, body.new_password, deadline=req.deadline
+            )
         resp.data = signed_in_bytes(signed_in)
 
 
@@ -144,10 +144,10 @@ class OwnAccount:
 
     def on_delete(self, req: ApiRequest, resp: falcon.Response, *, read: Read[Confirmation]) -> None:
         """Remove the user who asks."""
-        self._limits.charge_address(req)
+        from_address = self._limits.charge_address(req)
         body = read()
-        self._limits.charge_name(req, req.user.name)
-        self._accounts.remove_own(req.user.user_id, body.password, deadline=req.deadline)
+        with self._limits.attempt(req, req.user.name, from_address):
+            self._accounts.remove_own(req.user.user_id, body.password, deadline=req.deadline)
         resp.status = 204
 
 
