@@ -74,9 +74,11 @@ def _build(
 
 
 def _cursors(settings: Settings) -> Cursors:
-    secrets = next(iter(secrets_of(settings, Port.TOKENS).values()), b"")
-    # A token adapter without a secret of ours leaves nothing that all processes share: cursors end with the process.
-    return Cursors(hmac.digest(secrets or os.urandom(32), _CURSORS_LABEL, "sha256"))
+    # The first secret of a token adapter signs; cursors of the others, such as the one before, are accepted too. An
+    # adapter without a secret leaves nothing that all processes share: its cursors end with the process.
+    secrets = tuple(filter(None, secrets_of(settings, Port.TOKENS).values())) or (os.urandom(32),)
+    secret, *previous = (hmac.digest(each, _CURSORS_LABEL, "sha256") for each in secrets)
+    return Cursors(secret, previous=previous)
 
 
 def _recorder(settings: Settings, clock: Clock) -> Recorder:
@@ -123,6 +125,7 @@ def _options(settings: Settings) -> HttpOptions:
     return HttpOptions(
         deadline_s=service.deadline_s,
         max_body_bytes=service.max_body_bytes,
+        body_timeout_s=service.body_timeout_s,
         request_threads=service.threads,
         limits=_limits(settings),
         trusted_proxies=service.trusted_proxies,

@@ -48,6 +48,7 @@ class HttpOptions:
     Attributes:
         deadline_s: How long a request may wait for the storage.
         max_body_bytes: The largest body that is read.
+        body_timeout_s: How long a client may take to send a body.
         request_threads: How many requests the server works on at once; at most half of them read bodies.
         limits: The rate limits.
         trusted_proxies: Networks whose X-Forwarded-For is believed.
@@ -58,6 +59,7 @@ class HttpOptions:
 
     deadline_s: float = 3.0
     max_body_bytes: int = 65_536
+    body_timeout_s: float = 10.0
     request_threads: int = 32
     limits: Limits = field(default_factory=Limits)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())

@@ -8,6 +8,8 @@ from dataclasses import replace
 from songs.deadline import Deadline
 from songs.errors import (
     BadCredentials,
+    FieldError,
+    InvalidInput,
     InvalidToken,
     OutcomeUnknown,
     Overloaded,
@@ -18,7 +20,8 @@ from songs.errors import (
     VersionConflict,
     WrongPassword,
 )
-from songs.model import Role, User, check_username, whole_milliseconds
+from songs.limits import username_problem
+from songs.model import Role, User, whole_milliseconds
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
 from songs.ports.passwords import PasswordHasher
@@ -72,12 +75,12 @@ class Accounts:
         """Store a new user and return it.
 
         Raises:
-            InvalidInput: The name or the password is not acceptable.
+            InvalidInput: The name or the password is not acceptable, or neither: all that is wrong is named.
             UserExists: The name is taken, compared without regard to case.
             Overloaded: Too many passwords are being hashed.
         """
-        check_username(name)
-        self._policy.check(password, name=name)
+        if faults := self.registration_faults(name, password):
+            raise InvalidInput(faults)
         # Asked first because hashing is dear; `add` decides.
         if self._runner.read(lambda unit: unit.users.by_name(name), deadline=deadline) is not None:
             raise UserExists
@@ -91,6 +94,18 @@ class Accounts:
         )
         self._runner.write(lambda unit: unit.users.add(user), deadline=deadline)
         return user
+
+    def registration_faults(self, name: object, password: object) -> list[FieldError]:
+        """Return what is wrong with a name and a new password; one that is not text is not judged."""
+        faults, known = [], ""
+        if isinstance(name, str):
+            if problem := username_problem(name):
+                faults.append(FieldError("/username", problem))
+            else:
+                known = name
+        if isinstance(password, str) and (problem := self._policy.problem(password, name=known)):
+            faults.append(FieldError("/password", problem))
+        return faults
 
     def sign_in(self, name: str, password: str, *, deadline: Deadline) -> SignedIn:
         """Check a name and a password and start a session.

@@ -5,13 +5,16 @@ import logging
 import os
 import signal
 import sys
-from typing import Final
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from songs_api.http.body_slots import CONNECTION, LastAnswer, has_body
 from songs_api.refusals import EXPECTED, REFUSED, report
 from songs_api.servers.lifetime import end_with_parent
 from songs_api.servers.listening import BACKLOG
@@ -24,8 +27,10 @@ from songs_api.servers.options import (
     ServerOptions,
 )
 from songs_api.servers.pinning import Pinning
+from songs_api.servers.signals import StopSignals, end_with, obey_first_sigterm, shield_workers
 
 _RESPAWN_PAUSE_S: Final = 0.5
+_FLUSH_S: Final = 0.02
 _HANDLER: Final = {"formatter": "generic", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
 _HANDLERS: Final = {"console": _HANDLER, "access": _HANDLER}
 
@@ -65,24 +70,75 @@ def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
     )
     # 32 threads that mostly wait are what is wanted: requests that wait must not keep others waiting.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
+    # granian's own handlers deadlock when one interrupts another: these take their place before a worker is started.
+    stop_signals = StopSignals(
+        server.signal_handler_interrupt,
+        lambda: [worker.inner.pid for worker in server.wrks],  # type: ignore[union-attr] # no thread in this build
+        server.signal_handler_reload,
+    )
+    server.on_startup(stop_signals.install)
     pinning = Pinning(options.cores)
-    os.register_at_fork(before=pinning.choose, after_in_child=_end_by_signals)
+    shield_workers(from_sigterm=True)
+    os.register_at_fork(before=pinning.choose, after_in_child=_without_handlers)
     os.register_at_fork(after_in_child=pinning.pin)
     loader = functools.partial(_load, load, os.getpid())
-    server.serve(target_loader=loader, wrap_loader=False)
+    try:
+        server.serve(target_loader=loader, wrap_loader=False)
+    finally:
+        end_with(stop_signals)
     sys.stdout.flush()
 
 
-def _end_by_signals() -> None:
-    # Inherited handlers only set a flag that nobody reads in a worker: until granian sets others, a signal ends it.
+def _without_handlers() -> None:
+    # What the inherited one notes is read by nobody in a worker: until granian sets another, SIGTERM ends it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _load(load: Load, parent: int) -> Application:
     end_with_parent(parent)
+    obey_first_sigterm()
     try:
-        return load()
+        return _with_connections(load())
     except EXPECTED as error:
         report(error)
         sys.exit(REFUSED)
+
+
+class GranianConnection:
+    """What a body arrives on.
+
+    A read of a body blocks until its client sends more, and granian has no time limit for that. But a response may be
+    given by another thread, and hyper, which speaks HTTP for granian, closes a connection at once when a response that
+    is made piece by piece ends before its length, which also ends the read. A response that is complete would not do:
+    hyper then goes on to wait for the rest of the body.
+
+    Args:
+        protocol: granian's, of the request.
+    """
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: Any) -> None:  # noqa: ANN401 - granian's
+        self._protocol = protocol
+
+    def cut(self, answer: LastAnswer) -> None:
+        """Answer, and close the connection."""
+        length = str(len(answer.body) + 1)
+        headers = [*answer.headers, ("connection", "close"), ("content-length", length)]
+        self._protocol.response_iter(answer.status, headers, _pieces(answer.body))
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    yield body
+    # Else hyper may find the end of the pieces together with this one, and close before it has sent anything.
+    time.sleep(_FLUSH_S)
+
+
+def _with_connections(app: Application) -> Application:
+    def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:  # noqa: ANN401 - WSGI's
+        if has_body(environ):
+            # granian calls an application with WSGI's two arguments, and keeps its protocol in a local variable.
+            environ[CONNECTION] = GranianConnection(sys._getframe(1).f_locals["proto"])  # noqa: SLF001
+        return app(environ, start_response)
+
+    return call

@@ -1,6 +1,7 @@
 """What gunicorn is told, however it is started."""
 
 import os
+import signal
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from songs_api.servers.options import (
     ServerOptions,
 )
 from songs_api.servers.pinning import Pinning
+from songs_api.servers.signals import StopSignals, end_with, shield_workers
 
 _HEARTBEAT_S: Final = 30
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - gunicorn makes an unlinked file there
@@ -24,6 +26,11 @@ def gunicorn_options(options: ServerOptions) -> dict[str, Any]:
     """Return gunicorn's settings by their names."""
     host = f"[{options.host}]" if ":" in options.host else options.host
     pinning = Pinning(options.cores)
+    arbiters: list[Any] = []
+    stop_signals = StopSignals(
+        lambda: arbiters[-1].SIG_QUEUE.put(signal.SIGTERM),
+        lambda: arbiters[-1].WORKERS,
+    )
 
     def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001 - gunicorn's hook
         pinning.choose()
@@ -31,6 +38,14 @@ def gunicorn_options(options: ServerOptions) -> dict[str, Any]:
     def post_fork(server: Any, worker: Any) -> None:  # noqa: ANN401, ARG001 - gunicorn's hook
         pinning.pin()
         end_with_parent(worker.ppid)
+
+    def when_ready(server: Any) -> None:  # noqa: ANN401 - gunicorn's hook
+        arbiters.append(server)
+        shield_workers(from_sigterm=False)
+        stop_signals.install()
+
+    def on_exit(server: Any) -> None:  # noqa: ANN401, ARG001 - gunicorn's hook
+        end_with(stop_signals)
 
     return {
         "bind": f"{host}:{options.port}",
@@ -56,6 +71,8 @@ def gunicorn_options(options: ServerOptions) -> dict[str, Any]:
         "worker_tmp_dir": str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None,
         "pre_fork": pre_fork,
         "post_fork": post_fork,
+        "when_ready": when_ready,
+        "on_exit": on_exit,
     }
 
 

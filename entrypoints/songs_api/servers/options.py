@@ -17,6 +17,8 @@ HEADER_BYTES: Final = 8190
 HEADERS: Final = 100
 METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The variable by which the Prometheus client, when it is imported, learns where several processes keep metrics."""
+STORAGE_IDENTITY: Final = "SONGSAPI_STORAGE_IDENTITY"
+"""The variable by which workers of a gunicorn that was started by itself learn which data are the service's."""
 CONNECTION_BUFFER_BYTES: Final = 32_768
 
 Application = Callable[..., Any]

@@ -122,7 +122,8 @@ def _from_file(variable: str, variables: Variables, problems: list[str]) -> Vari
             f"{variable}_FILE: {path} holds no secret: it is binary, or longer than {_MAX_SECRET_BYTES} bytes"
         )
         return variables
-    return variables.replacing({variable: text}, Source.FILE).without({variable + "_FILE"})
+    # As with variables, nothing means not set: containers are given a file for each secret, also for those without one.
+    return variables.replacing({variable: text or None}, Source.FILE).without({variable + "_FILE"})
 
 
 def _problems(

@@ -8,7 +8,7 @@ from songs.services.sessions import Sessions
 from songs_api.http.client_address import bucket_of
 from songs_api.http.limits import Limit
 from songs_api.http.queries import UserListQuery
-from songs_api.http.reading import Read
+from songs_api.http.reading import CheckedRead, Read
 from songs_api.http.rendering import encode, signed_in_bytes, user_fields
 from songs_api.http.request import ApiRequest
 from songs_api.http.schemas import (
@@ -41,12 +41,13 @@ class Register:
             meter=parts.recorder.meter,
         )
 
-    def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[Registration]) -> None:
+    def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: CheckedRead[Registration]) -> None:
         """Make an account with the role of a user."""
         if not self._open:
             raise RegistrationClosed
         self._limit.charge(req.exchange, bucket_of(req.env, self._trusted))
-        body = read()
+        faults = self._accounts.registration_faults
+        body = read(lambda sent: faults(sent.get("username"), sent.get("password")))
         user = self._accounts.register(body.username, body.password, deadline=req.deadline)
         req.exchange.target = user.id
         resp.status = 201

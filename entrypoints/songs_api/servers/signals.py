@@ -1,0 +1,169 @@
+"""Signals: the first Ctrl-C stops gracefully, the second ends at once, and workers obey their main process alone.
+
+A terminal sends its signals to every process of the foreground group, and some supervisors do the same. A worker that
+gets one of its own beside its main process' is stopped twice at the same moment; granian's handlers deadlock then.
+"""
+
+import contextlib
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from songs_api.servers.options import GRACE_S
+
+INTERRUPTED: Final = 128 + signal.SIGINT
+"""The exit status after a second Ctrl-C."""
+_TERMINAL: Final = frozenset({signal.SIGINT, signal.SIGHUP})
+_ALL: Final = _TERMINAL | {signal.SIGTERM}
+_ONE_PRESS_S: Final = 0.3
+"""Programs that run the service may pass on the signal that the terminal sent to all of them."""
+_AT_ONCE_S: Final = 2.0
+_STOPPING: Final = (
+    f"songs: stopping; requests that were begun are answered, for at most {GRACE_S} s. Ctrl-C again ends at once.\n"
+)
+
+
+class StopSignals:
+    """Acts on the signals of a server's main process, in a thread of its own.
+
+    The handlers only put the signal into a queue, which may be done anywhere: a handler that takes a lock deadlocks
+    when it interrupts whoever holds it, itself included.
+
+    SIGTERM, the first SIGINT and, at a terminal, SIGHUP stop gracefully. SIGQUIT and a second SIGINT kill the workers.
+    SIGHUP without a terminal is left to `hang_up`; it stays ignored where it is, as under ``nohup``.
+
+    Args:
+        stop: Stops the server gracefully; called again, it does nothing new.
+        workers: Returns the process ids of the workers.
+        hang_up: What SIGHUP means without a terminal; None leaves it as it is.
+
+    Attributes:
+        status: The exit status where the end was not waited for; else None.
+    """
+
+    def __init__(
+        self,
+        stop: Callable[[], None],
+        workers: Callable[[], Iterable[int]],
+        hang_up: Callable[[], None] | None = None,
+    ) -> None:
+        self.status: int | None = None
+        self._stop = stop
+        self._workers = workers
+        self._hang_up = hang_up
+        self._at_terminal = at_terminal()
+        self._ignores_hang_up = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._queue: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._interrupted_at_s: float | None = None
+
+    def install(self) -> None:
+        """Begin to act, in place of the handlers that are there. Called by the main thread."""
+        signals = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
+        if self._ignores_hang_up:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        elif self._at_terminal or self._hang_up is not None:
+            signals.append(signal.SIGHUP)
+        # A main process that replaces itself is forked like a worker.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ALL | {signal.SIGQUIT})
+        threading.Thread(target=self._run, daemon=True, name="signals").start()
+        for each in signals:
+            signal.signal(each, self._note)
+
+    def _note(self, number: int, _: object) -> None:
+        self._queue.put(number)
+
+    def _run(self) -> None:
+        while True:
+            self._act(self._queue.get(), time.monotonic())
+
+    def _act(self, number: int, now_s: float) -> None:
+        if number == signal.SIGQUIT:
+            self._end(128 + number)
+        elif number == signal.SIGHUP and not self._at_terminal:
+            if self._hang_up is not None:
+                self._hang_up()
+        elif number == signal.SIGINT and self._interrupted_at_s is not None:
+            if now_s - self._interrupted_at_s > _ONE_PRESS_S:
+                self._end(INTERRUPTED)
+        else:
+            if number == signal.SIGINT:
+                self._interrupted_at_s = now_s
+                _say(_STOPPING)
+            self._stop()
+
+    def _end(self, status: int) -> None:
+        self.status = status
+        self._stop()
+        deadline_s = time.monotonic() + _AT_ONCE_S
+        while time.monotonic() < deadline_s:
+            # Again and again: one may be being started at this moment.
+            for pid in list(self._workers()):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+        os._exit(status)
+
+
+def at_terminal() -> bool:
+    """Return whether this process was started at a terminal."""
+    return any(os.isatty(descriptor) for descriptor in (0, 1, 2))
+
+
+def _say(line: str) -> None:
+    # In a thread of its own: a terminal that is stopped (Ctrl-S) must not keep the next signal waiting.
+    def write() -> None:
+        with contextlib.suppress(OSError):
+            os.write(2, line.encode())
+
+    threading.Thread(target=write, daemon=True, name="notice").start()
+
+
+def shield_workers(*, from_sigterm: bool) -> None:
+    """Let processes that this one forks from now on not receive what a terminal sends to its foreground group.
+
+    The signals are blocked, not ignored: servers set handlers of their own in a worker, and every thread that it will
+    start inherits this.
+
+    Args:
+        from_sigterm: Block SIGTERM as well, for `obey_first_sigterm`.
+    """
+    before = threading.local()
+    blocked = _ALL if from_sigterm else _TERMINAL
+
+    def block() -> None:
+        before.mask = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+
+    def restore() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before.mask)
+
+    os.register_at_fork(before=block, after_in_parent=restore)
+
+
+def obey_first_sigterm() -> None:
+    """Let the first SIGTERM, and no other one, call the handler that is set by then; without one, end the process.
+
+    The handler runs in a thread of its own, and so interrupts nothing, not even itself. Called in a worker that was
+    shielded from SIGTERM, or by its main thread before there are others.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
+    threading.Thread(target=_wait_for_sigterm, daemon=True, name="sigterm").start()
+
+
+def _wait_for_sigterm() -> None:
+    signal.sigwait({signal.SIGTERM})
+    handler = signal.getsignal(signal.SIGTERM)
+    if callable(handler):
+        handler(signal.SIGTERM, None)
+    else:
+        os._exit(128 + signal.SIGTERM)
+
+
+def end_with(stop_signals: StopSignals) -> None:
+    """End the process with the status of `stop_signals`, if there is one."""
+    if stop_signals.status is not None:
+        sys.exit(stop_signals.status)

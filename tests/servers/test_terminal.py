@@ -1,0 +1,165 @@
+"""Signals at a terminal, where every process of the service gets them, and from a supervisor."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.running import environment, free_port
+from tests.servers.terminal import INTERRUPT, QUIT, Terminal
+
+pytestmark = pytest.mark.server
+
+SOON_S = 20.0
+"""Well below the 30 s after which a server kills a worker that does not end."""
+TIMES = [2, pytest.param(10, marks=[pytest.mark.thorough, pytest.mark.timeout(600)])]
+HALF = (
+    b"POST /api/v1/auth/register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+)
+
+MODULE = [sys.executable, "-m", "songs_api"]
+COMMANDS = {
+    "demo": ["demo"],
+    "granian": ["serve", "--server", "granian"],
+    "granian-two": ["serve", "--server", "granian", "--workers", "2"],
+    "gunicorn": ["serve", "--server", "gunicorn"],
+    "gunicorn-two": ["serve", "--server", "gunicorn", "--workers", "2"],
+}
+
+At = Callable[..., Terminal]
+
+
+@pytest.fixture
+def at_terminal(tmp_path: Path) -> Iterator[At]:
+    """Start a command of `COMMANDS` at a terminal, and wait until it answers unless told otherwise."""
+    started: list[Terminal] = []
+
+    def call(kind: str, *, wait: bool = True) -> Terminal:
+        port = free_port()
+        variables = environment({"SONGS_PORT": str(port), "SONGS_STORAGE": "sqlite", "SONGS_SQLITE_PATH": "songs.db"})
+        started.append(Terminal([*MODULE, *COMMANDS[kind]], tmp_path, variables, port))
+        if wait:
+            started[-1].read_until("curl" if kind == "demo" else "documentation http")
+        return started[-1]
+
+    yield call
+    for terminal in started:
+        terminal.end()
+
+
+def _assert_gone(terminal: Terminal) -> None:
+    ends_s = time.monotonic() + SOON_S
+    while terminal.members():
+        assert time.monotonic() < ends_s, "there are orphans"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("kind", COMMANDS)
+def test_ctrl_c(at_terminal: At, kind: str, times: int) -> None:
+    """It says that it stops, ends well before its workers would be killed, and leaves nobody behind."""
+    for _ in range(times):
+        terminal = at_terminal(kind)
+
+        terminal.press(INTERRUPT)
+
+        assert terminal.status(SOON_S) == 0
+        assert "Ctrl-C again ends at once" in terminal.screen
+        assert "refused to gracefully stop" not in terminal.screen
+        assert "Traceback" not in terminal.screen
+        _assert_gone(terminal)
+
+
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("kind", COMMANDS)
+def test_a_signal_that_comes_twice(at_terminal: At, kind: str, times: int) -> None:
+    """From the terminal and from a program that runs it, which passes on what it gets."""
+    for _ in range(times):
+        terminal = at_terminal(kind)
+
+        os.kill(terminal.process.pid, signal.SIGINT)
+        terminal.press(INTERRUPT)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(terminal.process.pid, signal.SIGINT)
+
+        assert terminal.status(SOON_S) == 0
+        _assert_gone(terminal)
+
+
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("kind", ["granian-two", "gunicorn-two"])
+def test_sigterm_to_the_whole_group(at_terminal: At, kind: str, times: int) -> None:
+    """Some supervisors send it to every process."""
+    for _ in range(times):
+        terminal = at_terminal(kind)
+
+        os.killpg(terminal.process.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(terminal.process.pid, signal.SIGTERM)
+
+        assert terminal.status(SOON_S) == 0
+        assert "Ctrl-C" not in terminal.screen.replace("^C", "")
+        _assert_gone(terminal)
+
+
+@pytest.mark.parametrize("kind", ["granian", "gunicorn"])
+def test_the_second_ctrl_c_ends_at_once(at_terminal: At, kind: str) -> None:
+    """A request that is not over holds the first one, for 30 s at most, and not the second."""
+    terminal = at_terminal(kind)
+    with socket.create_connection(("127.0.0.1", terminal.port)) as slow:
+        slow.sendall(HALF)
+        time.sleep(0.5)
+        terminal.press(INTERRUPT)
+        terminal.read_until("Ctrl-C again ends at once")
+        time.sleep(1.0)
+        assert terminal.process.poll() is None
+
+        terminal.press(INTERRUPT)
+
+        assert terminal.status(SOON_S) == 130
+    _assert_gone(terminal)
+
+
+@pytest.mark.parametrize("kind", ["granian-two", "gunicorn-two"])
+def test_quitting_ends_at_once(at_terminal: At, kind: str) -> None:
+    """Ctrl-backslash waits for nobody."""
+    terminal = at_terminal(kind)
+    with socket.create_connection(("127.0.0.1", terminal.port)) as slow:
+        slow.sendall(HALF)
+        time.sleep(0.5)
+
+        terminal.press(QUIT)
+
+        assert terminal.status(SOON_S) != 0
+    _assert_gone(terminal)
+
+
+@pytest.mark.parametrize("kind", ["demo", "granian-two", "gunicorn-two"])
+def test_ctrl_c_while_it_starts(at_terminal: At, kind: str) -> None:
+    """At whatever moment: it ends, without a traceback and without orphans."""
+    for moment_s in (0.0, 0.2, 0.5, 1.0, 1.5):
+        terminal = at_terminal(kind, wait=False)
+        terminal.wait_until_signals_are_its_own()
+        terminal.read_for(moment_s)
+
+        terminal.press(INTERRUPT)
+
+        assert terminal.status(SOON_S) in {0, 130, -signal.SIGINT}, terminal.screen
+        assert "Traceback" not in terminal.screen, terminal.screen
+        _assert_gone(terminal)
+
+
+@pytest.mark.parametrize("kind", ["demo", "granian-two", "gunicorn-two"])
+def test_a_terminal_that_is_closed(at_terminal: At, kind: str) -> None:
+    """The service ends with its window, workers included."""
+    terminal = at_terminal(kind)
+
+    terminal.hang_up()
+
+    terminal.process.wait(SOON_S)
+    _assert_gone(terminal)
