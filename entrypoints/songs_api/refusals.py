@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from songs.errors import InvalidInput, SongsError
+from songs_api.observing.events import printable
 from songs_api.observing.lines import say
 from songs_api.servers.listening import AddressError
 from songs_api.settings import SettingsError
@@ -28,9 +29,9 @@ def report(error: Exception) -> None:
     elif isinstance(error, InvalidInput):
         problems = [f"{wrong.pointer.removeprefix('/')} {wrong.message}" for wrong in error.errors]
     for problem in problems:
-        say(f"songs: {' '.join(problem.split())}")
+        say(f"songs: {printable(' '.join(problem.split()))}")
 
 
 def warn(line: str) -> None:
     """Print a warning on standard error."""
-    say(f"songs: warning: {line}")
+    say(f"songs: warning: {printable(line)}")

@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,3 +108,17 @@ def test_without_a_terminal_the_password_is_not_asked_for(songs: Songs, monkeypa
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
 
     assert "--password-stdin" in songs("users", "add", "ada").err
+
+
+@pytest.mark.parametrize("given", [b"a \xff long pass phrase\n", b"\xff\xfea\0"], ids=["latin-1", "utf-16"])
+def test_a_password_that_is_not_utf_8_is_one_line(
+    songs: Songs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: bytes
+) -> None:
+    """Whatever the encoding of the terminal: nobody could sign in with what it would have become."""
+    (tmp_path / "password").write_bytes(given)
+    for errors in ("strict", "surrogateescape"):
+        with (tmp_path / "password").open(encoding="utf-8", errors=errors) as file:
+            monkeypatch.setattr(sys, "stdin", file)
+            ran = songs("users", "add", "ada", "--password-stdin")
+        assert (ran.status, ran.audit) == (2, [])
+        assert ran.err == "songs: the password cannot be read from standard input: it is not UTF-8 text\n"

@@ -200,3 +200,24 @@ def test_a_secret_is_made_up_on_request_only(settings: Resolve) -> None:
 
     assert one.source("SONGS_JWT_SECRET") is Source.GENERATED
     assert one.variables["SONGS_JWT_SECRET"] != two.variables["SONGS_JWT_SECRET"]
+
+
+@pytest.mark.parametrize("content", [b"x" * 65_537, b"x\0y" * 20, b"\xff\xfe"], ids=["long", "binary", "not-utf-8"])
+def test_a_file_that_holds_no_secret_is_one_problem(settings: Resolve, tmp_path: Path, content: bytes) -> None:
+    """It is not cut, and not told a second time as a secret that is missing."""
+    (tmp_path / "secret").write_bytes(content)
+
+    with pytest.raises(SettingsError) as caught:
+        settings({"SONGS_JWT_SECRET": "", "SONGS_JWT_SECRET_FILE": str(tmp_path / "secret")})
+
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].startswith(f"SONGS_JWT_SECRET_FILE: {tmp_path / 'secret'} ")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_secret(settings: Resolve, tmp_path: Path) -> None:
+    """Editors of Windows write one."""
+    (tmp_path / "secret").write_text(f"\ufeff{'s3cret' * 8}\r\n", encoding="utf-8")
+
+    found = settings({"SONGS_JWT_SECRET": "", "SONGS_JWT_SECRET_FILE": str(tmp_path / "secret")})
+
+    assert found.adapters[Port.TOKENS].settings.secret.get_secret_value() == "s3cret" * 8  # type: ignore[attr-defined]

@@ -90,3 +90,26 @@ def test_variables_reach_other_processes_and_no_repr(tmp_path: Path, monkeypatch
     assert "very secret" not in repr(found)
     assert "very secret" not in repr(found["SONGS_JWT_SECRET"])
     assert os.environ["SONGS_JWT_SECRET"]
+
+
+def test_a_byte_order_mark_hides_no_setting(tmp_path: Path) -> None:
+    """Editors of Windows write one: the first line of .env counts all the same."""
+    (tmp_path / ".env").write_text("\ufeffSONGS_PORT=1\n", encoding="utf-8")
+
+    assert Variables.read(tmp_path).get("SONGS_PORT") == "1"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"#" * 1_000_001, r"\.env cannot be read: it is longer than 1000000 bytes"),
+        (b"SONGS_HOST=a\0b\n", r"\.env, line 1: cannot be read"),
+        ("SONGS_PORT=1".encode("utf-16"), r"\.env cannot be read: it is not UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
+    """A disk image, a device or a binary in its place is one line, and is not read to its end."""
+    (tmp_path / ".env").write_bytes(content)
+
+    with pytest.raises(SettingsError, match=why):
+        Variables.read(tmp_path)

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 import typer
@@ -23,7 +24,7 @@ from songs_api.cli.plugins import plugins
 from songs_api.cli.prepare import prepare
 from songs_api.cli.serve import serve
 from songs_api.cli.users import users
-from songs_api.refusals import EXPECTED, REFUSED, report
+from songs_api.refusals import EXPECTED, REFUSED, UserError, report
 
 INTERRUPTED: Final = 130
 DEFECT: Final = 70
@@ -53,6 +54,11 @@ def _root(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit
+    try:
+        Path.cwd()
+    except OSError as error:
+        msg = f"the working folder is gone ({error.strerror}); change to another one"
+        raise UserError(msg) from error
 
 
 _CANNOT_WRITE: Final = {errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT}

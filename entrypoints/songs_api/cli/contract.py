@@ -1,11 +1,15 @@
 """`songs contract`."""
 
 import importlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
+from songs_api.files.exporting import written_whole
 from songs_api.refusals import UserError
 
 
@@ -31,15 +35,46 @@ def contract(  # noqa: PLR0913, PLR0917 - one for each option, as typer wants it
     except ImportError as error:
         msg = f"the contract kit needs {error.name!r}; install it: pip install 'songs-api[contract]'"
         raise UserError(msg) from error
-    status = kit.run_contract(
-        name,
-        json=as_json,
-        markdown=markdown,
-        thorough=thorough,
-        seed=seed,
-        first=first,
-        xfail=xfail,
-        junit=junit,
-        patience_s=patience,
-    )
+    with _whole(junit) as report:
+        status = kit.run_contract(
+            name,
+            json=as_json,
+            markdown=markdown,
+            thorough=thorough,
+            seed=seed,
+            first=first,
+            xfail=xfail,
+            junit=report,
+            patience_s=patience,
+        )
+        if report is None or not report.exists():
+            raise typer.Exit(int(status))
     raise typer.Exit(int(status))
+
+
+@contextmanager
+def _whole(path: Path | None) -> Iterator[Path | None]:
+    """Yield a file whose content is put at `path` when the block ends well: whole, or not at all.
+
+    Raises:
+        UserError: `path` cannot be written; said before the block begins, where that shows before.
+    """
+    if path is None:
+        yield None
+        return
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        made = Path(folder) / "report"
+        with _named(path):
+            target = stack.enter_context(written_whole(path))
+        yield made
+        with _named(path):
+            target.write(made.read_bytes())
+            stack.close()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -26,6 +26,6 @@ def export(
             with written_whole(Path(file)) as target:
                 count = export_songs(target, catalogue, clock)
         except OSError as error:
-            msg = f"{file} cannot be written: {error.strerror or error}"
+            msg = f"{file or repr(file)} cannot be written: {error.strerror or error}"
             raise UserError(msg) from error
     typer.echo(f"exported {count} songs to {file}")

@@ -104,12 +104,21 @@ def _set_disabled(name: str, *, disabled: bool) -> None:
 
 
 def _password(*, from_stdin: bool) -> str:
+    if sys.stdin is None:
+        msg = "standard input is closed; give --password-stdin and write the password there, as one line"
+        raise UserError(msg)
     if not from_stdin:
         if not sys.stdin.isatty():
             msg = "there is no terminal to ask for the password; give --password-stdin and write it to standard input"
             raise UserError(msg)
         return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
-    line = sys.stdin.readline(_MAX_PASSWORD_LINE).rstrip("\r\n")
+    try:
+        line = sys.stdin.readline(_MAX_PASSWORD_LINE).rstrip("\r\n").removeprefix("\ufeff")
+        line.encode()
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        msg = f"the password cannot be read from standard input: {reason}"
+        raise UserError(msg) from error
     if not line:
         msg = "standard input holds no password; write it there, as one line"
         raise UserError(msg)

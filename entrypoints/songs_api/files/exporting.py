@@ -1,5 +1,6 @@
 """Exporting the catalogue as JSON Lines: what an import reads."""
 
+import errno
 import gzip
 import json
 import os
@@ -73,8 +74,11 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
         with path.open("wb") as device:
             yield device
         return
-    target = path.resolve()
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    # Where a link leads to: a file there is replaced, and the link stays.
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    descriptor, name = tempfile.mkstemp(prefix=".songs-", dir=target.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -33,8 +33,9 @@ class SignInLimits:
     hold all that there are.
 
     An attempt with the right password is given back to the limit of the username and to `TRIED`, and one that was not
-    checked (503) to all limits but the wide one of an IPv6 network. From where someone signed in they are known: their attempts need none of `TRIED`, and
-    have their turn at hashing first; those of others do the sooner, the less they tried.
+    checked (503) to all limits but the wide one of an IPv6 network. From where someone signed in they are known: their
+    attempts need none of `TRIED`, and have their turn at hashing first; those of others do the sooner, the less they
+    tried.
 
     Usernames are whatever was sent, of any length: buckets have their hash.
     """

@@ -80,7 +80,9 @@ def read(model: type[M], prefix: str, variables: Variables) -> Reading[M]:
     try:
         reading.settings = model.model_validate(texts)
     except ValidationError as error:
-        reading.problems += _problems(error, model, prefix, secrets)
+        # Of a secret whose file cannot be used that is told already.
+        missing = {name for name in model.model_fields if f"{prefix}{name.upper()}_FILE" in variables}
+        reading.problems += _problems(error, model, prefix, secrets, missing)
     for name, info in model.model_fields.items():
         text = texts[name] if name in texts else _shown(getattr(reading.settings, name, None))
         shown = MASK if text and is_secret(info) else text
@@ -109,21 +111,31 @@ def _from_file(variable: str, variables: Variables, problems: list[str]) -> Vari
         return variables
     try:
         with Path(path).open("rb") as file:
-            text = file.read(_MAX_SECRET_BYTES).decode().rstrip("\r\n")
+            content = file.read(_MAX_SECRET_BYTES + 1)
+        text = content.decode("utf-8-sig").rstrip("\r\n")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         problems.append(f"{variable}_FILE: {path} cannot be read: {reason}")
+        return variables
+    if len(content) > _MAX_SECRET_BYTES or "\0" in text:
+        problems.append(
+            f"{variable}_FILE: {path} holds no secret: it is binary, or longer than {_MAX_SECRET_BYTES} bytes"
+        )
         return variables
     # As with variables, nothing means not set: containers are given a file for each secret, also for those without one.
     return variables.replacing({variable: text or None}, Source.FILE).without({variable + "_FILE"})
 
 
-def _problems(error: ValidationError, model: type[BaseModel], prefix: str, secrets: set[str]) -> list[str]:
+def _problems(
+    error: ValidationError, model: type[BaseModel], prefix: str, secrets: set[str], told: set[str]
+) -> list[str]:
     problems = []
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         name = str(item["loc"][0]) if item["loc"] else ""
         variable = prefix + name.upper()
         if item["type"] == "missing":
+            if name in told:
+                continue
             problems.append(f"{variable} is not set{_why(model, name)}")
             continue
         message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")

@@ -22,6 +22,9 @@ _CGI: Final = frozenset(
 )
 
 
+_MAX_FILE_BYTES: Final = 1_000_000
+
+
 class Source(StrEnum):
     """Where a setting's value comes from."""
 
@@ -96,10 +99,19 @@ class Variables:
 
 def _in_file(path: Path) -> dict[str, str | None]:
     """Return what a file in the form of ``.env`` sets, each value as it is written: ``$`` has no meaning in it."""
-    if not path.exists():
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
         return {}
-    bindings = list(parse_stream(io.StringIO(path.read_text(encoding="utf-8"))))
-    broken = [f".env, line {each.original.line}: cannot be read; write NAME=value" for each in bindings if each.error]
+    if len(content) > _MAX_FILE_BYTES:
+        raise SettingsError([f".env cannot be read: it is longer than {_MAX_FILE_BYTES} bytes"])
+    bindings = list(parse_stream(io.StringIO(content.decode("utf-8-sig"))))
+    broken = [
+        f".env, line {each.original.line}: cannot be read; write NAME=value"
+        for each in bindings
+        if each.error or "\0" in each.original.string
+    ]
     if broken:
         raise SettingsError(broken)
     return {each.key: each.value for each in bindings if each.key is not None}
