@@ -15,7 +15,7 @@ Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
 PAGE = 10
 SONGS = 2 * PAGE + 1
 RATED = ("S0000", "S0001", f"S{PAGE:04d}", f"S{SONGS - 1:04d}")
-EACH = 20
+EACH = 17
 """So many ratings that some were moved."""
 
 
@@ -58,27 +58,25 @@ def test_examining_asks_in_batches(found: Callable[..., list[str]], commands: An
     assert not [each for each in commands.sent if each.startswith("getMore")]
 
 
-@pytest.mark.parametrize("each", RATED)
 @pytest.mark.parametrize(
     "change",
     [{"$inc": {"n1": 1}}, {"$inc": {"n1": 1, "n5": -1}}, {"$set": {"n1": 0}}, {"$unset": {"n3": ""}}],
 )
-def test_statistics_that_are_wrong(
-    each: str, change: dict[str, Any], found: Callable[..., list[str]], database: Any
-) -> None:
+def test_statistics_that_are_wrong(change: dict[str, Any], found: Callable[..., list[str]], database: Any) -> None:
     """They are found on any page, and mended."""
-    database.songs.update_one({"_id": each}, change)
-    assert found() == [each]
-    assert found(repair=True) == [each]
+    for each in RATED:
+        database.songs.update_one({"_id": each}, change)
+    assert found() == list(RATED)
+    assert found(repair=True) == list(RATED)
     assert found() == []
 
 
-@pytest.mark.parametrize("each", RATED)
-def test_events_that_are_missing(each: str, found: Callable[..., list[str]], database: Any) -> None:
+def test_events_that_are_missing(found: Callable[..., list[str]], database: Any) -> None:
     """Statistics that count them are wrong."""
-    born = database.songs.find_one({"_id": each})["born"]
-    database.ratings.delete_one({"_id": f"{born}/{each}-R03"})
-    assert found() == [each]
+    for each in RATED[1:]:
+        born = database.songs.find_one({"_id": each})["born"]
+        database.ratings.delete_one({"_id": f"{born}/{each}-R03"})
+    assert found() == list(RATED[1:])
 
 
 def test_events_that_are_in_both_places(found: Callable[..., list[str]], database: Any) -> None:
