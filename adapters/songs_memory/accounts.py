@@ -86,7 +86,7 @@ class MemorySessions:
             rotated = replace(session, current_hash=next_hash, previous_hash=presented_hash, rotated_at=at)
             self._view.stage(replace(state, sessions=state.sessions.changed(rotated)))
             return Rotation.ROTATED
-        if presented_hash == session.previous_hash and at - session.rotated_at <= timedelta(seconds=grace_s):
+        if presented_hash == session.previous_hash and abs(at - session.rotated_at) <= timedelta(seconds=grace_s):
             return Rotation.RETRIED
         self._view.stage(replace(state, sessions=state.sessions.minus(session)))
         return Rotation.REUSED

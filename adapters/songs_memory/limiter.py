@@ -1,6 +1,7 @@
 """The rate limiter."""
 
 import math
+import secrets
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ MAX_PURGED: Final = 1_000
 class _Window:
     ends_at_s: float
     hits: int
+    name: str
+    changes: int = 0
 
 
 class MemoryLimiter:
@@ -35,6 +38,9 @@ class MemoryLimiter:
         # By length: windows of one length end in the order in which they began.
         self._windows: dict[int, OrderedDict[tuple[str, int], _Window]] | None = None
         self._due_s = math.inf
+        # Names of windows: what no other limiter begins with, and a number.
+        self._first_name = secrets.token_hex(8)
+        self._named = 0
 
     def open(self) -> None:
         with self._lock:
@@ -59,17 +65,29 @@ class MemoryLimiter:
             key = (bucket, amount)
             window = windows.get(key)
             if window is None or now_s >= window.ends_at_s:
-                window = windows[key] = _Window(now_s + limit.window_s, 0)
+                self._named += 1
+                window = windows[key] = _Window(now_s + limit.window_s, 0, f"{self._first_name}-{self._named}")
                 windows.move_to_end(key)
                 self._due_s = min(self._due_s, window.ends_at_s)
             allowed = window.hits < amount
             if allowed:
                 window.hits += 1
+                window.changes += 1
             reset_s = window.ends_at_s - now_s
             if reset_s > limit.window_s:
                 # The difference of two floats may come out a little above what was added.
                 reset_s = float(limit.window_s)
-            return Verdict(allowed, amount - window.hits, reset_s)
+            return Verdict(allowed, amount - window.hits, reset_s, window.name, window.changes)
+
+    def give_back(self, bucket: str, limit: RateLimit, window: str) -> None:
+        with self._lock:
+            if self._windows is None:
+                raise LimiterUnavailable("The limiter is not open.")
+            windows = self._windows.get(limit.window_s)
+            found = windows and windows.get((bucket, limit.amount))
+            if found and found.name == window and found.hits > 0:
+                found.hits -= 1
+                found.changes += 1
 
 
 def _purged(windows: OrderedDict[tuple[str, int], _Window], now_s: float) -> float:

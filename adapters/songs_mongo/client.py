@@ -1,15 +1,17 @@
 """The driver's client, and what it finds out about the deployment."""
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from pymongo import MongoClient, ReadPreference
 from pymongo.errors import OperationFailure
+from pymongo.monitoring import CommandListener
 
 from songs.errors import StorageMismatch
 from songs_mongo.errors import NO_TRANSACTIONS
 from songs_mongo.schema import META, Document
-from songs_mongo.settings import MongoSettings, Transactions
+from songs_mongo.settings import MongoSettings, Transactions, quiet_driver
 
 Client = MongoClient[Document]
 
@@ -17,20 +19,32 @@ PATIENCE_S: Final = 5.0
 """How long `open`, which is given no deadline, waits for an answer."""
 CONNECT_S: Final = 2.0
 LONGEST_CALL_S: Final = 30.0
-"""What bounds a command that no deadline bounds, such as the making of an index in `prepare`."""
+"""What bounds a command that nothing else bounds."""
 
 _log: Final = logging.getLogger("songs_mongo")
 
 
-def connect(settings: MongoSettings, connections: int) -> Client:
+def connect(settings: MongoSettings, connections: int, listeners: Sequence[CommandListener] = ()) -> Client:
     """Return a client whose threads start with it: not before a fork.
 
     Each unit bounds its calls by its deadline; the limits here are what holds for everything else. They and the
     concerns win over what the URL says.
     """
+    with quiet_driver() as warned:
+        client = _client(settings, connections, listeners)
+    if warned:
+        _log.warning(
+            "the driver has doubts about the options in SONGS_MONGO_URL: one is unknown, given twice or not supported "
+            "here; what it says may hold a part of the password, and is not shown"
+        )
+    return client
+
+
+def _client(settings: MongoSettings, connections: int, listeners: Sequence[CommandListener]) -> Client:
     return MongoClient(
         settings.url.get_secret_value(),
         appname="songs-api",
+        event_listeners=list(listeners),
         maxPoolSize=connections,
         serverSelectionTimeoutMS=int(PATIENCE_S * 1000),
         connectTimeoutMS=int(CONNECT_S * 1000),

@@ -1,8 +1,11 @@
 """The driver's errors in the terms of the port.
 
-A write that was sent and not answered may be kept, also where the driver sent it a second time by itself.
+A write that was sent and not answered may be kept, also where the driver sent it a second time by itself. The server's
+labels decide before its codes do: `NoWritesPerformed` and, of a transaction, `TransientTransactionError` mean that
+nothing was kept, `RetryableWriteError` that nobody knows.
 """
 
+import re
 from typing import Final
 
 from bson.errors import BSONError
@@ -34,11 +37,12 @@ from songs.errors import (
 )
 
 NO_TRANSACTIONS: Final = frozenset({20, 263})
-"""IllegalOperation, as a stand-alone server says it, and OperationNotSupportedInTransaction."""
+"""IllegalOperation, as a stand-alone server says it, and OperationNotSupportedInTransaction: that there are no
+transactions they mean only where one was tried."""
 
 _DUPLICATE: Final = 11000
 _OUT_OF_TIME: Final = 50
-_NOT_PRIMARY: Final = frozenset({10107, 13435, 10058})
+_NOT_PRIMARY: Final = frozenset({10107, 13435, 13436, 10058})
 _IN_THE_WAY: Final = frozenset({24, 112, 225, 239, 246, 251, 256})
 """LockTimeout, WriteConflict, TransactionTooOld, SnapshotTooOld, SnapshotUnavailable, NoSuchTransaction,
 TransactionCommitted."""
@@ -51,44 +55,67 @@ _REFUSED: Final = {
     14031: "The storage's disk is full; nothing was changed. Free some space.",
 }
 
-UNREACHABLE: Final = "The storage cannot be reached; nothing was changed. Check that MongoDB runs and its URL is right."
+_WHY_UNREACHABLE: Final = (
+    (re.compile(r"certificate verify failed: ([^('\"]*[^('\" ])"), "its certificate does not verify: {}"),
+    (re.compile(r"\[SSL[:\]]"), "no TLS connection can be made with it"),
+    (
+        re.compile("No replica set members available for replica set name"),
+        "no server is of the set that it names",
+    ),
+    (re.compile("Name or service not known|No address associated|getaddrinfo"), "its host name is not known"),
+    (re.compile("Connection refused"), "its connections are refused"),
+    (re.compile("No replica set members match|No primary available"), "its replica set has no primary now"),
+)
+"""What the driver's message says of the servers that it tried, and what to say; without names of hosts and sets."""
 
 
-def translated(error: PyMongoError, *, writing: bool, in_transaction: bool = False) -> SongsError:
+def translated(
+    error: PyMongoError, *, writing: bool, in_transaction: bool = False, failed_before: bool = False
+) -> SongsError:
     """Return the error that a caller of the port sees for one of a command other than a commit.
 
     Args:
         error: The driver's.
         writing: The command was a write.
         in_transaction: It was part of a transaction, of which nothing is kept before its commit.
+        failed_before: The driver had sent it before, and that attempt had failed too.
     """
     if isinstance(error, DuplicateKeyError) or _only_duplicates(error):
         # Within a transaction the unit looked before, so somebody else came between.
         return TransientConflict() if in_transaction else Conflict()
-    if error.has_error_label("TransientTransactionError"):
+    nothing_kept = in_transaction or not writing
+    if nothing_kept and error.has_error_label("TransientTransactionError"):
         return TransientConflict()
     if isinstance(error, ServerSelectionTimeoutError):
         # Nobody was found to send it to. (A write that was sent before and is sent again then keeps its first error.)
-        return StorageUnavailable(UNREACHABLE)
-    unknown = OutcomeUnknown() if writing and not in_transaction else None
-    match error:
-        case OperationFailure() | AutoReconnect():
-            return _answered(error, unknown)
-        case ConnectionFailure() | ConfigurationError():
-            # No connection of the pool came free in time, or none could be made: nothing was sent.
-            return StorageUnavailable(UNREACHABLE)
-        case _:
-            other = StorageUnavailable(f"The storage failed ({type(error).__name__}).")
-            return StorageClosed() if isinstance(error, InvalidOperation) else unknown or other
+        return unreachable(error)
+    if not nothing_kept:
+        if _may_be_kept(error) or (failed_before and not error.has_error_label("NoWritesPerformed")):
+            return OutcomeUnknown()
+        nothing_kept = error.has_error_label("NoWritesPerformed")
+    unknown = None if nothing_kept else OutcomeUnknown()
+    if isinstance(error, OperationFailure | AutoReconnect):
+        return _answered(error, unknown, in_transaction=in_transaction)
+    return _unanswered(error, unknown)
 
 
 def translated_commit(error: PyMongoError) -> SongsError:
-    """Return the error that a caller of the port sees for one that a commit raised."""
-    if error.has_error_label("TransientTransactionError"):
-        return TransientConflict()
-    if isinstance(error, OperationFailure) and error.code in _IN_THE_WAY:
-        return TransientConflict()
-    return OutcomeUnknown()
+    """Return the error that a caller of the port sees for one that a commit raised.
+
+    Whatever the code: the commit may have been sent before, applied and not answered.
+    """
+    return TransientConflict() if error.has_error_label("TransientTransactionError") else OutcomeUnknown()
+
+
+def unreachable(error: PyMongoError) -> StorageUnavailable:
+    """Return the error for a deployment none of whose servers can be asked, with the reason where it is known."""
+    # What follows repeats it for every server.
+    text = str(error).partition(", Timeout:")[0]
+    reasons = (why.format(*found.groups()) for pattern, why in _WHY_UNREACHABLE if (found := pattern.search(text)))
+    told = next((f" ({reason})" for reason in reasons), "")
+    return StorageUnavailable(
+        f"The storage cannot be reached{told}; nothing was changed. Check that MongoDB runs and its URL is right."
+    )
 
 
 def untransferable(error: BSONError | OverflowError | UnicodeError) -> SongsError:
@@ -96,20 +123,34 @@ def untransferable(error: BSONError | OverflowError | UnicodeError) -> SongsErro
     return InvalidInput([FieldError("", "holds text or a number that cannot be stored")])
 
 
-def _answered(error: OperationFailure | AutoReconnect, unknown: OutcomeUnknown | None) -> SongsError:
-    code = getattr(error, "code", None)
-    if isinstance(error, AutoReconnect) and code is None:
-        code = _code_of(error)
+def _unanswered(error: PyMongoError, unknown: OutcomeUnknown | None) -> SongsError:
+    if isinstance(error, ConnectionFailure | ConfigurationError):
+        # No connection of the pool came free in time, or none could be made: nothing was sent.
+        return unreachable(error)
+    if isinstance(error, InvalidOperation):
+        return StorageClosed()
+    return unknown or StorageUnavailable(f"The storage failed ({type(error).__name__}).")
+
+
+def _may_be_kept(error: PyMongoError) -> bool:
+    """Return whether a write of its own is, or may be, kept although it raised this, whatever the code."""
+    if isinstance(error, WriteConcernError | BulkWriteError):
+        return True
+    return error.has_error_label("RetryableWriteError") and not error.has_error_label("NoWritesPerformed")
+
+
+def _answered(
+    error: OperationFailure | AutoReconnect, unknown: OutcomeUnknown | None, *, in_transaction: bool
+) -> SongsError:
+    code = _code_of(error)
     if code in _NOT_PRIMARY or code in _IN_THE_WAY:
         return TransientConflict()
-    if isinstance(error, WriteConcernError | BulkWriteError):
-        return unknown or TransientConflict()
     if code == _OUT_OF_TIME:
         return unknown or DeadlineExceeded()
     if isinstance(error, AutoReconnect) or code in _INTERRUPTED:
         waited = "did not answer in time" if isinstance(error, NetworkTimeout) else "broke the connection off"
         return unknown or StorageUnavailable(f"The storage {waited}; nothing was changed.")
-    if code in NO_TRANSACTIONS:
+    if in_transaction and code in NO_TRANSACTIONS:
         return Unsupported("This MongoDB deployment has no transactions; set SONGS_MONGO_TRANSACTIONS=off.")
     other = f"The storage refused a command (code {code}); nothing was changed."
     return StorageUnavailable(_REFUSED.get(code or 0, other))
@@ -126,6 +167,12 @@ def _only_duplicates(error: PyMongoError) -> bool:
     )
 
 
-def _code_of(error: AutoReconnect) -> int | None:
+def _code_of(error: OperationFailure | AutoReconnect) -> int | None:
+    if isinstance(error, BulkWriteError):
+        # Its own code says only that some writes failed.
+        failures = [*error.details.get("writeErrors", ()), *error.details.get("writeConcernErrors", ())]
+        return failures[0].get("code") if failures else error.code
+    if isinstance(error, OperationFailure):
+        return error.code
     # A NotPrimaryError keeps the server's answer among its details.
     return error.details.get("code") if isinstance(error.details, dict) else None

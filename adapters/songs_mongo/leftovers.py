@@ -9,7 +9,7 @@ from typing import Final
 
 from songs_mongo.encoding import BORN_BYTES
 from songs_mongo.schema import CLAIMS, RATINGS, SONGS, Document
-from songs_mongo.transaction import Transaction
+from songs_mongo.transaction import Transaction, in_one_batch
 
 BATCH: Final = 1000
 BATCHES: Final = 20
@@ -56,7 +56,9 @@ def _page_of_ratings(transaction: Transaction, after: str) -> dict[str, str]:
     """Return some songs' ids by their `born`, the next ones after one: a song's further events are passed over."""
     beyond = {"_id": {"$gt": f"{after}0" if after else ""}}
     page = transaction.read(
-        lambda db, session: list(db[RATINGS].find(beyond, {"song": 1}, session=session).sort("_id", 1).limit(BATCH))
+        lambda db, session: list(
+            in_one_batch(db[RATINGS].find(beyond, {"song": 1}, session=session).sort("_id", 1).limit(BATCH), BATCH)
+        )
     )
     return {document["_id"].partition("/")[0]: document["song"] for document in page}
 
@@ -66,7 +68,9 @@ def _page_of_claims(transaction: Transaction, after: str) -> dict[str, str]:
     # The index holds both members; the documents are not looked at.
     members = {"_id": 0, "born": 1, "song": 1}
     page = transaction.read(
-        lambda db, session: list(db[CLAIMS].find(beyond, members, session=session).sort("born", 1).limit(BATCH))
+        lambda db, session: list(
+            in_one_batch(db[CLAIMS].find(beyond, members, session=session).sort("born", 1).limit(BATCH), BATCH)
+        )
     )
     return {document["born"]: document["song"] for document in page}
 
@@ -75,7 +79,9 @@ def _remove_gone(transaction: Transaction, song_of: dict[str, str]) -> int:
     if not song_of:
         return 0
     wanted = {"_id": {"$in": sorted(set(song_of.values()))}}
-    songs = transaction.read(lambda db, session: list(db[SONGS].find(wanted, {"born": 1}, session=session)))
+    songs = transaction.read(
+        lambda db, session: list(in_one_batch(db[SONGS].find(wanted, {"born": 1}, session=session), len(song_of)))
+    )
     gone = song_of.keys() - {song["born"] for song in songs}
     for born in gone:
         remove_leftovers(transaction, born)
@@ -84,7 +90,9 @@ def _remove_gone(transaction: Transaction, song_of: dict[str, str]) -> int:
 
 def _remove_batch(transaction: Transaction, collection: str, condition: Document) -> int:
     found = transaction.read(
-        lambda db, session: list(db[collection].find(condition, {"_id": 1}, session=session).limit(BATCH))
+        lambda db, session: list(
+            in_one_batch(db[collection].find(condition, {"_id": 1}, session=session).limit(BATCH), BATCH)
+        )
     )
     if not found:
         return 0

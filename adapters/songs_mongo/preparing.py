@@ -12,6 +12,11 @@ from songs.errors import StorageMismatch
 from songs.text import FOLD_VERSION
 from songs_mongo.schema import COHERENCE, INDEXES, META, SCHEMA, UNIQUE, VERSION, Document
 
+PATIENCE_S: Final = 10.0
+"""How long anything but the building of indexes may take."""
+LONGEST_BUILD_S: Final = 7 * 86_400.0
+"""The server is sent this limit, and takes one of up to 24 days."""
+
 _log: Final = logging.getLogger("songs_mongo")
 
 
@@ -32,13 +37,17 @@ def check_schema(database: Database[Document]) -> Document | None:
 
 def bring_up_to_date(database: Database[Document]) -> None:
     """Create what is missing; warn where the songs were folded by another version."""
-    record = check_schema(database)
-    for (collection, name), members in UNIQUE.items():
-        database[collection].create_index([(each, pymongo.ASCENDING) for each in members], name=name, unique=True)
-    for (collection, name), members in INDEXES.items():
-        database[collection].create_index([(each, pymongo.ASCENDING) for each in members], name=name)
-    _insert_if_missing(database, {"_id": COHERENCE, "epoch": 1, "cache_on": True})
-    _insert_if_missing(database, {"_id": SCHEMA, "version": VERSION, "fold": FOLD_VERSION})
+    with pymongo.timeout(PATIENCE_S):
+        record = check_schema(database)
+    # However long the server builds; that it is alive the driver sees by itself, and ends the call where it is not.
+    with pymongo.timeout(LONGEST_BUILD_S):
+        for (collection, name), members in UNIQUE.items():
+            database[collection].create_index([(each, pymongo.ASCENDING) for each in members], name=name, unique=True)
+        for (collection, name), members in INDEXES.items():
+            database[collection].create_index([(each, pymongo.ASCENDING) for each in members], name=name)
+    with pymongo.timeout(PATIENCE_S):
+        _insert_if_missing(database, {"_id": COHERENCE, "epoch": 1, "cache_on": True})
+        _insert_if_missing(database, {"_id": SCHEMA, "version": VERSION, "fold": FOLD_VERSION})
     if record is not None and record["fold"] != FOLD_VERSION:
         _log.warning(
             "The songs in the database %r were folded by version %s, and this program folds by %s: searches may miss "

@@ -23,8 +23,8 @@ class Rarity:
         self._counts: Counter[str] = Counter()
         self._due_s: float | None = None
 
-    def renew(self, sample: Callable[[int], Iterable[Iterable[str]]]) -> None:
-        """Count the grams of about so many songs as `sample` is asked for, if that is due."""
+    def renew(self, sample: Callable[[int], Iterable[Iterable[str]] | None]) -> None:
+        """Count the grams of about so many songs as `sample` is asked for, if that is due and there is one."""
         with self._lock:
             now_s = self._clock.monotonic_s()
             if self._due_s is not None and now_s < self._due_s:
@@ -32,7 +32,10 @@ class Rarity:
             # Due later from now on, also when sampling fails: nobody else needs to try at the same time.
             self._due_s = now_s + KEPT_S
         counts: Counter[str] = Counter()
-        for grams in sample(SAMPLE):
+        sampled = sample(SAMPLE)
+        if sampled is None:
+            return
+        for grams in sampled:
             counts.update(grams)
         self._counts = counts
 

@@ -25,7 +25,7 @@ from songs_mongo import encoding
 from songs_mongo.leftovers import events_of
 from songs_mongo.rated_song import RatedSong, book
 from songs_mongo.schema import CLAIMS, RATINGS, SONGS, Document
-from songs_mongo.transaction import Transaction
+from songs_mongo.transaction import Transaction, in_one_batch
 
 ATTEMPTS: Final = 20
 _COUNTERS: Final = dict.fromkeys(encoding.COUNTERS, 1)
@@ -67,7 +67,9 @@ class MongoRatings:
         # In this order: an event that is moved in between is seen twice, never missed.
         moved = {"_id": events_of(song.born, after_id=after)}
         found = self._transaction.read(
-            lambda db, session: list(db[RATINGS].find(moved, session=session).sort("_id", 1).limit(most))
+            lambda db, session: list(
+                in_one_batch(db[RATINGS].find(moved, session=session).sort("_id", 1).limit(most), most)
+            )
         )
         events = {document["_id"].partition("/")[2]: document for document in found}
         events |= {each: event for each, event in song.recent.items() if each > after}

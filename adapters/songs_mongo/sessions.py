@@ -8,7 +8,7 @@ from songs.model import Session
 from songs.ports.sessions import Rotation
 from songs_mongo import encoding
 from songs_mongo.schema import SESSIONS, Document
-from songs_mongo.transaction import Transaction
+from songs_mongo.transaction import Transaction, in_one_batch
 
 ATTEMPTS: Final = 8
 
@@ -49,7 +49,7 @@ class MongoSessions:
                 return Rotation.UNKNOWN
             if (session.current_hash, session.previous_hash) == (next_hash, presented_hash):
                 return Rotation.ROTATED
-            if presented_hash == session.previous_hash and at - session.rotated_at <= timedelta(seconds=grace_s):
+            if presented_hash == session.previous_hash and abs(at - session.rotated_at) <= timedelta(seconds=grace_s):
                 return Rotation.RETRIED
             if presented_hash != session.current_hash and self._revoke(session):
                 return Rotation.REUSED
@@ -69,7 +69,9 @@ class MongoSessions:
         if most == 0:
             return 0
         found = self._transaction.read(
-            lambda db, s: list(db[SESSIONS].find(expired, {"_id": 1}, session=s).sort("expires_at", 1).limit(most))
+            lambda db, s: list(
+                in_one_batch(db[SESSIONS].find(expired, {"_id": 1}, session=s).sort("expires_at", 1).limit(most), most)
+            )
         )
         if not found:
             return 0

@@ -1,5 +1,8 @@
 """Where the server is."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Final
 
@@ -7,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
+_SRV: Final = "mongodb+srv://"
 _FORMS: Final = "mongodb://[user:password@]host[:port][,...]/[?options] or mongodb+srv://..."
 
 
@@ -46,12 +50,27 @@ class MongoSettings(BaseModel):
     @classmethod
     def _is_understood(cls, value: SecretStr) -> SecretStr:
         # The URL may hold a password: neither it, nor the driver's message about it, is repeated.
-        url = value.get_secret_value()
-        if url.startswith("mongodb+srv://"):
-            return value  # taking it apart would ask a name server
+        # Taking an SRV URL apart would ask a name server; its form is that of the others.
+        url = value.get_secret_value().replace("mongodb+srv://", "mongodb://", 1)
         try:
-            parse_uri(url, warn=False)
-        except (PyMongoError, ValueError):
+            with quiet_driver():
+                parse_uri(url, warn=False)
+        except OSError as error:
+            msg = (
+                f"names a file of certificates (tlsCAFile, tlsCertificateKeyFile) that cannot be read: {error.strerror}"
+            )
+            raise ValueError(msg) from None
+        except (PyMongoError, ValueError) as error:
+            if _SRV in str(error) and _SRV in value.get_secret_value():
+                return value  # an option that only these URLs have
             msg = f"must have the form {_FORMS}; write characters such as / : ? @ in a password as %2F %3A %3F %40"
             raise ValueError(msg) from None
         return value
+
+
+@contextmanager
+def quiet_driver() -> Iterator[list[warnings.WarningMessage]]:
+    """Keep the driver's warnings about a URL, which repeat parts of it, from being printed; yield them."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield caught

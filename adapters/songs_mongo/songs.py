@@ -4,6 +4,9 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
 from songs.errors import Conflict, DuplicateSong, SongNotFound, VersionConflict
 from songs.limits import MAX_LEVEL, is_id
 from songs.model import DifficultyTotals, Song, SongIdentity
@@ -13,7 +16,7 @@ from songs_mongo.leftovers import remove_leftovers
 from songs_mongo.rarity import Rarity
 from songs_mongo.schema import SONGS, Document
 from songs_mongo.search import conditions
-from songs_mongo.transaction import Transaction
+from songs_mongo.transaction import Transaction, in_one_batch
 
 ATTEMPTS: Final = 8
 
@@ -33,7 +36,8 @@ class MongoSongs:
 
     def identify(self, identities: Collection[SongIdentity]) -> Mapping[SongIdentity, Song]:
         keys = {encoding.identity_key(identity) for identity in identities if _storable(identity)}
-        songs = map(encoding.song, self._found({"identity": {"$in": sorted(keys)}}) if keys else ())
+        found = self._found({"identity": {"$in": sorted(keys)}}, limit=len(keys)) if keys else ()
+        songs = map(encoding.song, found)
         return {song.identity: song for song in songs}
 
     def add(self, song: Song) -> None:
@@ -126,17 +130,19 @@ class MongoSongs:
             self._rarity.renew(self._sample)
         return conditions(song_filter, self._rarity)
 
-    def _sample(self, size: int) -> list[list[str]]:
+    def _sample(self, size: int) -> list[list[str]] | None:
         pipeline: list[Document] = [{"$sample": {"size": size}}, {"$project": {"grams": 1}}]
-        sampled = self._transaction.read(lambda db, session: list(db[SONGS].aggregate(pipeline, session=session)))
-        return [document["grams"] for document in sampled]
-
-    def _found(self, wanted: Document, *, limit: int = 0, offset: int = 0) -> list[Document]:
-        return self._transaction.read(
-            lambda db, session: list(
-                db[SONGS].find(wanted, encoding.SONG_MEMBERS, session=session).sort("_id", 1).skip(offset).limit(limit)
-            )
+        sampled = self._transaction.try_to_read(
+            lambda db, session: list(db[SONGS].aggregate(pipeline, session=session, batchSize=size + 1))
         )
+        return None if sampled is None else [document.get("grams", []) for document in sampled]
+
+    def _found(self, wanted: Document, *, limit: int, offset: int = 0) -> list[Document]:
+        def commands(db: Database[Document], session: ClientSession | None) -> list[Document]:
+            cursor = db[SONGS].find(wanted, encoding.SONG_MEMBERS, session=session)
+            return list(in_one_batch(cursor.sort("_id", 1).skip(offset).limit(limit), limit))
+
+        return self._transaction.read(commands)
 
     def _insert(self, documents: list[Document]) -> None:
         # Unordered: a song whose identity somebody took in the meantime does not keep the others out.
@@ -146,8 +152,9 @@ class MongoSongs:
         """Return the songs that are to be inserted, and the ids of those that are refused, as if one after another."""
         keys = [encoding.identity_key(song.identity) for song in songs]
         taken = {"$or": [{"_id": {"$in": [song.id for song in songs]}}, {"identity": {"$in": keys}}]}
+        most = 2 * len(songs)
         found = self._transaction.read(
-            lambda db, session: list(db[SONGS].find(taken, {"identity": 1}, session=session))
+            lambda db, session: list(in_one_batch(db[SONGS].find(taken, {"identity": 1}, session=session), most))
         )
         identity_of = {document["_id"]: document["identity"] for document in found}
         identities = set(identity_of.values())

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 import pymongo
 from pymongo.database import Database
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+from pymongo.monitoring import CommandListener
 from pymongo.read_concern import ReadConcern
 
 from songs.deadline import Deadline
@@ -20,6 +21,7 @@ from songs.ports.clock import Clock
 from songs.ports.maintenance import Finding
 from songs.ports.storage import Scope, StorageCapabilities
 from songs_mongo import maintenance
+from songs_mongo.attempts import Attempts
 from songs_mongo.client import PATIENCE_S, Client, connect, has_transactions, is_replicated
 from songs_mongo.errors import translated
 from songs_mongo.leftovers import sweep
@@ -42,7 +44,7 @@ class MongoStorage:
         settings: Where it is.
         clock: By which samples of the songs grow old.
         connections: How many connections the pool holds; more callers wait for their turn.
-        make_client: Returns the driver's client; replaced by tests.
+        make_client: Returns the driver's client, with these listeners; replaced by tests.
     """
 
     declared: Final = StorageCapabilities(
@@ -55,13 +57,14 @@ class MongoStorage:
         clock: Clock,
         *,
         connections: int,
-        make_client: Callable[[MongoSettings, int], Client] = connect,
+        make_client: Callable[[MongoSettings, int, Sequence[CommandListener]], Client] = connect,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._connections = connections
         self._make_client = make_client
         self._rarity: Final = Rarity(clock)
+        self._attempts: Final = Attempts(clock)
         self._turning = threading.Lock()
         self._client: Client | None = None
         self._process = 0
@@ -78,7 +81,7 @@ class MongoStorage:
             if self._client is not None and self._process == os.getpid():
                 return
             with _opening():
-                client = self._make_client(self._settings, self._connections)
+                client = self._make_client(self._settings, self._connections, [self._attempts])
             try:
                 with _opening(), pymongo.timeout(PATIENCE_S):
                     self._look_at(client)
@@ -97,7 +100,7 @@ class MongoStorage:
 
     def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
         client, database = self._opened()
-        return Unit(client, database, self._rarity, scope, deadline, transactions=self._transactions)
+        return Unit(client, database, self._rarity, self._attempts, scope, deadline, transactions=self._transactions)
 
     def ping(self, *, deadline: Deadline) -> None:
         with self.unit_of_work(Scope.READ, deadline=deadline) as unit:
@@ -148,9 +151,15 @@ class MongoStorage:
 def _opening() -> Iterator[None]:
     try:
         yield
-    except (ConfigurationError, InvalidURI, ValueError) as error:
+    except (ConfigurationError, InvalidURI, ValueError, OSError) as error:
         # The driver's message may repeat parts of the URL, and the URL may hold a password.
-        msg = f"SONGS_MONGO_URL cannot be used ({type(error).__name__}); check its host names and options."
-        raise StorageUnavailable(msg) from None
+        raise StorageUnavailable(f"SONGS_MONGO_URL cannot be used: {_why_unusable(error)}.") from None
     except PyMongoError as error:
         raise translated(error, writing=False) from error
+
+
+def _why_unusable(error: Exception) -> str:
+    if isinstance(error, OSError):
+        why = getattr(error, "reason", None) or error.strerror
+        return f"a file of certificates (tlsCAFile, tlsCertificateKeyFile) cannot be used ({why})"
+    return f"check its host names, its options and the files that they name ({type(error).__name__})"

@@ -1,9 +1,10 @@
 """What a repository needs of its unit of work."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from pymongo.client_session import ClientSession
+from pymongo.cursor import Cursor
 from pymongo.database import Database
 
 from songs.errors import SongsError
@@ -12,6 +13,16 @@ from songs_mongo.schema import Document
 T = TypeVar("T")
 Commands = Callable[[Database[Document], ClientSession | None], T]
 """Commands on the database, each of which is given the session."""
+
+LARGEST_BATCH: Final = 10_000
+
+
+def in_one_batch(cursor: Cursor[Document], most: int) -> Cursor[Document]:
+    """Return a cursor that fetches up to `most` documents in one round trip.
+
+    By default the server's first answer holds 101. What does not fit into one answer (16 MiB) takes several still.
+    """
+    return cursor.batch_size(max(1, min(most + 1, LARGEST_BATCH)))
 
 
 class Transaction(Protocol):
@@ -28,6 +39,13 @@ class Transaction(Protocol):
 
     def read(self, commands: Commands[T]) -> T:
         """Run commands that change nothing; return what they return."""
+        ...
+
+    def try_to_read(self, commands: Commands[T]) -> T | None:
+        """Run commands whose result only makes others faster, with a part of the time; return it, or None.
+
+        It is None where they fail, take too long, or would be part of a transaction, which a failure of theirs ends.
+        """
         ...
 
     def write(self, commands: Commands[T]) -> T:

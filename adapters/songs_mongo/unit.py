@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -10,7 +11,7 @@ import pymongo
 from bson.errors import BSONError
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, WaitQueueTimeoutError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -25,6 +26,7 @@ from songs.errors import (
     Unsupported,
 )
 from songs.ports.storage import Scope
+from songs_mongo.attempts import Attempts
 from songs_mongo.client import Client
 from songs_mongo.coherence import MongoCoherence
 from songs_mongo.errors import translated, translated_commit, untransferable
@@ -54,6 +56,7 @@ class Unit:
 
     __slots__ = (
         "_afterwards",
+        "_attempts",
         "_client",
         "_database",
         "_deadline",
@@ -74,6 +77,7 @@ class Unit:
         client: Client,
         database: Database[Document],
         rarity: Rarity,
+        attempts: Attempts,
         scope: Scope,
         deadline: Deadline,
         *,
@@ -82,6 +86,7 @@ class Unit:
         self._client = client
         self._database = database
         self._rarity = rarity
+        self._attempts = attempts
         self._scope = scope
         self._deadline = deadline
         self._transactions = transactions
@@ -150,6 +155,18 @@ class Unit:
         """Run commands that change nothing; return what they return."""
         return self._run(commands, writing=False)
 
+    def try_to_read(self, commands: Commands[T]) -> T | None:
+        """Run commands that nothing depends on, with a quarter of the time; return None where they fail."""
+        self._check()
+        time_s = self._deadline.remaining_s() / 4
+        if self.transactional or time_s <= 0.0:
+            return None
+        try:
+            with self._bounded(time_s):
+                return commands(self._database, self._session)
+        except PyMongoError:
+            return None
+
     def write(self, commands: Commands[T]) -> T:
         """Run commands of a write; return what they return."""
         result = self._run(commands, writing=True)
@@ -191,14 +208,24 @@ class Unit:
         remaining_s = self._deadline.remaining_s()
         if remaining_s <= 0.0:
             raise self._failed(DeadlineExceeded())
-        in_transaction = self.transactional
         try:
-            with pymongo.timeout(_budget_s(remaining_s)):
+            with self._bounded(remaining_s):
                 return commands(self._database, self._session)
         except PyMongoError as error:
-            raise self._failed(translated(error, writing=writing, in_transaction=in_transaction)) from error
+            raise self._failed(self._translated(error, writing=writing)) from error
         except (BSONError, OverflowError, UnicodeError) as error:
             raise self._failed(untransferable(error)) from error
+
+    def _translated(self, error: PyMongoError, *, writing: bool) -> SongsError:
+        # Where no connection came free, the attempt that raised this is not among those that were sent.
+        sent_now = isinstance(error, OperationFailure | AutoReconnect) and not isinstance(error, WaitQueueTimeoutError)
+        failed_before = self._attempts.failures > sent_now
+        return translated(error, writing=writing, in_transaction=self.transactional, failed_before=failed_before)
+
+    def _bounded(self, remaining_s: float) -> AbstractContextManager[None]:
+        budget_s = _budget_s(remaining_s)
+        self._attempts.begin(budget_s)
+        return pymongo.timeout(budget_s)
 
     def _check(self) -> None:
         if not self._open:
@@ -238,7 +265,7 @@ class Unit:
                 self._abort(session)
                 raise OutcomeUnknown if attempt > 1 else DeadlineExceeded
             try:
-                with pymongo.timeout(_budget_s(remaining_s)):
+                with self._bounded(remaining_s):
                     session.commit_transaction()
                 return
             except PyMongoError as error:
@@ -248,7 +275,7 @@ class Unit:
 
     def _abort(self, session: ClientSession) -> None:
         # What cannot be aborted now, the server aborts by itself.
-        with contextlib.suppress(PyMongoError), pymongo.timeout(max(0.1, self._deadline.remaining_s())):
+        with contextlib.suppress(PyMongoError), self._bounded(max(0.1, self._deadline.remaining_s())):
             if session.in_transaction:
                 session.abort_transaction()
 

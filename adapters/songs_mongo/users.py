@@ -4,7 +4,7 @@ from songs.errors import Conflict, UserExists, UserNotFound, VersionConflict
 from songs.model import User, name_key
 from songs_mongo import encoding
 from songs_mongo.schema import SESSIONS, USERS, Document
-from songs_mongo.transaction import Transaction
+from songs_mongo.transaction import Transaction, in_one_batch
 
 
 class MongoUsers:
@@ -67,7 +67,9 @@ class MongoUsers:
         if most == 0:
             return ()
         found = self._transaction.read(
-            lambda db, session: list(db[USERS].find(beyond, session=session).sort("_id", 1).limit(most))
+            lambda db, session: list(
+                in_one_batch(db[USERS].find(beyond, session=session).sort("_id", 1).limit(most), most)
+            )
         )
         return tuple(map(encoding.user, found))
 

@@ -10,7 +10,7 @@ name, and its object is a module (or class instance) with a `hookimpl` of `songs
         return [AdapterSpec(port=Port.STORAGE, name="acme", summary="...", factory=AcmeStorage.from_settings)]
 """
 
-from songs_plugins.faults import FailingCalls, failing
+from songs_plugins.faults import FailingCalls, failing, moved_away
 from songs_plugins.hookspecs import hookimpl
 from songs_plugins.spec import (
     API_VERSION,
@@ -35,4 +35,5 @@ __all__ = [
     "Port",
     "failing",
     "hookimpl",
+    "moved_away",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -43,6 +44,17 @@ class FailingCalls:
             return call(*arguments, **options)
 
         return counted
+
+
+@contextmanager
+def moved_away(path: Path) -> Iterator[None]:
+    """Have a file or folder under another name for the length of the block: for `AdapterSpec.losses`."""
+    aside = path.with_name(f"{path.name}.aside")
+    path.rename(aside)
+    try:
+        yield
+    finally:
+        aside.rename(path)
 
 
 @contextmanager

@@ -44,7 +44,10 @@ class NoLimiter:
 
     def hit(self, bucket: str, limit: RateLimit) -> Verdict:
         """Allow it."""
-        return Verdict(allowed=True, remaining=limit.amount, reset_s=float(limit.window_s))
+        return Verdict(allowed=True, remaining=limit.amount, reset_s=float(limit.window_s), window="none")
+
+    def give_back(self, bucket: str, limit: RateLimit, window: str) -> None:
+        """Do nothing."""
 
 
 def _cache(settings: NoSettings, context: AdapterContext) -> NoCache:

@@ -125,6 +125,8 @@ class AdapterSpec:
             repairing mends, by name; each is given an open storage with some songs and ratings, and damages it.
             One is named ``folds`` where `versions` tells a version of that name: it makes the folds, and their
             version, those of another Unicode.
+        losses: For the contract kit: ways in which the data of a storage can be taken away while it is open, by name;
+            each is given the settings of a place, and a context manager that takes them away and brings them back.
         faults: For the contract kit: given the settings of a place, a context manager of a `FaultInjector` for the
             backend calls of whatever is built from them; of a cache, a `CacheFaultInjector`; of one that joins a
             limiter, if it can, a `JoinedFaultInjector`. None: the kit does not test how the adapter bears such faults.
@@ -139,6 +141,7 @@ class AdapterSpec:
     capabilities: StorageCapabilities | CacheCapabilities | LimiterCapabilities | None = None
     sandbox: Callable[[Path], AbstractContextManager[BaseModel]] | None = None
     damages: Mapping[str, Callable[[Any], None]] = field(default_factory=dict)
+    losses: Mapping[str, Callable[[Any], AbstractContextManager[None]]] = field(default_factory=dict)
     faults: Callable[[Any], AbstractContextManager[FaultInjector]] | None = None
     api_version: int = API_VERSION
 

@@ -1,18 +1,20 @@
 """The rate limiter."""
 
 import hashlib
+import os
 
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, Verdict
 from songs_redis.client import Client, NotAnsweredError
-from songs_redis.scripts import LIMITER_HIT
+from songs_redis.scripts import LIMITER_GIVE_BACK, LIMITER_HIT
 from songs_redis.wire import Command
 
 
 class RedisLimiter:
     """Counts hits on a Redis server, for all processes together.
 
-    A window is a key that expires when it ends, by the server's clock. A server that loses its data loses counts.
+    A window is a key that expires when it ends, by the server's clock. A server that loses its data loses counts, which
+    whoever remembers a window notices by its name and serial.
 
     Args:
         client: Asks the server; opened and closed by this.
@@ -36,17 +38,24 @@ class RedisLimiter:
             raise unavailable(error) from error
         return verdict_of(answer)
 
+    def give_back(self, bucket: str, limit: RateLimit, window: str) -> None:
+        try:
+            self._client.call(("EVAL", LIMITER_GIVE_BACK, 1, self._key(bucket, limit), window))
+        except NotAnsweredError as error:
+            raise unavailable(error) from error
+
     def is_on(self, client: Client) -> bool:
         """Return whether it counts on the server that `client` asks."""
         return self._client.server == client.server
 
     def hit_command(self, bucket: str, limit: RateLimit) -> Command:
         """Return the command that counts a hit."""
-        return ("EVAL", LIMITER_HIT, 1, self._key(bucket, limit), limit.amount, limit.window_s * 1000)
+        window_ms, new_name = limit.window_s * 1000, os.urandom(8).hex()
+        return ("EVAL", LIMITER_HIT, 1, self._key(bucket, limit), limit.amount, window_ms, new_name)
 
     def _key(self, bucket: str, limit: RateLimit) -> str:
         name = f"{limit.amount}:{limit.window_s}:{bucket}".encode("utf-8", "surrogatepass")
-        return f"{self._prefix}:l:{hashlib.blake2b(name, digest_size=20).hexdigest()}"
+        return f"{self._prefix}:w:{hashlib.blake2b(name, digest_size=20).hexdigest()}"
 
 
 def verdict_of(answer: object) -> Verdict:
@@ -56,8 +65,8 @@ def verdict_of(answer: object) -> Verdict:
         LimiterUnavailable: It is none.
     """
     match answer:
-        case [int(allowed), int(remaining), int(left_ms)]:
-            return Verdict(allowed=allowed == 1, remaining=remaining, reset_s=left_ms / 1000)
+        case [int(allowed), int(remaining), int(left_ms), bytes(name), int(serial)]:
+            return Verdict(allowed == 1, remaining, left_ms / 1000, name.decode("ascii", "replace"), serial)
         case NotAnsweredError():
             raise unavailable(answer) from answer
     raise LimiterUnavailable("The rate limiter gave an answer that makes no sense.")

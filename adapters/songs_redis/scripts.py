@@ -51,23 +51,50 @@ return 1
 Returns whether the lease counted.
 """
 
-LIMITER_HIT: Final = """
-local amount, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+_WINDOW: Final = """
 local left = redis.call('PTTL', KEYS[1])
-local hits = redis.pcall('GET', KEYS[1])
-hits = type(hits) == 'string' and string.match(hits, '^%d+$') and tonumber(hits)
-if not hits or left <= 0 or left > window then
-  hits, left = 0, window
+local stored = redis.pcall('HMGET', KEYS[1], 'hits', 'changes', 'name')
+local hits, changes, name
+if type(stored) == 'table' and not stored.err and stored[1] and stored[2] and stored[3] and left > 0 then
+  hits = string.match(stored[1], '^%d+$') and tonumber(stored[1])
+  changes = string.match(stored[2], '^%d+$') and tonumber(stored[2])
+  name = string.match(stored[3], '^%x+$')
 end
-if hits >= amount then return {0, 0, left} end
-if hits == 0 then
-  redis.call('SET', KEYS[1], 1, 'PX', window)
-else
-  redis.call('INCR', KEYS[1])
-end
-return {1, amount - hits - 1, left}
+local known = hits and changes and name
 """
-"""KEYS: the window. ARGV: how many hits it allows, its length in ms.
 
-Returns whether this one is allowed, how many are left, and in how many ms the window ends.
+LIMITER_HIT: Final = f"""
+local amount, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+{_WINDOW}
+if not known or left > window then
+  known, hits, changes, name, left = false, 0, 0, ARGV[3], window
+end
+if hits >= amount then return {{0, 0, left, name, changes}} end
+if known then
+  redis.call('HINCRBY', KEYS[1], 'hits', 1)
+  redis.call('HINCRBY', KEYS[1], 'changes', 1)
+else
+  -- Of a full server a script may write on once it wrote: nothing is deleted where there is nothing.
+  if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DEL', KEYS[1]) end
+  redis.call('HSET', KEYS[1], 'hits', 1, 'changes', 1, 'name', name)
+  redis.call('PEXPIRE', KEYS[1], window)
+end
+return {{1, amount - hits - 1, left, name, changes + 1}}
+"""
+"""KEYS: the window. ARGV: how many hits it allows, its length in ms, a random name for a new window.
+
+Returns whether this one is allowed, how many are left, in how many ms the window ends, its name, and how many changes
+it has seen. A key that holds anything unknown counts as missing.
+"""
+
+LIMITER_GIVE_BACK: Final = f"""
+{_WINDOW}
+if not known or name ~= ARGV[1] or hits == 0 then return 0 end
+redis.call('HINCRBY', KEYS[1], 'hits', -1)
+redis.call('HINCRBY', KEYS[1], 'changes', 1)
+return 1
+"""
+"""KEYS: the window. ARGV: its name.
+
+Returns whether a hit was given back.
 """

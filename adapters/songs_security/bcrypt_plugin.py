@@ -1,6 +1,5 @@
 """The adapter named ``bcrypt``."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl
+from songs_plugins.processors import usable_cores
 from songs_security.passwords import MOST_ROUNDS, BcryptPasswords
 
 
@@ -18,7 +18,9 @@ class BcryptSettings(BaseModel):
 
     rounds: int = Field(default=12, ge=4, le=MOST_ROUNDS, description="The cost of a hash, as a power of two.")
     concurrency: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, ge=1, description="How many hashes are computed at once."
+        default_factory=usable_cores,
+        ge=1,
+        description="How many hashes a process computes at once; not set, one for each core that it may use.",
     )
 
 

@@ -18,7 +18,8 @@ class JwtSettings(BaseModel):
 
     secret: SecretStr = Field(description="What tokens are signed with, at least 32 bytes. Keep it secret.")
     secret_previous: SecretStr | None = Field(
-        default=None, description="The secret before the last change: tokens signed with it are still accepted."
+        default=None,
+        description="The secret before the last change: tokens and cursors signed with it are still accepted.",
     )
     issuer: str = Field(default="songs-api", min_length=1, description="The issuer that tokens name.")
     audience: str = Field(default="songs-api", min_length=1, description="The audience that tokens name.")

@@ -5,7 +5,7 @@ import re
 import threading
 from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import jwt
 from jwt.types import Options
@@ -30,6 +30,13 @@ _LAST_OF_THREE: Final = frozenset("AEIMQUYcgkosw048")
 _REQUIRED: Final = ("iss", "aud", "sub", "jti", "iat", "exp", "name", "role", "ver")
 
 
+class _Verified(NamedTuple):
+    """What a token of ours says, and the time from which on it is good: ``nbf``, where it has one, and ``iat``."""
+
+    claims: AccessClaims
+    good_from: datetime
+
+
 class JwtTokens:
     """Issues and verifies tokens.
 
@@ -37,7 +44,8 @@ class JwtTokens:
     algorithm, type and secret. So the secret is found without trying, and no header of anyone else's is ever read.
 
     What a good token says is remembered, since nothing in it and no secret ever changes; times are compared at every
-    call, so that a token is good no longer than it would be if it was read anew.
+    call, so that a token is good no longer than it would be if it was read anew. This program writes no ``nbf``; where
+    another one that knows the secret does, the token is refused before it.
 
     Args:
         secret: Signs, and verifies; at least 32 bytes.
@@ -71,7 +79,7 @@ class JwtTokens:
         self._secrets = {self._first_part(secret): secret}
         if previous_secret is not None:
             self._secrets.setdefault(self._first_part(checked_secret(previous_secret)), previous_secret)
-        self._known: OrderedDict[str, AccessClaims] = OrderedDict()
+        self._known: OrderedDict[str, _Verified] = OrderedDict()
         self._remembering = threading.Lock()
 
     def issue(self, claims: AccessClaims) -> str:
@@ -90,23 +98,23 @@ class JwtTokens:
 
     def verify(self, token: str) -> AccessClaims:
         known = self._known.get(token)
-        claims = known or self._read(token)
+        verified = known or self._read(token)
         now = self._clock.now()
-        if claims is None or now >= claims.expires_at or claims.issued_at - now > ISSUED_AHEAD:
+        if verified is None or now >= verified.claims.expires_at or now < verified.good_from:
             # Raised here, out of reach of the library's errors: some quote the token, one keeps all of its text.
             raise InvalidToken
         if known is None:
-            self._remember(token, claims)
-        return claims
+            self._remember(token, verified)
+        return verified.claims
 
-    def _remember(self, token: str, claims: AccessClaims) -> None:
+    def _remember(self, token: str, verified: _Verified) -> None:
         with self._remembering:
-            self._known[token] = claims
+            self._known[token] = verified
             while len(self._known) > MAX_READ:
                 # What came first is the nearest to its end, and is read again if need be.
                 self._known.popitem(last=False)
 
-    def _read(self, token: str) -> AccessClaims | None:
+    def _read(self, token: str) -> _Verified | None:
         """Return what a token of ours says, at whatever time; None if it is not one."""
         if len(token) > MAX_TOKEN_BYTES or not _is_canonical(token):
             return None
@@ -117,7 +125,7 @@ class JwtTokens:
             payload = self._jwt.decode(
                 token, secret, algorithms=[ALGORITHM], audience=self._audience, issuer=self._issuer
             )
-            return _claims(payload)
+            return _verified(payload)
         except (jwt.PyJWTError, TypeError, ValueError, OverflowError, OSError):
             return None
 
@@ -165,6 +173,12 @@ def _is_canonical(token: str) -> bool:
     return True
 
 
+def _verified(payload: dict[str, Any]) -> _Verified | None:
+    claims = _claims(payload)
+    good_from = claims and _good_from(payload, claims)
+    return _Verified(claims, good_from) if claims and good_from else None
+
+
 def _claims(payload: dict[str, Any]) -> AccessClaims | None:
     texts = tuple(payload[name] for name in ("sub", "jti", "name", "role"))
     numbers = tuple(payload[name] for name in ("iat", "exp", "ver"))
@@ -183,3 +197,11 @@ def _claims(payload: dict[str, Any]) -> AccessClaims | None:
         issued_at=datetime.fromtimestamp(issued_at, UTC),
         expires_at=datetime.fromtimestamp(expires_at, UTC),
     )
+
+
+def _good_from(payload: dict[str, Any], claims: AccessClaims) -> datetime | None:
+    issued_at = claims.issued_at - ISSUED_AHEAD
+    if "nbf" not in payload:
+        return issued_at
+    not_before = payload["nbf"]
+    return max(issued_at, datetime.fromtimestamp(not_before, UTC)) if type(not_before) is int else None

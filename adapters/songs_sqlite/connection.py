@@ -89,6 +89,23 @@ class Connection:
                 # Where SQLite sees that waiting could be mutual, it does not wait at all.
                 self._clock.sleep(PAUSE_S)
 
+    def open_log(self, deadline: Deadline) -> None:
+        """Have the log opened, which the first look at the file does, until `deadline`."""
+        self.wait_for("SELECT 1 FROM sqlite_schema LIMIT 1", deadline)
+
+    def has_frames(self, deadline: Deadline) -> bool:
+        """Return whether SQLite believes that the log holds anything, or cannot read it; move it into the file."""
+        try:
+            while True:
+                ((busy, frames, _),) = self.rows("PRAGMA wal_checkpoint(PASSIVE)")
+                if not busy or frames >= 0:
+                    return int(frames) > 0
+                if deadline.remaining_s() <= 0.0:
+                    raise locked()
+                self._clock.sleep(PAUSE_S)
+        except sqlite3.Error:
+            return True
+
     def empty_log(self) -> bool:
         """Move the log into the file and empty it, if no reader needs it any more; return whether that was done."""
         try:

@@ -33,7 +33,7 @@ def make_private(path: Path) -> None:
 
 
 def check_header(path: Path, newest: int) -> None:
-    """Return if the file is new or ours, of schema version `newest` at most.
+    """Return if the file is missing, new or ours, of schema version `newest` at most.
 
     Raises:
         StorageMismatch: It is another program's, or of a newer version of this one.
@@ -42,6 +42,8 @@ def check_header(path: Path, newest: int) -> None:
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise StorageUnavailable(f"The database file {path} cannot be read: {error.strerror}.") from error
     if not header:

@@ -1,10 +1,11 @@
 """What the entry point ``sqlite`` loads."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Final
 
-from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl
+from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl, moved_away
 from songs_sqlite.damages import DAMAGES
 from songs_sqlite.faults import faults
 from songs_sqlite.settings import SqliteSettings
@@ -28,6 +29,19 @@ def sandbox(folder: Path) -> Iterator[SqliteSettings]:
             path.with_name(name).unlink(missing_ok=True)
 
 
+LOSSES: Final[Mapping[str, Callable[[SqliteSettings], AbstractContextManager[None]]]] = {
+    "the folder": lambda settings: moved_away(settings.file().parent),
+    "the file": lambda settings: moved_away(settings.file()),
+    "the log": lambda settings: moved_away(_beside(settings, "-wal")),
+    "the log's index": lambda settings: moved_away(_beside(settings, "-shm")),
+}
+
+
+def _beside(settings: SqliteSettings, ending: str) -> Path:
+    file = settings.file()
+    return file.with_name(file.name + ending)
+
+
 @hookimpl
 def songs_adapters() -> Sequence[AdapterSpec]:
     """Return the storage."""
@@ -41,6 +55,7 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             capabilities=SqliteStorage.capabilities,
             sandbox=sandbox,
             damages=DAMAGES,
+            losses=LOSSES,
             faults=faults,
         )
     ]

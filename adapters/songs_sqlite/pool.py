@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sqlite3
+import threading
 import weakref
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -13,6 +14,7 @@ from songs.errors import StorageClosed, StorageUnavailable
 from songs.ports.clock import Clock
 from songs_sqlite.connection import Connection
 from songs_sqlite.errors import translated
+from songs_sqlite.open_files import OpenFiles
 from songs_sqlite.turns import Turns
 
 LARGE_LOG_BYTES: Final = 16 * 2**20
@@ -40,8 +42,9 @@ class Pool:
         self._idle: list[Connection] = []
         self._pid = os.getpid()
         self._closed = False
-        self._file = _identity(path)
-        self._log = path.with_name(path.name + "-wal")
+        self.files = OpenFiles(path)
+        self._opening = threading.Lock()
+        self._opened = 0
         self._large_log_bytes = LARGE_LOG_BYTES
         _pools.add(self)
 
@@ -93,23 +96,12 @@ class Pool:
             if self._closed:
                 self.drop_idle()
         else:
-            connection.close()
+            self._disconnect(connection)
         self._turns.put(None)
-
-    def check_file(self) -> None:
-        """Raise `StorageUnavailable` if the path no longer leads to the file that is open.
-
-        Writes would go to a file that nobody will ever find again.
-        """
-        if _identity(self.path) != self._file:
-            raise StorageUnavailable("The database file was removed or replaced while it was open; start again.")
 
     def keep_log_short(self, connection: Connection) -> None:
         """Empty the log if it is large, waiting for readers for 20 ms; if they take longer, when it has grown again."""
-        try:
-            size = os.stat(self._log).st_size  # noqa: PTH116 - as below
-        except OSError:
-            return
+        size = self.files.log_bytes
         if size >= self._large_log_bytes:
             self._large_log_bytes = LARGE_LOG_BYTES if connection.empty_log() else size + LARGE_LOG_BYTES
 
@@ -121,7 +113,7 @@ class Pool:
     def drop_idle(self) -> None:
         """Close all idle connections."""
         while connection := self._any_idle():
-            connection.close()
+            self._disconnect(connection)
 
     def _any_idle(self) -> Connection | None:
         try:
@@ -131,19 +123,37 @@ class Pool:
             return None
 
     def _connect(self, deadline: Deadline) -> Connection:
-        self.check_file()
-        try:
-            return Connection(self.path, deadline, self._clock)
-        except sqlite3.Error as error:
-            raise translated(error) from error
+        with self._opening:
+            self.files.check()
+            if not self._opened and not _opened_here(self.path):
+                self.files.refuse_lost_log(self._clock)
+            try:
+                connection = Connection(self.path, deadline, self._clock)
+                self._opened += 1
+                try:
+                    connection.open_log(deadline)
+                    self.files.note_log()
+                except BaseException:
+                    self._close(connection)
+                    raise
+            except sqlite3.Error as error:
+                raise translated(error) from error
+        return connection
+
+    def _disconnect(self, connection: Connection) -> None:
+        with self._opening:
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        connection.close()
+        self._opened -= 1
+        if not self._opened:
+            self.files.forget_log()
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, before every write
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+def _opened_here(path: Path) -> bool:
+    """Return whether any pool of this process has connections to a file of this path."""
+    return any(pool.path == path and pool._opened for pool in list(_pools))  # noqa: SLF001 - of this class
 
 
 # SQLite's locks belong to the process that took them, while a forked child inherits the belief that it has them. So

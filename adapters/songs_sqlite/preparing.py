@@ -84,6 +84,28 @@ def bring_up_to_date(connection: Connection, path: Path, deadline: Deadline) -> 
         connection.end("ROLLBACK")
 
 
+def check_identity(connection: Connection, path: Path, identity: str | None, deadline: Deadline) -> None:
+    """Return if the file was prepared by this version, and has this identity, if one is given.
+
+    Raises:
+        StorageUnavailable: It was not, or has another.
+    """
+    if _number(connection, "PRAGMA user_version", deadline) < NEWEST:
+        raise StorageUnavailable(f"{path} was not prepared for this version; run `songs prepare`.")
+    if identity is not None and identity_of(connection, path, deadline) != identity:
+        raise StorageUnavailable(f"{path} is another database than before; bring that one back, or start again.")
+
+
+def identity_of(connection: Connection, path: Path, deadline: Deadline) -> str:
+    """Return what tells this database, in this file, from any other.
+
+    A copy has the same random number and another file: whoever puts one in the place of a file that is open must not
+    have it taken for that, as the log beside it belongs to the other one.
+    """
+    ((number,),) = connection.wait_for("SELECT value FROM meta WHERE name = 'identity'", deadline)
+    return f"{number}/{path.stat().st_ino}"
+
+
 def warn_of_other_folds(connection: Connection, path: Path, deadline: Deadline) -> None:
     """Tell the log if the songs were folded by another version, as another Python with another Unicode does."""
     ((version,),) = connection.wait_for("SELECT value FROM meta WHERE name = 'fold_version'", deadline)

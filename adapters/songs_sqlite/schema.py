@@ -117,6 +117,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "INSERT INTO songs_search (songs_search, rank) VALUES ('usermerge', 2)",
         "INSERT INTO songs_search (songs_search) VALUES ('optimize')",
     ),
+    ("INSERT INTO meta VALUES ('identity', lower(hex(randomblob(16))))",),
 )
 """The n-th of these takes a file from schema version n to n + 1. One that was released is never changed again."""
 

@@ -45,7 +45,7 @@ class SqliteSessions:
         if presented_hash == session.current_hash:
             self._transaction.change(ROTATE, (presented_hash, next_hash, encoding.milliseconds(at), session.id))
             return Rotation.ROTATED
-        if presented_hash == session.previous_hash and at - session.rotated_at <= timedelta(seconds=grace_s):
+        if presented_hash == session.previous_hash and abs(at - session.rotated_at) <= timedelta(seconds=grace_s):
             return Rotation.RETRIED
         self._transaction.change(DELETE, (session.id,))
         return Rotation.REUSED

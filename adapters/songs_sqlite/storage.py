@@ -2,13 +2,13 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from songs.deadline import Deadline
-from songs.errors import StorageClosed
+from songs.errors import StorageClosed, StorageUnavailable
 from songs.ports.clock import Clock
 from songs.ports.maintenance import Finding
 from songs.ports.storage import Scope, StorageCapabilities
@@ -17,7 +17,14 @@ from songs_sqlite.errors import translated
 from songs_sqlite.examining import Examination, versions
 from songs_sqlite.files import check_header, make_private
 from songs_sqlite.pool import Pool, refuse_forked_in_use
-from songs_sqlite.preparing import bring_up_to_date, check_library, check_schema, warn_of_other_folds
+from songs_sqlite.preparing import (
+    bring_up_to_date,
+    check_identity,
+    check_library,
+    check_schema,
+    identity_of,
+    warn_of_other_folds,
+)
 from songs_sqlite.schema import NEWEST
 from songs_sqlite.unit import Unit
 
@@ -46,36 +53,42 @@ class SqliteStorage:
         self._turning = threading.Lock()
 
     def open(self) -> None:
-        with self._turning:
-            if self._pool is not None and self._pool.usable_here:
-                return
-            refuse_forked_in_use()
-            check_library()
-            make_private(self.path)
-            check_header(self.path, NEWEST)
-            pool = Pool(self.path, self._connections, self._clock)
-            deadline = Deadline.after(self._clock, PATIENCE_S)
-            try:
-                with _connected(pool, deadline) as connection:
-                    check_schema(connection, self.path, deadline)
-            except BaseException:
-                pool.close()
-                raise
-            self._pool = pool
+        self._open(lambda _connection, _deadline: None)
+
+    def open_existing(self, identity: str | None = None) -> None:
+        def check(connection: Connection | None, deadline: Deadline) -> None:
+            if connection is None:
+                raise StorageUnavailable(f"{self.path} is not there, or was not prepared; run `songs prepare`.")
+            check_identity(connection, self.path, identity, deadline)
+
+        self._open(check)
+
+    def identity(self) -> str:
+        deadline = Deadline.after(self._clock, PATIENCE_S)
+        with _connected(self._opened(), deadline) as connection:
+            return identity_of(connection, self.path, deadline)
 
     def prepare(self) -> None:
         deadline = Deadline.after(self._clock, PATIENCE_S)
-        with _connected(self._opened(), deadline) as connection:
+        pool = self._opened()
+        if not pool.files.are_there:
+            make_private(self.path)
+            check_header(self.path, NEWEST)
+            pool.files.adopt()
+            if not pool.files.are_there:
+                raise StorageUnavailable(f"The database file {self.path} cannot be made: the link leads nowhere.")
+        with _connected(pool, deadline) as connection:
             # Once a lock is held, what is begun is finished.
             connection.deadline = None
+            check_schema(connection, self.path, deadline)
             bring_up_to_date(connection, self.path, deadline)
+            pool.files.note_log()
             warn_of_other_folds(connection, self.path, deadline)
 
     def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
         return Unit(self._opened(), scope, deadline)
 
     def ping(self, *, deadline: Deadline) -> None:
-        self._opened().check_file()
         with Unit(self._opened(), Scope.READ, deadline) as unit:
             unit.coherence.read()
 
@@ -90,6 +103,28 @@ class SqliteStorage:
             if self._pool is not None:
                 self._pool.close()
                 self._pool = None
+
+    def _open(self, check: Callable[[Connection | None, Deadline], None]) -> None:
+        """Open what is there, if `check` has nothing against it, which is given a connection where there is a file."""
+        with self._turning:
+            if self._pool is not None and self._pool.usable_here:
+                return
+            refuse_forked_in_use()
+            check_library()
+            check_header(self.path, NEWEST)
+            pool = Pool(self.path, self._connections, self._clock)
+            deadline = Deadline.after(self._clock, PATIENCE_S)
+            try:
+                if pool.files.are_there:
+                    with _connected(pool, deadline) as connection:
+                        check_schema(connection, self.path, deadline)
+                        check(connection, deadline)
+                else:
+                    check(None, deadline)
+            except BaseException:
+                pool.close()
+                raise
+            self._pool = pool
 
     def _opened(self) -> Pool:
         pool = self._pool

@@ -7,7 +7,15 @@ from types import TracebackType
 from typing import Final, Self
 
 from songs.deadline import Deadline
-from songs.errors import DeadlineExceeded, FieldError, InvalidInput, ScopeViolation, SongsError
+from songs.errors import (
+    DeadlineExceeded,
+    FieldError,
+    InvalidInput,
+    OutcomeUnknown,
+    ScopeViolation,
+    SongsError,
+    StorageUnavailable,
+)
 from songs.ports.storage import Scope
 from songs_sqlite.coherence import SqliteCoherence
 from songs_sqlite.connection import Connection, Parameters, Row
@@ -74,10 +82,10 @@ class Unit:
         self._entered = True
         self._thread = threading.get_ident()
         self._deadline.check()
+        self._pool.files.check()
         if self._scope is Scope.READ:
             self._begin()
             return self
-        self._pool.check_file()
         if not self._pool.writing.take(self._deadline.remaining_s()):
             raise locked()
         try:
@@ -163,6 +171,7 @@ class Unit:
             if self._scope is Scope.READ:
                 connection.rows("BEGIN")
             else:
+                self._check_log(connection)
                 connection.wait_for("BEGIN IMMEDIATE", self._deadline)
         except BaseException as error:
             self._pool.give(connection, usable=connection.end("ROLLBACK"))
@@ -178,7 +187,17 @@ class Unit:
             connection.change("COMMIT")
         except sqlite3.Error as error:
             raise translated_commit(error) from error
+        try:
+            # Synced is not enough: it must be where others, and the next one who opens the database, look for it.
+            self._pool.files.check_written()
+        except StorageUnavailable as error:
+            raise OutcomeUnknown(error.detail) from error
         self._pool.keep_log_short(connection)
+
+    def _check_log(self, connection: Connection) -> None:
+        files = self._pool.files
+        if files.check():
+            files.check_emptied(has_frames=connection.has_frames(self._deadline))
 
     def _open_connection(self) -> Connection:
         if self._connection is None:

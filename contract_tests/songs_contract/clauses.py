@@ -15,6 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _PROTOCOLS: Final = {
     "storage": (
         "songs.ports.storage:Storage",
+        "songs.ports.storage:IdentifiedStorage",
         "songs.ports.songs:SongRepository",
         "songs.ports.ratings:RatingRepository",
         "songs.ports.users:UserRepository",

@@ -17,6 +17,7 @@ from songs.ports.songs import SongRepository
 from songs.ports.storage import Scope, Storage
 from songs.ports.users import UserRepository
 from songs_contract.clauses import clauses
+from songs_contract.patience import OutOfPatience
 from songs_contract.subject import Subject, place
 from songs_plugins import AdapterSpec, Port
 from songs_plugins.spec import missing_members
@@ -61,7 +62,7 @@ def take(target: str, spec: AdapterSpec) -> FirstSteps:
     """Build the adapter, open it, and ask it for the first time."""
     found = FirstSteps(spec.capabilities)
     # What was opened as far as it goes may not close either, which would hide why: only the first failure is told.
-    with suppress(Exception), ExitStack() as stack:
+    with suppress(Exception, OutOfPatience), ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         try:
             found = _take(spec, lambda: stack.enter_context(place(target, spec, folder)))
@@ -107,7 +108,7 @@ def _step(name: str, clause_id: str, expected: str, call: Callable[[], T]) -> T:
     """
     try:
         return call()
-    except (Exception, pytest.fail.Exception) as error:
+    except (Exception, OutOfPatience, pytest.fail.Exception) as error:
         raise FirstStepError(name, clause_id, expected) from error
 
 

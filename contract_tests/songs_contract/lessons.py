@@ -14,6 +14,7 @@ from songs_contract.causes import LIKELY_CAUSES
 from songs_contract.chapters import GUIDE
 from songs_contract.clauses import clauses
 from songs_contract.first_steps import FirstStepError
+from songs_contract.patience import OutOfPatience
 
 if TYPE_CHECKING:
     from _pytest._code.code import TracebackEntry  # pytest names it nowhere else
@@ -72,14 +73,14 @@ def lesson_of(
     item: pytest.Item, ids: Sequence[str], excinfo: pytest.ExceptionInfo[BaseException], chapter: str
 ) -> Lesson:
     """Return what the failure of a test teaches, which belongs to a chapter."""
-    error, entries = excinfo.value, list(excinfo.traceback)
+    error, entries = excinfo.value, _until_interrupted(excinfo.traceback)
     states = " ".join((getattr(getattr(item, "function", None), "__doc__", None) or "").split())
     expected, got = _expected_and_got(excinfo)
     known_cause = None
     if isinstance(error, FirstStepError) and error.__cause__ is not None:
         states, known_cause = f"{error.step}; nothing else of this port was tested", error.cause
         expected, cause = error.expected, pytest.ExceptionInfo.from_exception(error.__cause__)
-        got, entries, error = cause.exconly(), list(cause.traceback), cause.value
+        got, entries, error = cause.exconly(), _until_interrupted(cause.traceback), cause.value
     theirs = [entry for entry in entries if not _is_ours(entry)]
     return Lesson(
         test=f"{item.path.name}::{item.name}",
@@ -118,7 +119,9 @@ def _expected_and_got(excinfo: pytest.ExceptionInfo[BaseException]) -> tuple[str
     no_error = _NO_ERROR.search(told)
     if no_error is not None:
         return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", no_error["kinds"]), "no error"
-    told = re.sub(r"^(AssertionError|Failed|songs_contract\.program\.CounterexampleError): ", "", told)
+    told = re.sub(
+        r"^(AssertionError|Failed|songs_contract\.(program\.CounterexampleError|patience\.OutOfPatience)): ", "", told
+    )
     message, compares, members = told.partition("assert got == expected")
     pair = _COMPARED.search(members)
     if compares and pair is not None:
@@ -147,6 +150,8 @@ def _without(fixtures: Collection[str], text: str) -> str:
 def _cause(error: BaseException, entries: "Sequence[TracebackEntry]", ids: Sequence[str]) -> str:
     if isinstance(error, NotImplementedError):
         return f"{_method(entries[-1])} is not written yet: write it."
+    if isinstance(error, OutOfPatience):
+        return "a call waits for ever, or the backend is slow: give it longer with `--patience SECONDS`."
     if not entries or _is_ours(entries[-1]) or isinstance(error, SongsError | AssertionError | pytest.fail.Exception):
         if isinstance(error, AttributeError | TypeError):
             return "a method is missing or misspelt, or its arguments are not those of the port."
@@ -171,6 +176,14 @@ def _telling(entries: "Sequence[TracebackEntry]", theirs: "Sequence[TracebackEnt
         theirs[-1:] if entries and not _is_ours(entries[-1]) and "_pytest" not in Path(entries[-1].path).parts else []
     )
     return [*suites[-1:], *inside]
+
+
+def _until_interrupted(traceback: "Sequence[TracebackEntry]") -> "list[TracebackEntry]":
+    """Return the entries up to the call that was waited for, without the alarm that ended the waiting."""
+    entries = list(traceback)
+    while entries and Path(entries[-1].path) == KIT / "patience.py":
+        entries.pop()
+    return entries
 
 
 def _is_ours(entry: "TracebackEntry") -> bool:

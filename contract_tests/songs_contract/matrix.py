@@ -16,6 +16,8 @@ from songs_contract.report import Verdict
 CELLS: Final = {
     Verdict.PASS: "pass",
     Verdict.FAIL: "**fail**",
+    Verdict.TIMED_OUT: "**timed out**",
+    Verdict.EXPECTED: "expected failure",
     Verdict.UNSUPPORTED: "unsupported",
     Verdict.NOT_TESTED: "elsewhere",
 }
@@ -24,7 +26,9 @@ INTRODUCTION: Final = """# Conformance
 What became of each clause of the ports when the contract kit held each adapter to it. Made from the kit's own reports;
 [operations.md](operations.md#conformance) says how.
 
-- **pass**: at least one test of the kit proves it, and none fails.
+- **pass**: at least one test of the kit proves it, and none fails. "(3 of 4)": the adapter does not declare what the
+  fourth test needs.
+- **timed out**: a test did not end in time, so nothing is known.
 - **unsupported**: the adapter declares that it does not have what the clause speaks of.
 - **elsewhere**: the kit cannot see it from outside; the adapter's own tests do.
 
@@ -68,8 +72,14 @@ def main(paths: Sequence[str]) -> int:
 
 
 def _line(clause: Clause, rows: list[dict[str, Any]]) -> str:
-    cells = [CELLS[Verdict(row["verdict"])] for row in rows]
-    return f"| {clause.id} | {' | '.join(cells)} |"
+    return f"| {clause.id} | {' | '.join(map(_cell, rows))} |"
+
+
+def _cell(row: dict[str, Any]) -> str:
+    cell, skipped = CELLS[Verdict(row["verdict"])], row.get("unsupported_tests", 0)
+    if row["verdict"] != Verdict.PASS or not skipped:
+        return cell
+    return f"{cell} ({row['passed_tests']} of {row['passed_tests'] + skipped})"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A bound on how long one test may take: an adapter that hangs fails a clause, and does not hang the kit."""
+"""A bound on how long one test may take, so that an adapter that hangs does not hang the kit."""
 
 import signal
 import threading
@@ -6,12 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import pytest
+
+class OutOfPatience(BaseException):
+    """A test took longer than one may: nothing is known of its clauses.
+
+    It is no `Exception`: Hypothesis would take one for a property of the example that was running, run that example
+    again, and report it as a counterexample of a clause.
+    """
 
 
 @contextmanager
 def bounded(patience_s: float) -> Iterator[None]:
-    """Fail the test when the block lasts longer than `patience_s` seconds.
+    """Raise `OutOfPatience` when the block lasts longer than `patience_s` seconds.
 
     It interrupts the main thread, wherever that waits. Outside of it, on systems without alarms, and where someone
     else uses the alarm (a plugin for timeouts does), it does nothing.
@@ -21,14 +27,26 @@ def bounded(patience_s: float) -> Iterator[None]:
         yield
         return
 
+    ran_out: list[OutOfPatience] = []
+
     def give_up(number: int, frame: FrameType | None) -> None:
-        pytest.fail(f"a call did not return within {patience_s:g} s")
+        error = OutOfPatience(f"it did not end within {patience_s:g} s")
+        ran_out.append(error)
+        raise error
 
     signal.signal(signal.SIGALRM, give_up)
-    # Again and again: hypothesis takes the first failure for one of the test's, and calls the test once more.
+    # Again and again: an adapter may swallow the first, and what closes it may hang too.
     signal.setitimer(signal.ITIMER_REAL, patience_s, patience_s)
     try:
         yield
+    except BaseException as error:
+        if not ran_out or error in ran_out or error.__cause__ in ran_out:
+            raise
+        # Hypothesis replaces it by what it thinks of an example that was cut short.
+        raise ran_out[0] from None
+    else:
+        if ran_out:
+            raise ran_out[0]
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)

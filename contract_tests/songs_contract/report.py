@@ -24,6 +24,7 @@ class Verdict(StrEnum):
 
     PASS = "pass"
     FAIL = "fail"
+    TIMED_OUT = "timed out"
     EXPECTED = "expected failure"
     UNSUPPORTED = "declared unsupported"
     NOT_TESTED = "not tested"
@@ -31,7 +32,7 @@ class Verdict(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Noted:
-    """What is noted of one test, in plain values: it may come from another process."""
+    """The outcome of one test, in plain values: it may come from another process."""
 
     test: str
     clauses: list[str]
@@ -40,9 +41,13 @@ class Noted:
     works_after_all: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, report: pytest.TestReport, test: str, ids: Sequence[str], lesson: Lesson | None) -> Self:
+    def of(
+        cls, report: pytest.TestReport, test: str, ids: Sequence[str], lesson: Lesson | None, *, timed_out: bool = False
+    ) -> Self:
         """Return what is to be noted of a test's report."""
         outcome: str = "expected" if hasattr(report, "wasxfail") else report.outcome
+        if outcome == "failed" and timed_out:
+            outcome = "timed_out"
         if outcome == "skipped" and "not tested" in report.longreprtext:
             outcome = "not tested"
         return cls(test=test, clauses=list(ids), outcome=outcome, lesson=lesson.as_dict() if lesson else None)
@@ -61,6 +66,7 @@ class Noted:
 class _Outcome:
     passed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    timed_out: list[str] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
@@ -68,11 +74,20 @@ class _Outcome:
     def verdict(self) -> Verdict:
         if self.failed:
             return Verdict.FAIL
+        if self.timed_out:
+            return Verdict.TIMED_OUT
         if self.expected:
             return Verdict.EXPECTED
         if self.passed:
             return Verdict.PASS
         return Verdict.UNSUPPORTED if self.skipped else Verdict.NOT_TESTED
+
+    @property
+    def coverage(self) -> str:
+        """How many of the tests were run, where capabilities that are not declared kept some from it."""
+        run = len({*self.passed, *self.failed, *self.timed_out, *self.expected})
+        skipped = len({*self.skipped})
+        return f"{run} of {run + skipped} tests" if run and skipped else ""
 
 
 class Report:
@@ -90,6 +105,7 @@ class Report:
         self._clauses = [clause for clause in clauses().values() if clause.port in ports]
         self._outcomes = {clause.id: _Outcome() for clause in self._clauses}
         self._uncited_failures: list[str] = []
+        self._timed_out: list[str] = []
         self._lessons: list[Lesson] = []
         self._works_after_all: list[str] = []
         self._expected = {each.clause: each for each in expected}
@@ -97,12 +113,15 @@ class Report:
     def note(self, noted: Noted) -> None:
         """Note the outcome of one test under its clauses."""
         self._works_after_all += noted.works_after_all
-        if noted.outcome == "failed":
-            self._uncited_failures += [] if noted.clauses else [noted.test]
+        if noted.outcome in {"failed", "timed_out"}:
+            if noted.outcome == "timed_out":
+                self._timed_out.append(noted.test)
+            elif not noted.clauses:
+                self._uncited_failures.append(noted.test)
             self._lessons += [Lesson(**noted.lesson)] if noted.lesson else []
         for each in noted.clauses:
             found = self._outcomes.setdefault(each, _Outcome())
-            if noted.outcome in {"passed", "failed", "expected", "skipped"}:
+            if noted.outcome in {"passed", "failed", "timed_out", "expected", "skipped"}:
                 getattr(found, noted.outcome).append(noted.test)
 
     @property
@@ -121,8 +140,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed, and nothing that was expected to fail did not."""
-        return Verdict.FAIL not in self.verdicts.values() and not self._uncited_failures and not self.stale
+        """Whether nothing failed or timed out, and nothing that was expected to fail did not."""
+        return not (Verdict.FAIL in self.verdicts.values() or self._uncited_failures or self._timed_out or self.stale)
 
     def lessons(self) -> Iterator[tuple[str, str]]:
         """Yield a title and a text for each cause of failures, in the order of the guide."""
@@ -141,13 +160,14 @@ class Report:
         verdicts = self.verdicts
         lines = [f"{self.target}: {self._summary()}"]
         lines += [
-            f"  {clause.id:9} {verdicts[clause.id].value:21} {_short(clause)}"
+            f"  {clause.id:9} {self._shown(clause):21} {_short(clause)}"
             for clause in self._clauses
             if verdicts[clause.id] is not Verdict.NOT_TESTED
         ]
         untested = [each for each, verdict in verdicts.items() if verdict is Verdict.NOT_TESTED]
         lines += [f"  not tested: {', '.join(untested)}"] if untested else []
         lines += [f"  failed, citing no clause: {test}" for test in self._uncited_failures]
+        lines += [f"  timed out, which says nothing about its clauses: {test}" for test in self._timed_out]
         return "\n".join([*lines, *self._remarks()])
 
     def as_json(self) -> str:
@@ -159,6 +179,7 @@ class Report:
             "counts": {verdict.value: counts[verdict] for verdict in Verdict},
             "clauses": [self._row(clause) for clause in self._clauses],
             "failed_without_clause": self._uncited_failures,
+            "timed_out": self._timed_out,
             "failures": [lesson.as_dict() for lesson in self._lessons],
             "works_after_all": self._works_after_all,
             "stale_expectations": self.stale,
@@ -167,11 +188,14 @@ class Report:
 
     def as_markdown(self) -> str:
         """Return the report for a document."""
-        rows = [
-            f"| {c.id} | {self.verdicts[c.id].value} | {c.text.replace('|', chr(92) + '|')} |" for c in self._clauses
-        ]
+        rows = [f"| {c.id} | {self._shown(c)} | {c.text.replace('|', chr(92) + '|')} |" for c in self._clauses]
         lines = [f"# {self.target}", "", self._summary(), *self._remarks(), ""]
         return "\n".join([*lines, "| clause | verdict | text |", "|---|---|---|", *rows])
+
+    def _shown(self, clause: Clause) -> str:
+        """Return the verdict, with how much of the clause it rests on where that is not all of its tests."""
+        outcome = self._outcomes[clause.id]
+        return f"{outcome.verdict.value}, {outcome.coverage}" if outcome.coverage else outcome.verdict.value
 
     def _row(self, clause: Clause) -> dict[str, Any]:
         outcome = self._outcomes[clause.id]
@@ -181,6 +205,7 @@ class Report:
             "text": clause.text,
             "verdict": outcome.verdict.value,
             "failed_tests": outcome.failed,
+            "timed_out_tests": outcome.timed_out,
             "expected_failures": outcome.expected,
             "passed_tests": len(outcome.passed),
             "unsupported_tests": len(outcome.skipped),

@@ -12,7 +12,7 @@ from songs_contract.chapters import chapter_of, place_of
 from songs_contract.clauses import clauses
 from songs_contract.expected import ExpectedFailuresError, read_expected
 from songs_contract.first_steps import FirstSteps, FirstStepsItem
-from songs_contract.patience import bounded
+from songs_contract.patience import OutOfPatience, bounded
 from songs_contract.report import Noted, Report
 from songs_contract.subject import UnknownAdapterError, end_fixtures, find
 from songs_plugins import AdapterSpec, Port
@@ -131,9 +131,10 @@ class ContractSession:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Note the outcome under the clauses of the test, and tell a failure which rule was broken."""
         outcome = yield
-        ids, lesson = _clauses_of(item), None
+        ids, lesson, timed_out = _clauses_of(item), None, False
         if outcome.failed and call.excinfo is not None:
             ids = getattr(call.excinfo.value, "clauses", None) or ids
+            timed_out = isinstance(call.excinfo.value.__cause__ or call.excinfo.value, OutOfPatience)
             # A lesson shows the text of the first ones: those that were asked about.
             ids = sorted(ids, key=lambda each: each not in self._only_clauses)
             lesson = lessons.lesson_of(item, ids, call.excinfo, _chapter_of(item, ids))
@@ -146,7 +147,7 @@ class ContractSession:
             else:
                 outcome.sections.append(("the contract", lesson.as_text()))
         if outcome.when == "call" or outcome.outcome != "passed":
-            noted = Noted.of(outcome, f"{item.path.name}::{item.name}", ids, lesson)
+            noted = Noted.of(outcome, f"{item.path.name}::{item.name}", ids, lesson, timed_out=timed_out)
             if isinstance(item, FirstStepsItem):
                 noted.works_after_all = [f"{item.port.value}: {each}" for each in item.works_after_all]
             # In the report's own members it travels from a worker of pytest-xdist to the process that reports.

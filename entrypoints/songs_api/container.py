@@ -17,6 +17,7 @@ from songs.services.accounts import Accounts
 from songs.services.catalogue import Catalogue
 from songs.services.coherence import Coherence
 from songs.services.cursors import Cursors
+from songs.services.hashing import HashingTurns
 from songs.services.importing import Importer
 from songs.services.password_policy import PasswordPolicy
 from songs.services.ratings import Ratings
@@ -32,6 +33,7 @@ from songs_api.servers.options import METRICS_FOLDER
 from songs_api.settings import Settings
 from songs_api.settings.serving import secrets_of
 from songs_plugins import AdapterContext, Port
+from songs_plugins.processors import usable_cores
 from songs_plugins.registry import PluginError
 
 _CURSORS_LABEL: Final = b"songs/cursors/1"
@@ -74,9 +76,11 @@ def _build(
 
 
 def _cursors(settings: Settings) -> Cursors:
-    secrets = next(iter(secrets_of(settings, Port.TOKENS).values()), b"")
-    # A token adapter without a secret of ours leaves nothing that all processes share: cursors end with the process.
-    return Cursors(hmac.digest(secrets or os.urandom(32), _CURSORS_LABEL, "sha256"))
+    # The first secret of a token adapter signs; cursors of the others, such as the one before, are accepted too. An
+    # adapter without a secret leaves nothing that all processes share: its cursors end with the process.
+    secrets = tuple(filter(None, secrets_of(settings, Port.TOKENS).values())) or (os.urandom(32),)
+    secret, *previous = (hmac.digest(each, _CURSORS_LABEL, "sha256") for each in secrets)
+    return Cursors(secret, previous=previous)
 
 
 def _recorder(settings: Settings, clock: Clock) -> Recorder:
@@ -115,7 +119,10 @@ def _sessions(settings: Settings, *arguments: Any) -> Sessions:  # noqa: ANN401 
 
 def _accounts(settings: Settings, *arguments: Any) -> Accounts:  # noqa: ANN401 - the container's providers
     policy = PasswordPolicy(settings.service.password_min_length)
-    return Accounts(*arguments, policy=policy, max_hashing=max(1, settings.service.threads // 4))
+    # A quarter of the threads, and two at least: one hashes, one waits for its turn.
+    threads = max(2, settings.service.threads // 4)
+    at_once = min(usable_cores(), threads // 2)
+    return Accounts(*arguments, policy=policy, hashing=HashingTurns(at_once, threads - at_once))
 
 
 def _options(settings: Settings) -> HttpOptions:
@@ -123,9 +130,11 @@ def _options(settings: Settings) -> HttpOptions:
     return HttpOptions(
         deadline_s=service.deadline_s,
         max_body_bytes=service.max_body_bytes,
+        body_timeout_s=service.body_timeout_s,
         request_threads=service.threads,
         limits=_limits(settings),
         trusted_proxies=service.trusted_proxies,
+        forwarded_header="forwarded" if service.forwarded_header == "forwarded" else "x-forwarded-for",
         registration_open=service.registration == "open",
         metrics_token=service.metrics_token.get_secret_value().encode() if service.metrics_token else b"",
         cors_origins=service.cors_origins,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
 
 from songs.ports.cache import Cache
 from songs.ports.clock import Clock
@@ -48,9 +49,11 @@ class HttpOptions:
     Attributes:
         deadline_s: How long a request may wait for the storage.
         max_body_bytes: The largest body that is read.
+        body_timeout_s: How long a client may take to send a body.
         request_threads: How many requests the server works on at once; at most half of them read bodies.
         limits: The rate limits.
-        trusted_proxies: Networks whose X-Forwarded-For is believed.
+        trusted_proxies: Networks that are believed when they say where a request comes from.
+        forwarded_header: In which header they say it.
         registration_open: Whether anyone may register.
         metrics_token: What may read the metrics; empty: they are not served.
         cors_origins: Origins whose pages may read answers in a browser.
@@ -58,9 +61,11 @@ class HttpOptions:
 
     deadline_s: float = 3.0
     max_body_bytes: int = 65_536
+    body_timeout_s: float = 10.0
     request_threads: int = 32
     limits: Limits = field(default_factory=Limits)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
     registration_open: bool = True
     metrics_token: bytes = field(default=b"", repr=False)
     cors_origins: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from typing import Final
 
 from songs.errors import SongsError, StorageInUse, StorageMismatch, Unavailable
 from songs.ports.clock import Clock
-from songs.ports.storage import Storage
+from songs.ports.storage import IdentifiedStorage, Storage
 from songs_api.container import Container
 from songs_api.http.app import create_app
 from songs_api.refusals import UserError
@@ -53,11 +53,25 @@ def close(container: Container) -> None:
     container.recorder().stop()
 
 
-def application(variables: Variables, prepare: Callable[[Container], None] | None = None) -> Application:
-    """Return the application, ready to answer, in a worker; `prepare` is called before it answers anyone.
+def identity_of(container: Container) -> str | None:
+    """Return the identity of the data in the open storage of a container, for workers to find; None if it has none."""
+    storage = container.storage()
+    return storage.identity() if isinstance(storage, IdentifiedStorage) else None
+
+
+def application(
+    variables: Variables, prepare: Callable[[Container], None] | None = None, *, identity: str | None = None
+) -> Application:
+    """Return the application, ready to answer, in a worker.
 
     The settings are removed from the environment, so that they are in no request's. A storage that does not answer
-    yet is tried again every `RETRY_S` seconds, until when every request that needs it gets 503.
+    yet is tried again every `RETRY_S` seconds, until when every request that needs it gets 503. A durable one whose
+    data are not there is one of these: workers create nothing.
+
+    Args:
+        variables: The settings.
+        prepare: Called before the application answers anyone.
+        identity: What `identity_of` returned where the server was started; None: any data that were prepared.
 
     Raises:
         StorageInUse: Another process has the storage.
@@ -73,12 +87,12 @@ def application(variables: Variables, prepare: Callable[[Container], None] | Non
     parts.cache.open()
     parts.limiter.open()
     try:
-        _open(parts.storage)
+        _open_in_worker(parts.storage, identity)
     except (StorageInUse, StorageMismatch):
         raise
     except Unavailable as error:
         _log.warning("The storage is not available yet: %s", error)
-        threading.Thread(target=_keep_opening, args=(parts.storage, parts.clock), daemon=True).start()
+        threading.Thread(target=_keep_opening, args=(parts.storage, identity, parts.clock), daemon=True).start()
     if prepare is not None:
         prepare(container)
     app = create_app(parts)
@@ -93,11 +107,21 @@ def _open(storage: Storage) -> None:
     storage.prepare()
 
 
-def _keep_opening(storage: Storage, clock: Clock) -> None:
+def _open_in_worker(storage: Storage, identity: str | None) -> None:
+    if isinstance(storage, IdentifiedStorage):
+        storage.open_existing(identity)
+    elif storage.capabilities.durable:
+        storage.open()
+    else:
+        # What a process keeps to itself begins with it.
+        _open(storage)
+
+
+def _keep_opening(storage: Storage, identity: str | None, clock: Clock) -> None:
     while True:
         clock.sleep(RETRY_S)
         try:
-            _open(storage)
+            _open_in_worker(storage, identity)
         except Unavailable as error:
             _log.debug("The storage is still not available: %s", error)
         else:

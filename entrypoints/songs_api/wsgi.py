@@ -1,9 +1,10 @@
 """The WSGI application, for any server: ``songs_api.wsgi:app``. Importing this module reads the environment."""
 
+import os
 from typing import Final
 
-from songs_api.servers.options import Application
+from songs_api.servers.options import STORAGE_IDENTITY, Application
 from songs_api.settings import Variables
 from songs_api.startup import application
 
-app: Final[Application] = application(Variables.read())
+app: Final[Application] = application(Variables.read(), identity=os.environ.pop(STORAGE_IDENTITY, None))

@@ -19,6 +19,7 @@ WANTED = {
     "contract.lock": [*CORE, *EXTRAS["contract"]],
     "examples.lock": [*CORE, *EXTRAS["contract"], *GROUPS["examples"]],
     "runtime.lock": [*CORE, *EXTRAS["mongo"], *EXTRAS["redis"]],
+    "build.lock": PYPROJECT["build-system"]["requires"],
     "benchmarks.lock": [*CORE, *EXTRAS["redis"], *GROUPS["benchmarks"]],
 }
 
@@ -40,7 +41,7 @@ def test_a_lock_file_satisfies_pyproject(lock: str) -> None:
     assert unmet == []
 
 
-@pytest.mark.parametrize("lock", ["contract.lock", "examples.lock", "runtime.lock"])
+@pytest.mark.parametrize("lock", ["build.lock", "contract.lock", "examples.lock", "runtime.lock"])
 def test_all_lock_files_agree(lock: str) -> None:
     """What is deployed has the versions that were tested."""
     assert _locked(lock).items() <= _locked("dev.lock").items()

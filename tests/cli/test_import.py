@@ -3,6 +3,8 @@
 import gc
 import gzip
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -37,8 +39,19 @@ def _line(**changes: Any) -> bytes:
         gzip.compress(LINES),
         gzip.compress(ARRAY),
         gzip.compress(LINES[:50]) + gzip.compress(LINES[50:]),
+        gzip.compress(LINES) + bytes(700),
+        gzip.compress(b"\xef\xbb\xbf" + ARRAY),
+        b"\n" * 70_000 + LINES + b"\r\n" * 70_000,
+        b" " * 200_000 + b"\n" + LINES,
+        b" \n" * 70_000 + ARRAY,
+        b" " * 200_000 + ARRAY,
+        json.dumps(ROWS).replace("}, {", "}" + " " * 70_000 + "," + " " * 70_000 + "{").encode(),
     ],
-    ids=["lines", "no-last-newline", "crlf-blank", "bom", "array", "array-later", "gz", "array-gz", "two-members"],
+    ids=[
+        *("lines", "no-last-newline", "crlf-blank", "bom", "array", "array-later", "gz", "array-gz", "two-members"),
+        *("gz-padded", "bom-gz", "blank-lines", "blanks", "array-after-blank-lines", "array-after-blanks"),
+        "array-of-blanks",
+    ],
 )
 def test_every_form_of_a_file_is_read(songs: Songs, tmp_path: Path, content: bytes) -> None:
     """JSON Lines, an array, and gzip of both, told apart by what they hold and not by their names."""
@@ -90,7 +103,7 @@ def test_an_import_can_be_repeated(songs: Songs, tmp_path: Path) -> None:
         (b'{"artist": "x"}', "/title: is required"),
         (b'"\xff"', "not UTF-8"),
         (b"[" * 5000, "nested"),
-        (_line(title="x" * 1_000_001), "is longer than 1000000 bytes"),
+        (_line(title="x" * 65_536), "is longer than 65536 bytes"),
     ],
 )
 def test_a_wrong_line_is_told_and_left_out(songs: Songs, tmp_path: Path, bad: bytes, reason: str) -> None:
@@ -108,7 +121,7 @@ def test_a_wrong_line_is_told_and_left_out(songs: Songs, tmp_path: Path, bad: by
 
 def test_a_wrong_element_is_told_by_the_line_where_it_begins(songs: Songs, tmp_path: Path) -> None:
     """An array over several lines: too long, wrong, missing; the others are imported."""
-    elements = [_line(), b'{"artist":\n 1}', b"", _line(title="x" * 1_000_001), b'"text"', LINES.splitlines()[1]]
+    elements = [_line(), b'{"artist":\n 1}', b"", _line(title="x" * 65_536), b'"text"', LINES.splitlines()[1]]
     (tmp_path / "file").write_bytes(b"[" + b",\n".join(elements) + b"]")
 
     ran = songs("import", "file")
@@ -174,3 +187,28 @@ def test_the_collector_is_spared_what_was_imported(songs: Songs, tmp_path: Path)
         assert gc.get_freeze_count() > 0
     finally:
         gc.unfreeze()
+
+
+MEASURED = """
+import resource, sys
+from songs_api.cli import run
+status = run(["import", sys.argv[1]])
+print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def _resident_kb(file: Path) -> int:
+    """Return how much memory a process of its own held at most while it imported the file."""
+    environment = {**os.environ, "SONGS_STORAGE": "sqlite", "SONGS_SQLITE_PATH": str(file.with_suffix(".db"))}
+    command = [sys.executable, "-c", MEASURED, str(file)]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=100)
+    return int(ran.stdout.split()[-1])
+
+
+@pytest.mark.parametrize("filling", [b"\n", b'{"a":'], ids=["newlines", "objects"])
+def test_a_small_file_that_unpacks_to_much_takes_no_memory(tmp_path: Path, filling: bytes) -> None:
+    """The whole process, over real storage: 6 MB in a gzip file of some kilobytes, beside a file of one song."""
+    (tmp_path / "small").write_bytes(_line())
+    (tmp_path / "bomb").write_bytes(gzip.compress(filling * (6_000_000 // len(filling)) + b"\n" + _line()))
+
+    assert _resident_kb(tmp_path / "bomb") < _resident_kb(tmp_path / "small") + 4_000

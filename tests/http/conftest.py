@@ -23,6 +23,7 @@ from songs.services.accounts import Accounts
 from songs.services.catalogue import Catalogue
 from songs.services.coherence import Coherence
 from songs.services.cursors import Cursors
+from songs.services.hashing import HashingTurns
 from songs.services.password_policy import PasswordPolicy
 from songs.services.ratings import Ratings
 from songs.services.read_ahead import ReadAhead
@@ -135,7 +136,14 @@ def build_parts(
         access=access,
         sessions=sessions,
         accounts=Accounts(
-            runner, access, sessions, passwords, ids, clock, policy=PasswordPolicy(), max_hashing=max_hashing
+            runner,
+            access,
+            sessions,
+            passwords,
+            ids,
+            clock,
+            policy=PasswordPolicy(),
+            hashing=HashingTurns(2, max_hashing - 2),
         ),
         catalogue=catalogue,
         ratings=ratings,

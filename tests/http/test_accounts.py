@@ -59,6 +59,30 @@ def test_a_password_has_a_length(service: Service, password: object) -> None:
     assert (result.status_code, result.json["errors"][0]["pointer"]) == (422, "/password")
 
 
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ({"username": "a", "password": "x"}, {"/username", "/password"}),
+        ({"username": 7, "password": "x"}, {"/username", "/password"}),
+        ({"username": "a", "password": None}, {"/username", "/password"}),
+        ({"username": "a"}, {"/username", "/password"}),
+        ({"password": "password1"}, {"/username", "/password"}),
+        ({"username": "a", "password": "x", "role": "admin"}, {"/username", "/password", "/role"}),
+        ({"username": "ada", "password": PASSWORD, "role": "admin"}, {"/role"}),
+        ({"username": "adalovelace", "password": "adalovelace1", "x": 1}, {"/password", "/x"}),
+        ({}, {"/username", "/password"}),
+    ],
+)
+def test_registration_names_all_wrong_members_at_once(
+    service: Service, body: dict[str, object], wrong: set[str]
+) -> None:
+    """Whether a type, the form of a name, the policy of passwords or the list of members says so: once each."""
+    result = _post(service, "register", **body)
+
+    pointers = [fault["pointer"] for fault in result.json["errors"]]
+    assert (result.status_code, set(pointers), len(pointers)) == (422, wrong, len(wrong))
+
+
 def test_nobody_registers_as_more_than_a_user(service: Service) -> None:
     """A role in the body is an unknown member; without it the new user is a user."""
     refused = _post(service, "register", username="mallory", password=PASSWORD, role="admin")

@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from songs_api.http.exchange import ENVIRON_KEY
+from songs.deadline import Deadline
+from songs.model import Role
+from songs.services.access import Principal
+from songs_api.http.body_slots import BodySlots
+from songs_api.http.exchange import ENVIRON_KEY, Exchange
 from songs_api.http.failures import Malformed, TooManyBodies
 from songs_api.http.reading import JSON, BodyReader
 from songs_api.http.request import ApiRequest
@@ -18,7 +22,7 @@ from songs_api.http.routes import PREFIX
 from songs_api.http.validation import STRICT
 from songs_api.parts import HttpOptions
 
-from .conftest import ANY, Build, Service
+from .conftest import ANY, Build, Service, SteppedClock
 
 SONG = {"artist": "Anon.", "title": "Greensleeves", "difficulty": 3.5, "level": 2, "released": "1580-09-03"}
 WRONG: dict[str, object] = {
@@ -240,14 +244,19 @@ class _Hanging:
         return b""
 
 
-def _request(stream: object, **headers: str) -> ApiRequest:
+def _request(stream: object, *, user_id: str = "", **headers: str) -> ApiRequest:
+    clock = SteppedClock()
+    exchange = Exchange("r1", 0.0, Deadline.after(clock, 3.0))
+    if user_id:
+        exchange.principal = Principal(user_id=user_id, name=user_id, role=Role.USER)
     env: dict[str, Any] = {
         "wsgi.input": stream,
         "wsgi.errors": None,
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/",
         "CONTENT_TYPE": JSON,
-        ENVIRON_KEY: None,
+        "REMOTE_ADDR": "192.0.2.1",
+        ENVIRON_KEY: exchange,
         **headers,
     }
     return ApiRequest(env)
@@ -275,7 +284,11 @@ REFUSED_UNREAD: dict[str, dict[str, str]] = {
 @pytest.fixture
 def reader() -> BodyReader:
     """A reader of at most 100 bytes, for a server of 4 threads: 2 read, 1 waits for as long as it takes."""
-    return BodyReader(max_bytes=100, request_threads=4, wait_s=1_000.0)
+    return _reader(request_threads=4, wait_s=1_000.0)
+
+
+def _reader(**how: Any) -> BodyReader:
+    return BodyReader(max_bytes=100, slots=BodySlots(clock=SteppedClock(), timeout_s=10.0, **how))
 
 
 @pytest.mark.parametrize("headers", REFUSED_UNREAD.values(), ids=REFUSED_UNREAD.keys())
@@ -331,7 +344,7 @@ def _in_threads(count: int, call: Callable[[], object]) -> list[threading.Thread
 
 def test_waiting_for_a_turn_ends() -> None:
     """Whoever waited for as long as is allowed is refused, unread."""
-    reader = BodyReader(max_bytes=100, request_threads=2, wait_s=0.0)
+    reader = _reader(request_threads=2, wait_s=0.0)
     slow, untouched = _Hanging(), _Stream(BODY)
 
     def read_slowly() -> None:
@@ -357,19 +370,19 @@ def test_slow_bodies_take_half_of_the_threads_and_no_more(reader: BodyReader) ->
 
     def read_slowly() -> None:
         try:
-            reader.read(_request(next(pending), HTTP_TRANSFER_ENCODING="chunked"), _Body, {JSON})
+            reader.read(_request(next(pending), user_id="u1", HTTP_TRANSFER_ENCODING="chunked"), _Body, {JSON})
         except (Malformed, TooManyBodies) as error:
             refused.append(error)
 
     threads = _in_threads(2, read_slowly)
     assert all(stream.reading.wait(10) for stream in streams[:2])
     threads += _in_threads(1, read_slowly)
-    while reader._places.qsize():
+    while not reader._slots.waiting:
         pass
     untouched = _Stream(BODY)
 
     with pytest.raises(TooManyBodies):
-        reader.read(_request(untouched, CONTENT_LENGTH=LENGTH), _Body, {JSON})
+        reader.read(_request(untouched, user_id="u1", CONTENT_LENGTH=LENGTH), _Body, {JSON})
 
     assert untouched.asked == 0
     for stream in streams:

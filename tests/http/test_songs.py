@@ -333,6 +333,31 @@ def test_the_average_is_exact(service: Service, user: dict[str, str]) -> None:
     ]
 
 
+@pytest.mark.parametrize("level", [-999_999_999, -1, 101, 999, 999_999_999])
+def test_a_level_that_no_song_can_have_has_no_average(build: Build, level: int) -> None:
+    """200 and null, as for a level without songs; nothing is kept of it, and it can be asked for again."""
+    service = build(cached=True)
+    headers = service.join("walter")
+    service.add_song()
+    first, again = (_get(service, headers, "/songs/difficulty/average", level=level) for _ in range(2))
+    known = service.client.simulate_get(
+        f"{PREFIX}/songs/difficulty/average?level={level}", headers=headers | {"If-None-Match": first.headers["ETag"]}
+    )
+
+    assert (first.status_code, first.json) == (200, {"average_difficulty": None, "level": level})
+    assert (again.status_code, again.json, known.status_code) == (200, first.json, 304)
+
+
+@pytest.mark.parametrize("level", ["one", "", "1.5", "--1", "-0", "01", "9999999999"])
+def test_a_level_for_an_average_is_an_integer(service: Service, user: dict[str, str], level: str) -> None:
+    """422 for what is none, or has more than 9 digits."""
+    result = service.client.simulate_get(
+        f"{PREFIX}/songs/difficulty/average", headers=user, query_string=f"level={level}"
+    )
+
+    assert result.status_code == 422
+
+
 def test_a_change_shows_in_every_cached_read(build: Build) -> None:
     """After an edit was answered, no list, search, song or average is an old one."""
     service = build(cached=True)

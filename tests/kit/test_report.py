@@ -72,6 +72,7 @@ def test_the_document(finished: Finished) -> None:
         "counts",
         "clauses",
         "failed_without_clause",
+        "timed_out",
         "failures",
         "works_after_all",
         "stale_expectations",
@@ -80,7 +81,7 @@ def test_the_document(finished: Finished) -> None:
     assert finished.document["failed_without_clause"] == []
     assert finished.document["counts"] == {
         verdict: verdicts.count(verdict)
-        for verdict in ("pass", "fail", "expected failure", "declared unsupported", "not tested")
+        for verdict in ("pass", "fail", "timed out", "expected failure", "declared unsupported", "not tested")
     }
     assert (failed["port"], failed["text"]) == ("storage", clauses()["RAT-8"].text)
     assert "test_ratings.py::test_statistics_of_no_song" in failed["failed_tests"]
@@ -93,6 +94,16 @@ def test_declared_unsupported(finished: Finished) -> None:
 
     assert (found["failed_tests"], found["passed_tests"]) == ([], 0)
     assert found["unsupported_tests"] > 0
+
+
+def test_a_verdict_that_rests_on_a_part_of_the_tests(finished: Finished) -> None:
+    """Where a capability is not declared, it is shown how many of the clause's tests were run."""
+    broken = finished.clause("RAT-8")
+    run = broken["passed_tests"] + len(broken["failed_tests"])
+
+    assert broken["unsupported_tests"] > 0
+    assert f"| RAT-8 | fail, {run} of {run + broken['unsupported_tests']} tests |" in finished.markdown
+    assert f"RAT-8     fail, {run} of {run + broken['unsupported_tests']} tests " in finished.printed
 
 
 def test_the_terminal(finished: Finished) -> None:
@@ -112,7 +123,7 @@ def test_the_markdown(finished: Finished) -> None:
     for row in rows:
         assert row.replace("\\|", "").count("|") == 4
     for clause_id, verdict in ASKED_FOR.items():
-        assert any(row.startswith(f"| {clause_id} | {verdict} |") for row in rows)
+        assert any(row.startswith((f"| {clause_id} | {verdict} |", f"| {clause_id} | {verdict}, ")) for row in rows)
 
 
 @pytest.mark.parametrize(

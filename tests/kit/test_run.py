@@ -86,6 +86,6 @@ def test_an_adapter_that_is_not_there(tmp_path: Path) -> None:
 
 def test_options_from_the_environment(tmp_path: Path) -> None:
     """What someone sets for pytest in general does not reach the kit."""
-    run = contract(tmp_path, "known_bad.system:sleep_is_too_short", PYTEST_ADDOPTS="--no-such-option")
+    run = contract(tmp_path, "known_bad.system:clock_shows_another_zone", PYTEST_ADDOPTS="--no-such-option")
 
     assert run.returncode == 1, run.stdout + run.stderr

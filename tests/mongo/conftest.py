@@ -5,7 +5,7 @@ import secrets
 import socketserver
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from songs.deadline import Deadline
 from songs.model import Rating, Song
 from songs.ports.clock import Clock
 from songs_mongo import MongoSettings, MongoStorage
+from songs_mongo.client import connect
 from songs_mongo.plugin import TEST_URL
 from songs_mongo.trial import TrialServer
 from songs_system.clock import SystemClock
@@ -192,9 +193,8 @@ def storage(server_url: str, clock: Clock, commands: Commands) -> Iterator[Mongo
     """An open, prepared and empty storage."""
     settings = MongoSettings(url=SecretStr(server_url), database=f"songs-{secrets.token_hex(4)}")
 
-    def client(settings: MongoSettings, connections: int) -> MongoClient[Document]:
-        url = settings.url.get_secret_value()
-        return MongoClient(url, maxPoolSize=connections, event_listeners=[commands], w="majority", journal=True)
+    def client(settings: MongoSettings, connections: int, listeners: Sequence[Any]) -> MongoClient[Document]:
+        return connect(settings, connections, [*listeners, commands])
 
     storage = MongoStorage(settings, clock, connections=9, make_client=client)
     storage.open()

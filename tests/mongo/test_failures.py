@@ -20,8 +20,9 @@ from songs.errors import (
 from songs.model import Rating, RatingStats, Song
 from songs.ports.clock import Clock
 from songs.ports.storage import Scope, UnitOfWork
+from songs.query import SongFilter
 from songs.services.run import UnitRunner
-from songs_mongo import MongoSettings, MongoStorage
+from songs_mongo import MongoSettings, MongoStorage, encoding
 
 Document = dict[str, Any]
 Answer = Callable[[Document], Document]
@@ -323,3 +324,30 @@ def test_nobody_listens(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StorageUnavailable) as caught:
         MongoStorage(settings, clock, connections=1).open()
     assert "s3cret" not in f"{caught.value}{settings!r}"
+
+
+@pytest.mark.parametrize("how", ["refused", "silence", "hang_up"])
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.WRITE_MANY])
+def test_a_search_without_a_sample(
+    how: str,
+    scope: Scope,
+    scripted: Any,
+    open_on: Open,
+    request: pytest.FixtureRequest,
+    song: Callable[..., Song],
+    deadline: Callable[[float], Deadline],
+) -> None:
+    """The sample makes searches faster, and nothing depends on it: where there is none, they find what they find."""
+    server = scripted()
+    storage = open_on(server)
+    found = encoding.new_song(song(), "b")
+    server.answers["find"] = lambda _: {"ok": 1, "cursor": {"id": 0, "ns": "songs.songs", "firstBatch": [found]}}
+
+    def fail(_: Document) -> Document:
+        if how == "refused":
+            return refusal(40324)
+        raise request.getfixturevalue(how)
+
+    server.answers["aggregate"] = fail
+    with storage.unit_of_work(scope, deadline=deadline(2)) as unit:
+        assert unit.songs.find(SongFilter(text="queen"), limit=9) == (song(),)

@@ -8,13 +8,14 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from songs.deadline import Deadline
-from songs.errors import StorageMismatch
+from songs.errors import StorageMismatch, StorageUnavailable
 from songs.model import Song
 from songs.ports.clock import Clock
 from songs.ports.storage import Scope
 from songs.query import SongFilter
 from songs.text import FOLD_VERSION
 from songs_mongo import MongoSettings, MongoStorage
+from songs_mongo.schema import INDEXES, UNIQUE
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,42 @@ def test_a_database_that_was_not_prepared(server_url: str, clock: Clock, deadlin
     with pytest.raises(StorageMismatch, match="songs prepare"):
         storage.ping(deadline=deadline(5))
     storage.close()
+
+
+def test_an_index_that_takes_long(scripted: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Preparing waits for it, longer than for any other answer."""
+    monkeypatch.setattr("songs_mongo.client.LONGEST_CALL_S", 0.2)
+    server = scripted()
+    storage = MongoStorage(MongoSettings(url=SecretStr(server.url)), clock, connections=2)
+    storage.open()
+
+    def build(_: dict[str, Any]) -> dict[str, Any]:
+        server.ending.wait(0.6)
+        return {"ok": 1}
+
+    server.answers["createIndexes"] = build
+    storage.prepare()
+    storage.close()
+    assert server.seen.count("createIndexes") == len(UNIQUE) + len(INDEXES)
+
+
+def test_an_index_on_a_server_that_hangs(scripted: Any, clock: Clock, silence: type[Exception]) -> None:
+    """Preparing ends with an error where the server answers nothing else either."""
+    server = scripted()
+    url = f"{server.url}&heartbeatFrequencyMS=500"
+    storage = MongoStorage(MongoSettings(url=SecretStr(url)), clock, connections=2)
+    storage.open()
+
+    def hang(_: dict[str, Any]) -> dict[str, Any]:
+        server.hello = nothing
+        return nothing()
+
+    def nothing() -> dict[str, Any]:
+        raise silence
+
+    server.answers["createIndexes"] = hang
+    started_s = clock.monotonic_s()
+    with pytest.raises(StorageUnavailable):
+        storage.prepare()
+    storage.close()
+    assert clock.monotonic_s() - started_s < 25

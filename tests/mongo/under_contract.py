@@ -53,8 +53,9 @@ class _WholeClient(MongoClient[dict[str, Any]]):
 
 
 def _on_ferretdb(settings: MongoSettings, context: AdapterContext) -> MongoStorage:
-    def client(settings: MongoSettings, connections: int) -> Any:
-        return _WholeClient(settings.url.get_secret_value(), maxPoolSize=connections, w="majority", journal=True)
+    def client(settings: MongoSettings, connections: int, listeners: Any) -> Any:
+        url = settings.url.get_secret_value()
+        return _WholeClient(url, maxPoolSize=connections, w="majority", journal=True, event_listeners=list(listeners))
 
     return MongoStorage(settings, context.clock, connections=context.concurrency + 1, make_client=client)
 

@@ -80,7 +80,7 @@ def test_a_window_is_a_key_that_ends(admin: Any, limiter: RedisLimiter) -> None:
         verdict = limiter.hit("bucket", limit)
         assert verdict.allowed == expected
         assert 9 < verdict.reset_s <= 10
-    assert admin("GET", key) == b"2"
+    assert admin("HGET", key, "hits") == b"2"
     admin("PEXPIRE", key, 1)
     eventually(lambda: admin("DBSIZE") == 0, within_s=5)
     assert limiter.hit("bucket", limit) == Verdict(allowed=True, remaining=1, reset_s=60.0)
@@ -96,6 +96,11 @@ def test_a_window_is_a_key_that_ends(admin: Any, limiter: RedisLimiter) -> None:
         ("SET", "1e3"),
         ("SET", ""),
         ("SET", "2"),
+        ("HSET", "hits", "2", "changes", "2", "name", "ab"),
+        ("HSET", "hits", "-1", "changes", "1", "name", "ab"),
+        ("HSET", "hits", "1", "changes", "x", "name", "ab"),
+        ("HSET", "hits", "1", "changes", "1", "name", "no hex"),
+        ("HSET", "hits", "1", "name", "ab"),
         ("SET", "1", "EX", "61"),
         ("RPUSH", "1"),
         ("SADD", "1"),
@@ -103,7 +108,7 @@ def test_a_window_is_a_key_that_ends(admin: Any, limiter: RedisLimiter) -> None:
         ("HSET", "f", "1"),
         ("XADD", "*", "f", "1"),
     ],
-    ids=lambda what: "-".join(str(word) for word in what),
+    ids=lambda what: " ".join(str(word) for word in what),
 )
 def test_rubbish_in_a_window(admin: Any, limiter: RedisLimiter, what: tuple[Any, ...]) -> None:
     """Anything but a count that ends in time is no window: the hit begins a new one."""

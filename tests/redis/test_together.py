@@ -10,6 +10,7 @@ from songs_memory.limiter import MemoryLimiter
 from songs_redis.server import PrivateServer
 
 LIMIT = RateLimit(2, 60)
+COUNTED = b"*5\r\n:1\r\n:1\r\n:900\r\n$2\r\nab\r\n:1\r\n"
 
 
 @pytest.mark.redis
@@ -27,7 +28,7 @@ def test_it_is_one_round_trip(server: PrivateServer, new_relay_to: Any, new_cach
 
 @pytest.mark.parametrize(
     ("answers", "found"),
-    [(b"*3\r\n:1\r\n:1\r\n:900\r\n-NOTPRIMARY x\r\n", None), (b"*3\r\n:1\r\n:1\r\n:900\r\n:7\r\n", None)],
+    [(COUNTED + b"-NOTPRIMARY x\r\n", None), (COUNTED + b":7\r\n", None)],
     ids=["refused", "senseless"],
 )
 def test_a_cache_that_cannot_answer_takes_no_verdict_away(

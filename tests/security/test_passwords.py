@@ -233,8 +233,7 @@ def test_settings_that_are_refused(wrong: dict[str, object]) -> None:
 
 
 def test_settings_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many hashes at once as there are processors, at least one, at a cost of 12."""
-    monkeypatch.setattr("os.cpu_count", lambda: 3)
-    assert BcryptSettings() == BcryptSettings(rounds=12, concurrency=3)
-    monkeypatch.setattr("os.cpu_count", lambda: None)
-    assert BcryptSettings().concurrency == 1
+    """As many hashes at once as the process may use cores, whatever the machine has, at a cost of 12."""
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {5})
+    assert BcryptSettings() == BcryptSettings(rounds=12, concurrency=1)

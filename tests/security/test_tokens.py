@@ -192,6 +192,48 @@ def test_a_token_may_come_from_sixty_seconds_ahead(
         tokens.verify(token)
 
 
+@pytest.mark.parametrize("remembered", [False, True])
+def test_a_token_is_refused_before_its_nbf(
+    tokens: JwtTokens,
+    claims: AccessClaims,
+    forge: Callable[..., str],
+    advance: Callable[[float], None],
+    *,
+    remembered: bool,
+) -> None:
+    """A signed ``nbf`` counts to the millisecond, also for a token that was accepted before the clock went back."""
+    token = forge(payload={"nbf": int(claims.issued_at.timestamp()) + 30})
+    if remembered:
+        advance(30.0)
+        assert tokens.verify(token) == claims
+        advance(-30.0)
+    advance(29.999)
+    with pytest.raises(InvalidToken):
+        tokens.verify(token)
+    advance(0.001)
+    assert tokens.verify(token) == claims
+
+
+def test_an_nbf_that_has_passed_changes_nothing(
+    tokens: JwtTokens, claims: AccessClaims, forge: Callable[..., str], advance: Callable[[float], None]
+) -> None:
+    """The other times go on to count."""
+    token = forge(payload={"nbf": int(claims.issued_at.timestamp()) - 100})
+    advance(-60.0)
+    assert tokens.verify(token) == claims
+    for moved_s in (-0.001, 3660.001):
+        advance(moved_s)
+        with pytest.raises(InvalidToken):
+            tokens.verify(token)
+
+
+@pytest.mark.parametrize("value", [None, "", "7", [], {}, True, 1.5, -0.0, [7], 10**12, 10**18, 10**400, -(10**18)])
+def test_an_nbf_that_is_no_time_is_refused(tokens: JwtTokens, forge: Callable[..., str], value: Any) -> None:
+    """The claim may be missing, but it may not be anything else than a number of seconds."""
+    with pytest.raises(InvalidToken):
+        tokens.verify(forge(payload={"nbf": value}))
+
+
 @pytest.mark.parametrize("year", [1960, 1970, 2038, 2106, 9998])
 def test_every_year_survives(
     tokens: JwtTokens, claims: AccessClaims, advance: Callable[[float], None], year: int

@@ -158,6 +158,20 @@ def test_a_secret_may_come_from_a_file(settings: Resolve, tmp_path: Path) -> Non
     assert found.source("SONGS_JWT_SECRET") is Source.FILE
 
 
+def test_an_empty_secret_file_means_not_set(settings: Resolve, tmp_path: Path) -> None:
+    """A container has a file for each secret: one that holds nothing, or a newline, is a secret that is not set."""
+    nothing, newline = tmp_path / "nothing", tmp_path / "newline"
+    nothing.write_text("")
+    newline.write_text("\n")
+
+    found = settings({"SONGS_METRICS_TOKEN_FILE": str(nothing), "SONGS_JWT_SECRET_PREVIOUS_FILE": str(newline)})
+
+    assert found.service.metrics_token is None
+    assert found.adapters[Port.TOKENS].settings.secret_previous is None  # type: ignore[attr-defined]
+    with pytest.raises(SettingsError, match="SONGS_JWT_SECRET is not set"):
+        settings({"SONGS_JWT_SECRET": "", "SONGS_JWT_SECRET_FILE": str(nothing)})
+
+
 def test_a_secret_has_one_source(settings: Resolve, tmp_path: Path) -> None:
     """A secret and its file together are refused: one of them would be ignored."""
     with pytest.raises(SettingsError, match="SONGS_JWT_SECRET and SONGS_JWT_SECRET_FILE are both set"):

@@ -52,6 +52,23 @@ def hold(path: str, *statements: str) -> None:
     connection.close()
 
 
+def open_(path: str) -> None:
+    """Say whether the storage can be opened."""
+    try:
+        opened(path).close()
+    except SongsError as error:
+        print(f"{type(error).__name__}: {error}")
+    else:
+        print("opened")
+
+
+def checkpoint(path: str) -> None:
+    """Empty the log; print whether a reader was in the way."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    print(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+    connection.close()
+
+
 def ratings(path: str, name: str, threads: str, each: str, *song_ids: str) -> None:
     """Rate the songs from several threads: the n-th rating of a thread gives song n the value n % 5 + 1."""
     storage = opened(path)
@@ -169,6 +186,8 @@ def fork_within(path: str, song_id: str) -> None:
 COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": prepare,
     "hold": hold,
+    "open": open_,
+    "checkpoint": checkpoint,
     "ratings": ratings,
     "forever": forever,
     "fill": fill,

@@ -34,6 +34,19 @@ def test_bound_to_its_secret() -> None:
         CURSORS.decode(Cursors(b"another secret").encode("0a", EVERYTHING), EVERYTHING)
 
 
+def test_a_cursor_of_a_previous_secret_goes_on() -> None:
+    """A walk outlives a change of the secret: what those before signed is accepted; new cursors are the new's."""
+    before, longer_before = Cursors(b"before"), Cursors(b"longer before")
+    changed = Cursors(b"now", previous=[b"before", b"longer before"])
+    for each in (before, longer_before, changed):
+        assert changed.decode(each.encode("0a", EVERYTHING), EVERYTHING) == "0a"
+        with pytest.raises(BadCursor):
+            changed.decode(each.encode("0a", EVERYTHING), SongFilter(level=1))
+    assert changed.encode("0a", EVERYTHING) == Cursors(b"now").encode("0a", EVERYTHING)
+    with pytest.raises(BadCursor):
+        changed.decode(Cursors(b"other").encode("0a", EVERYTHING), EVERYTHING)
+
+
 @pytest.mark.parametrize("after_id", ["0123456789abcdef", "0123456789abcde", "0123456789abcd"])
 def test_every_changed_character_is_noticed(after_id: str) -> None:
     """No character of a cursor can be changed, not even in bits that its decoder ignores."""

@@ -46,6 +46,20 @@ def test_a_retry_does_no_harm(ada: Process) -> None:
     assert not ada.is_refused(second.refresh_token)
 
 
+@pytest.mark.parametrize("ahead_s", [GRACE_S + 0.001, 60.0, 600.0])
+def test_reuse_is_noticed_where_the_clock_of_the_rotation_was_ahead(ada: Process, ahead_s: float) -> None:
+    """A token that another process used up, whose clock is ahead, ends its session as one that was used up long ago."""
+    first = ada.sign_in()
+    ada.stack.clock.sleep(ahead_s)
+    second = ada.refresh(first.refresh_token)
+    ada.stack.clock.sleep(-ahead_s)
+
+    with pytest.raises(RefreshRefused) as caught:
+        ada.refresh(first.refresh_token)
+    assert caught.value.reused_of == first.user.id
+    assert ada.is_refused(second.refresh_token)
+
+
 def test_a_token_used_again_later_ends_its_session(ada: Process) -> None:
     """After the grace time two hold the token: the session is ended. The user's other sessions go on."""
     other, first = ada.sign_in(), ada.sign_in()
@@ -151,9 +165,8 @@ def test_signing_out_everywhere_ends_all_sessions(ada: Process) -> None:
 
 def test_an_old_token_does_not_sign_its_user_out_everywhere(ada: Process) -> None:
     """Someone may have found it: it ends its own session. One whose answer was lost a moment ago does as it is told."""
-    there = ada.sign_in()
-    for used_up_s, everywhere in ((GRACE_S + 1, False), (GRACE_S, True)):
-        here = ada.sign_in()
+    for used_up_s, everywhere in ((GRACE_S + 1, False), (GRACE_S, True), (-GRACE_S, True), (-GRACE_S - 1, False)):
+        here, there = ada.sign_in(), ada.sign_in()
         following = ada.refresh(here.refresh_token)
         ada.stack.clock.now_s += used_up_s
 

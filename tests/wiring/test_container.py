@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from falcon import testing
 
-from songs.errors import StorageInUse, StorageUnavailable
+from songs.errors import BadCursor, StorageInUse, StorageUnavailable
 from songs.query import SongFilter
 from songs_api import startup
 from songs_api.container import Container, max_calls
@@ -143,6 +143,21 @@ def test_cursors_are_good_in_every_process_with_the_same_secret(settings: Settin
     cursor = Container(settings=settings).cursors().encode("a", SongFilter())
     assert Container(settings=settings).cursors().encode("a", SongFilter()) == cursor
     assert Container(settings=other).cursors().encode("a", SongFilter()) != cursor
+
+
+def test_a_new_secret_ends_no_walk(settings: Settings, variables: Variables) -> None:
+    """With the previous secret given, cursors that it signed go on; without it they do not; new ones are the new's."""
+    before = Container(settings=settings).cursors().encode("a", SongFilter())
+    secrets = {"SONGS_JWT_SECRET": SECRET[::-1], "SONGS_JWT_SECRET_PREVIOUS": SECRET}
+    changed, forgotten = (
+        Container(settings=resolve(variables.replacing(texts), Registry())).cursors()
+        for texts in (secrets, {"SONGS_JWT_SECRET": SECRET[::-1]})
+    )
+
+    assert changed.decode(before, SongFilter()) == "a"
+    assert changed.encode("a", SongFilter()) == forgotten.encode("a", SongFilter()) != before
+    with pytest.raises(BadCursor):
+        forgotten.decode(before, SongFilter())
 
 
 def test_a_factory_that_fails_is_told_by_its_adapter(settings: Settings, plugin: _Plugin) -> None:

@@ -79,8 +79,13 @@ def test_a_time_of_day_that_is_set_back(clock: Clock, monkeypatch: pytest.Monkey
 @clause("CLK-3")
 def test_sleeping(clock: Clock) -> None:
     """Not shorter than asked for; nothing and less than nothing returns."""
-    started = clock.monotonic_s()
-    clock.sleep(0.02)
-    assert clock.monotonic_s() - started >= 0.02
+
+    def slept_s() -> float:
+        started_s = clock.monotonic_s()
+        clock.sleep(0.02)
+        return clock.monotonic_s() - started_s
+
+    # Several: on a busy machine one sleep lasts long enough by itself.
+    assert min(slept_s() for _ in range(10)) >= 0.02
     clock.sleep(0.0)
     clock.sleep(-1.0)

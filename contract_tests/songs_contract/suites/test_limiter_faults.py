@@ -26,6 +26,9 @@ def test_a_server_that_fails(subject: Subject, injector: FaultInjector, when: Li
     injector.fail_at(1, when=when)
     with pytest.raises(LimiterUnavailable):
         limiter.hit("bucket", LIMIT)
+    injector.fail_at(1, when=when)
+    with pytest.raises(LimiterUnavailable):
+        limiter.give_back("bucket", LIMIT, "window")
     injector.heal()
 
     def works() -> bool:

@@ -71,6 +71,27 @@ def test_the_grace_time(signed_in: StorageUser, after_s: int, expected: Rotation
     assert signed_in.session() == (before if expected is Rotation.RETRIED else None)
 
 
+@clause("SES-3", "SES-4")
+@pytest.mark.parametrize(
+    ("ahead", "expected"),
+    [
+        (timedelta(seconds=1), Rotation.RETRIED),
+        (timedelta(seconds=10), Rotation.RETRIED),
+        (timedelta(seconds=10, milliseconds=1), Rotation.REUSED),
+        (timedelta(minutes=5), Rotation.REUSED),
+        (timedelta(days=400), Rotation.REUSED),
+    ],
+)
+def test_a_rotation_by_a_clock_that_is_ahead(signed_in: StorageUser, ahead: timedelta, expected: Rotation) -> None:
+    """That the rotation lies in the future, by another process's clock, makes the grace time no longer."""
+    far = session().expires_at + ahead + timedelta(days=1)
+    signed_in.add_sessions(session("session-2", current_hash="hash-1", expires_at=far))
+    signed_in.rotate("hash-1", "hash-2", LATER + ahead, session_id="session-2")
+    before = signed_in.session("session-2")
+    assert signed_in.rotate("hash-1", "hash-x", LATER, session_id="session-2") is expected
+    assert signed_in.session("session-2") == (before if expected is Rotation.RETRIED else None)
+
+
 @clause("SES-4")
 @pytest.mark.parametrize("presented", ["hash-1", "hash-0", "HASH-3", ""])
 def test_reuse_revokes(signed_in: StorageUser, presented: str) -> None:

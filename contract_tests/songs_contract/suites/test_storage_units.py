@@ -370,7 +370,8 @@ def test_a_writer_that_waits_for_another(filled: StorageUser, storage: Storage, 
         waiting.start()
         waiting.join(5)
         assert not waiting.is_alive(), "the second writer waits beyond its deadline"
-    assert outcome[0] in {"storage_unavailable", "deadline_exceeded", "transient_conflict", "version_conflict"}
+    given_up = {"storage_unavailable", "deadline_exceeded", "outcome_unknown"}
+    assert outcome[0] in given_up | {"transient_conflict", "version_conflict"}
     stored = filled.song()
     assert stored is not None
     assert stored.level == 8

@@ -1,6 +1,6 @@
 """Rate limits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 
@@ -24,11 +24,21 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a hit is within its limit, how many more are left in this window, and in how many seconds it ends."""
+    """Whether a hit is within its limit, how many more are left in this window, and in how many seconds it ends.
+
+    Attributes:
+        allowed: Whether the hit is within its limit.
+        remaining: How many more are left in this window.
+        reset_s: In how many seconds the window ends.
+        window: The name of the window (LIM-7).
+        serial: How many changes the window has seen, this one included (LIM-7).
+    """
 
     allowed: bool
     remaining: int
     reset_s: float
+    window: str = field(default="", compare=False)
+    serial: int = field(default=0, compare=False)
 
 
 @runtime_checkable
@@ -45,6 +55,14 @@ class RateLimiter(Protocol):
         different `amount` or `window_s` on one bucket.
     LIM-5: Buckets whose window has ended take no memory for long.
     LIM-6: A limiter that cannot answer raises `songs.errors.LimiterUnavailable` within 0.5 s, and nothing else.
+    LIM-7: `window` names the window of a hit: printable ASCII, not empty, the same for all hits of one window through
+        any process, allowed or refused, and another one for every other window; also for one that begins because the
+        limiter lost its counts. Each allowed hit, and each that is given back, raises `serial` by at least one within
+        its window; refused hits leave it. So whoever remembers a window notices that counts were lost, or are those
+        of an older state: the name is another one, or `serial` did not grow.
+    LIM-8: `give_back` undoes one allowed hit: while the window of that name lasts, one more hit of it is allowed. It
+        changes neither the window's end nor its name, never raises what is left above `amount`, and does nothing where
+        that window has ended or is not known.
     """
 
     def open(self) -> None:
@@ -60,5 +78,13 @@ class RateLimiter(Protocol):
 
         Raises:
             LimiterUnavailable: The limiter does not answer.
+        """
+        ...
+
+    def give_back(self, bucket: str, limit: RateLimit, window: str) -> None:
+        """Undo one hit on `bucket` that was allowed in `window`, atomically.
+
+        Raises:
+            LimiterUnavailable: The limiter does not answer; whether the hit was given back is unknown.
         """
         ...

@@ -29,8 +29,9 @@ class SessionRepository(Protocol):
         has not expired (`expires_at` lies after `at`), `next_hash` becomes current, `presented_hash` previous, `at`
         the time of rotation, and it returns ROTATED. Of concurrent calls with one `presented_hash` at most one
         returns ROTATED.
-    SES-3: Where `presented_hash` is the previous hash and `at` is no more than `grace_s` after the rotation, nothing
-        changes and it returns RETRIED.
+    SES-3: Where `presented_hash` is the previous hash and `at` is no more than `grace_s` from the rotation, nothing
+        changes and it returns RETRIED. That goes for `at` before the rotation as for `at` after it: the clock of the
+        process that rotated may be ahead, and a grace time that has yet to begin would not end for as long.
     SES-4: Any other hash for an existing session removes the session and returns REUSED. It *returns* that: raising
         would roll the removal back.
     SES-5: No such session, or one that has expired at `at` (`expires_at` itself included): UNKNOWN, and nothing

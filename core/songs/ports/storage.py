@@ -96,6 +96,8 @@ class Storage(Protocol):
     STO-10: Once a unit's block has ended cleanly, every unit that begins later sees its writes, through every storage
         object in every process.
     STO-11: With `durable`, writes survive `kill -9` right after the block ended, and the storage opens again by itself.
+        A write whose block had not ended is kept whole or not at all; a server that was asked for it may keep it after
+        the process has died, by the unit's deadline at the latest. Making it again (RAT-3, SNG-4, USR-3) settles it.
     STO-12: Durable and not shared: while one storage object has it open, `open` of another, in this process or in
         another, raises `StorageInUse` within a second; after `close`, or when that process died, it does not.
     STO-13: Nothing but `songs.errors.SongsError` leaves this port; the driver's exception is its ``__cause__``. An
@@ -161,4 +163,42 @@ class Storage(Protocol):
 
     def close(self) -> None:
         """Let go of everything."""
+        ...
+
+
+@runtime_checkable
+class IdentifiedStorage(Protocol):
+    """A durable storage that can tell its data from others; an ability beside `Storage`.
+
+    The workers of a server open such a storage as the data with which the server was started, and create nothing. A
+    worker that takes the place of another one while the data are out of reach (a volume that is not mounted, a
+    database that was dropped) must not begin new ones, acknowledge writes to them, and have them vanish afterwards.
+
+    STO-19: Nothing but `prepare` creates anything that is to be kept. What it creates has an identity, which `identity`
+        returns: a text that is the same through every storage object in every process as long as the data are there,
+        and another one for data that were created anew or elsewhere.
+    STO-20: `open_existing` does what `open` does where the data were prepared by this version and have the given
+        identity (None: whichever they have). Else it raises `StorageUnavailable` and creates nothing; the storage
+        is closed then.
+    STO-21: Where data are taken away from an open storage (moved, removed, replaced, dropped), whole or in part, no
+        write is acknowledged, and `ping` raises `StorageUnavailable`, for as long as they are away. When they are back
+        as they were, units succeed again.
+    """
+
+    def identity(self) -> str:
+        """Return what tells the data of this storage, which is open and prepared, from others.
+
+        Raises:
+            StorageUnavailable: It does not answer.
+        """
+        ...
+
+    def open_existing(self, identity: str | None = None) -> None:
+        """Make ready for use what was prepared before.
+
+        Raises:
+            StorageUnavailable: It cannot be reached, was not prepared, or is not the data of this identity.
+            StorageInUse: Another process has it.
+            StorageMismatch: What is stored there cannot be used.
+        """
         ...

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hmac
 import json
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -23,16 +24,17 @@ class Cursors:
     The filter is part of what is signed, not of the cursor.
 
     Args:
-        secret: The key, of at most 64 bytes.
+        secret: The key of new cursors, of at most 64 bytes.
+        previous: Keys of which cursors are accepted as well: what `secret` was before it was changed.
     """
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, *, previous: Sequence[bytes] = ()) -> None:
         self._secret = secret
+        self._accepted = (secret, *previous)
 
     def encode(self, after_id: str, song_filter: SongFilter) -> str:
         """Return the cursor of a walk whose last id was `after_id`."""
-        mac = blake2b(_signed(after_id, song_filter), key=self._secret, digest_size=_MAC_BYTES).digest()
-        return base64.urlsafe_b64encode(mac + after_id.encode("ascii")).rstrip(b"=").decode("ascii")
+        return _encoded(after_id, song_filter, self._secret)
 
     def decode(self, cursor: str, song_filter: SongFilter) -> str:
         """Return the id after which the walk goes on.
@@ -47,9 +49,16 @@ class Cursors:
         except (binascii.Error, ValueError) as error:
             raise BadCursor from error
         # Compared as a whole: the unused bits of the last character are part of what must be right.
-        if not is_id(after_id) or not hmac.compare_digest(cursor, self.encode(after_id, song_filter)):
+        if not is_id(after_id) or not any(
+            hmac.compare_digest(cursor, _encoded(after_id, song_filter, secret)) for secret in self._accepted
+        ):
             raise BadCursor
         return after_id
+
+
+def _encoded(after_id: str, song_filter: SongFilter, secret: bytes) -> str:
+    mac = blake2b(_signed(after_id, song_filter), key=secret, digest_size=_MAC_BYTES).digest()
+    return base64.urlsafe_b64encode(mac + after_id.encode("ascii")).rstrip(b"=").decode("ascii")
 
 
 def _signed(after_id: str, song_filter: SongFilter) -> bytes:

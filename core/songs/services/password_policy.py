@@ -27,10 +27,11 @@ class PasswordPolicy:
 
     def check(self, password: str, *, name: str = "", pointer: str = "/password") -> None:
         """Raise `InvalidInput` unless the user `name` may choose `password`. The message never holds the password."""
-        if problem := self._problem(password, name):
+        if problem := self.problem(password, name=name):
             raise InvalidInput([FieldError(pointer, problem)])
 
-    def _problem(self, password: str, name: str) -> str | None:
+    def problem(self, password: str, *, name: str = "") -> str | None:
+        """Return why the user `name` may not choose `password`, None if it may."""
         length = f"must have {self.min_length} to {MAX_PASSWORD} characters"
         if len(password) > MOST_COMPOSED * MAX_PASSWORD or not _encodable(password):
             return length

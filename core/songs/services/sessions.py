@@ -19,7 +19,9 @@ from songs.ports.tokens import AccessClaims, TokenIssuer
 from songs.services.run import UnitRunner
 
 GRACE_S: Final = 10.0
-"""For how long after a rotation the token before may be shown again without harm: its answer may have been lost."""
+"""For how long after a rotation the token before may be shown again without harm: its answer may have been lost.
+
+By the clocks of the processes: where they differ by more, a token that is shown again ends its session at once."""
 SECRET_BYTES: Final = 32
 SWEEP_EVERY_S: Final = 60.0
 SWEPT_AT_ONCE: Final = 100
@@ -170,7 +172,8 @@ class Sessions:
         is_current = hmac.compare_digest(presented, session.current_hash)
         if not is_current and not hmac.compare_digest(presented, session.previous_hash or ""):
             return None
-        used_up_s = 0.0 if is_current else (now - session.rotated_at).total_seconds()
+        # The clock of the process that rotated may be ahead of this one.
+        used_up_s = 0.0 if is_current else abs((now - session.rotated_at).total_seconds())
         return Held(session, user, speaks_for_user=used_up_s <= GRACE_S)
 
     def end(self, session_id: str, *, deadline: Deadline) -> None:

@@ -17,7 +17,8 @@ from songs.model import Role
 from songs_api.cli.serve import Host, PortNumber
 from songs_api.cli.session import load
 from songs_api.container import Container
-from songs_api.files.importing import import_songs
+from songs_api.files.importing import import_songs, songs_file
+from songs_api.files.records import FileUnusable
 from songs_api.refusals import UserError, warn
 from songs_api.servers import granian
 from songs_api.servers.listening import free_port, once_listening, url
@@ -86,11 +87,10 @@ def _catalogue(path: Path | None) -> Iterator[IO[bytes]]:
             yield bundled
         return
     try:
-        with path.open("rb") as file:
+        with songs_file(path) as file:
             yield file
-    except OSError as error:
-        msg = f"SONGS_DEMO_CATALOGUE: {path} cannot be read: {error.strerror or error}"
-        raise UserError(msg) from error
+    except FileUnusable as error:
+        raise UserError(f"SONGS_DEMO_CATALOGUE: {path} {error.detail}") from error
 
 
 def _fill(told: Demo, container: Container) -> None:

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Annotated, Final
@@ -12,7 +12,8 @@ import typer
 
 from songs_api.cli.audit import audited
 from songs_api.cli.session import durable_storage
-from songs_api.files.importing import ImportReport, import_songs
+from songs_api.files.importing import ImportReport, import_songs, songs_file
+from songs_api.files.records import FileUnusable
 from songs_api.refusals import UserError
 
 SOME_REFUSED: Final = 1
@@ -50,17 +51,15 @@ def import_(
 
 @contextmanager
 def _opened(name: str) -> Iterator[IO[bytes]]:
-    if name == "-":
-        yield sys.stdin.buffer
-        return
+    """Yield the file. What makes it unusable, now or in the block, is told with its name."""
+    if name == "-" and sys.stdin is None:
+        msg = "standard input is closed; give a file, or write songs to it"
+        raise UserError(msg)
     try:
-        with Path(name).open("rb") as file:
+        with nullcontext(sys.stdin.buffer) if name == "-" else songs_file(Path(name)) as file:
             yield file
-    except OSError as error:
-        if error.filename not in {name, None}:
-            raise
-        msg = f"{name} cannot be read: {error.strerror or error}"
-        raise UserError(msg) from error
+    except FileUnusable as error:
+        raise UserError(f"{name or repr(name)} {error.detail}") from error
 
 
 @contextmanager
@@ -72,7 +71,10 @@ def _progress(file: IO[bytes]) -> Iterator[tuple[Callable[[int, str], None], Cal
         task = bar.add_task("importing", total=_size(file))
 
         def refuse(line: int, reason: str) -> None:
-            bar.console.print(f"line {line}: {reason}", markup=False, highlight=False)
+            if bar.disable:
+                typer.echo(f"line {line}: {reason}", err=True)
+            else:
+                bar.console.print(f"line {line}: {reason}", markup=False, highlight=False)
 
         def progress(report: ImportReport) -> None:
             position = file.tell() if file.seekable() else None

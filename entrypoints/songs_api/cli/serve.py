@@ -14,7 +14,7 @@ from songs_api.servers.metrics_folder import metrics_folder
 from songs_api.servers.options import Load, ServerOptions
 from songs_api.servers.select import serve_with
 from songs_api.settings import Settings, check_serving
-from songs_api.startup import application, opened
+from songs_api.startup import application, identity_of, opened
 from songs_plugins import Port
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on. [SONGS_HOST]", show_default=False)]
@@ -40,9 +40,9 @@ def serve(
     chosen = free_port(settings.service.host, settings.service.port)
     with metrics_folder(settings):
         # What would keep every worker from starting is found out once, and told in one line.
-        with opened(settings):
-            pass
-        run(settings, chosen, functools.partial(application, settings.variables))
+        with opened(settings) as container:
+            identity = identity_of(container)
+        run(settings, chosen, functools.partial(application, settings.variables, identity=identity))
 
 
 def run(settings: Settings, port: int, load_application: Load) -> None:

@@ -2,7 +2,9 @@
 
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Final
 
 from songs.deadline import Deadline
@@ -10,7 +12,7 @@ from songs.errors import SongsError, Unavailable
 from songs.model import SongDetails
 from songs.ports.clock import Clock
 from songs.services.importing import BATCH, ImportCounts, Importer
-from songs_api.files.records import Record, records
+from songs_api.files.records import FileUnusable, Record, records
 from songs_api.http.schemas import NewSong
 from songs_api.http.strict_json import parse
 from songs_api.http.validation import validated
@@ -64,6 +66,21 @@ def read_details(record: Record) -> SongDetails:
     return validated(NewSong, parse(record.text)).details
 
 
+@contextmanager
+def songs_file(path: Path) -> Iterator[IO[bytes]]:
+    """Yield the file, open for reading.
+
+    Raises:
+        FileUnusable: There is none, or it cannot be opened.
+    """
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb"))
+        except (OSError, ValueError) as error:  # ValueError: a NUL in its name
+            raise FileUnusable(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        yield file
+
+
 def import_songs(
     file: IO[bytes],
     importer: Importer,
@@ -83,7 +100,7 @@ def import_songs(
 
     Raises:
         ImportInterrupted: The storage does not answer.
-        OSError: The file cannot be read.
+        FileUnusable: The file cannot be read, or is no file of songs.
     """
     report = ImportReport()
     for batch in _batches(file, report, refuse):

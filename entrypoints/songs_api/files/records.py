@@ -1,20 +1,50 @@
-"""Splitting a file of songs into its songs, in constant memory, whatever the file holds."""
+"""Splitting a file of songs into its songs, in constant memory, whatever the file holds.
 
+Arrays are split by a scanner of our own: streaming parsers build all of an element before they hand it over (64 MB of
+brackets took ijson more memory than the machine had), know no line numbers, and end at the first wrong element.
+"""
+
+import functools
 import gzip
+import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, Final, Protocol
+from itertools import chain
+from typing import IO, Any, Final, TypeAlias, cast
 
-MAX_RECORD_BYTES: Final = 1_000_000
+from songs.errors import SongsError
+
+MAX_RECORD_BYTES: Final = 65_536
+"""The longest song: over twice what artist and title take at most, with every character written as an escape."""
 CHUNK_BYTES: Final = 65_536
 
 _GZIP: Final = b"\x1f\x8b"
 _BOM: Final = b"\xef\xbb\xbf"
 _SPACE: Final = b" \t\r\n"
-# Within a string nothing counts but its end; outside, what opens, closes and separates.
-_MARKS: Final = {True: re.compile(rb'[\\"]'), False: re.compile(rb'["\[\]{},]')}
+_FOREIGN: Final = {
+    b"\xff\xfe": "is text in UTF-16; write it in UTF-8",
+    b"\xfe\xff": "is text in UTF-16; write it in UTF-8",
+    b"\x1f\x8b": "is compressed by gzip twice; unpack it once",
+    b"PK\x03\x04": "is a ZIP archive; unpack it",
+    b"BZh": "is compressed by bzip2; unpack it",
+    b"\xfd7zXZ\0": "is compressed by xz; unpack it",
+    b"\x28\xb5\x2f\xfd": "is compressed by zstd; unpack it",
+    b"SQLite format 3\0": "is an SQLite database; `songs export` makes a file of its songs",
+}
+"""How files begin that hold no lines of JSON, and what to say of them."""
+_LONGEST_SIGN: Final = max(map(len, _FOREIGN))
+_STRING: Final = re.compile(rb'(?:[^"\\]++|\\.)*+("|\\?)', re.DOTALL)
+"""The rest of a string: its end is a quotation mark, or the end of the piece, maybe in the middle of an escape."""
+_IN_ELEMENT: Final = re.compile(rb'"|[\[{]+|[\]}]')
+_BETWEEN: Final = re.compile(rb'"|[\[{]+|[\]},]')
+
+
+class FileUnusable(SongsError):
+    """A file cannot be read, or is no file of songs. The message goes on where the file's name ends."""
+
+    code = "file_unusable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,241 +58,217 @@ class Record:
     """Nothing after it can be read."""
 
 
-class Source(Protocol):
-    """What is read from: bytes, as many as there are at once."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return at most `size` bytes; none at the end."""
-        ...
-
-
 def records(file: IO[bytes]) -> Iterator[Record]:
     """Yield the songs of a file; unreadable ones, and an end that comes too soon, as records with a problem.
 
     Raises:
-        OSError: The file cannot be read.
+        FileUnusable: Its beginning cannot be read, or shows that it is of another kind.
     """
-    chunks = _Chunks(file)
-    first = chunks.begin()
-    split = _elements if first == b"[" else _lines
-    line = 1
-    for record in split(chunks):
+    contents = _Contents(file)
+    reader: _Reader = io.BufferedReader(contents, CHUNK_BYTES)
+    line, text = 1, reader.readline(MAX_RECORD_BYTES + 1)
+    while text and not text.strip(_SPACE):
+        line += text.endswith(b"\n")
+        text = reader.readline(MAX_RECORD_BYTES + 1)
+    split = _elements if text.lstrip(_SPACE).startswith(b"[") else _lines
+    for record in split(text, line, reader, contents):
         line = record.line
         yield record
-    if chunks.problem is not None:
-        yield Record(max(line, chunks.line), None, chunks.problem, final=True)
+    if contents.problem is not None:
+        yield Record(max(line, contents.line), None, contents.problem, final=True)
 
 
-class _Chunks:
-    """The bytes of a file, uncompressed. `problem` says at the end why it is not the whole file."""
+_Reader: TypeAlias = "io.BufferedReader[_Contents]"
+
+
+class _Contents(io.RawIOBase):
+    """The bytes of a file, uncompressed, without a byte order mark.
+
+    `problem` says at the end why it is not the whole file; `line` is the number of the last line that was read.
+
+    Args:
+        file: What is read, from where it stands.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._source: Source = file
-        self._ahead = b""
         self.problem: str | None = None
         self.line = 1
+        self._file = file
+        self._begun = False
+        self._ended = False
+        packed = _Beginning(self._read_file)
+        self._unpack = packed.read
+        if packed.peek(len(_GZIP)) == _GZIP:
+            # read1 returns what is readable before it raises an error. Of `packed` it asks for bytes alone.
+            self._unpack = gzip.GzipFile(fileobj=cast("IO[bytes]", packed)).read1
+        self._text = _Beginning(self._read_text)
+        sign = self._text.peek(_LONGEST_SIGN)
+        for foreign, why in _FOREIGN.items():
+            if sign.startswith(foreign):
+                raise FileUnusable(why)
+        if b"\0" in sign[:4]:
+            raise FileUnusable("is binary, or text in UTF-16 or UTF-32; write it in UTF-8")
+        if sign.startswith(_BOM):
+            self._text.read(len(_BOM))
 
-    def begin(self) -> bytes:
-        """Look at the first bytes; return the first one that is not white space."""
-        magic = self._file.read(len(_GZIP))
-        if magic == _GZIP:
-            self._source = _Gunzip(_Prefixed(magic, self._file))
-        else:
-            self._source = _Prefixed(magic, self._file)
-        self._ahead = self._read().removeprefix(_BOM)
-        while self._ahead and not self._ahead.strip(_SPACE):
-            more = self._read()
-            if not more:
-                break
-            # Only the lines of leading white space matter.
-            self._ahead = b"\n" * self._ahead.count(b"\n") + more
-        return self._ahead.lstrip(_SPACE)[:1]
+    def readable(self) -> bool:
+        """Return True."""
+        return True
 
-    def __iter__(self) -> Iterator[bytes]:
-        chunk, self._ahead = self._ahead, b""
-        while chunk:
-            yield chunk
-            self.line += chunk.count(b"\n")
-            chunk = self._read()
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
+        """Fill `buffer` and return with how many bytes; 0 at the end, and where no more can be read."""
+        chunk = self._text.read(len(buffer))
+        buffer[: len(chunk)] = chunk
+        self.line += chunk.count(b"\n")
+        return len(chunk)
 
-    def _read(self) -> bytes:
+    def _read_text(self, size: int) -> bytes:
+        if self._ended:
+            return b""
+        text = b""
         try:
-            return self._source.read(CHUNK_BYTES)
+            text = self._unpack(size)
         except EOFError:
-            self.problem = "the file is cut off here: its gzip data has no end"
+            self.problem = self.problem or "the file is cut off here: its gzip data has no end"
         except (zlib.error, gzip.BadGzipFile) as error:
             self.problem = f"the file is damaged here: its gzip data cannot be read ({error})"
-        return b""
+        self._ended = not text
+        return text
+
+    def _read_file(self, size: int) -> bytes:
+        """Return bytes as they are in the file. What fails later looks like the end: all until then is still read."""
+        try:
+            found = self._file.read(size)
+        except (OSError, ValueError) as error:  # ValueError: it is closed
+            why = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+            if not self._begun:
+                raise FileUnusable(why) from error
+            self.problem = f"from here on the file {why}"
+            return b""
+        self._begun = True
+        return found
 
 
-class _Prefixed:
-    """A file of which the first bytes were read already."""
+class _Beginning:
+    """A file whose first bytes can be looked at before they are read.
 
-    def __init__(self, prefix: bytes, file: IO[bytes]) -> None:
-        self._prefix = prefix
-        self._file = file
+    Args:
+        read: Returns at most as many bytes as it is asked for, and none at the end.
+    """
 
-    def read(self, size: int = -1, /) -> bytes:
-        if self._prefix:
-            prefix, self._prefix = self._prefix, b""
-            return prefix + self._file.read(max(size - len(prefix), 0))
-        return self._file.read(size)
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+        self._first = b""
 
-
-class _Gunzip:
-    """Uncompresses as it goes, member by member; what was readable is returned before the error is raised."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._compressed = b""
-        self._member = zlib.decompressobj(wbits=31)
-        self._begun = False
+    def peek(self, size: int) -> bytes:
+        """Return the first `size` bytes, fewer only where the file ends. Nothing may have been read before."""
+        while len(self._first) < size and (more := self._read(size - len(self._first))):
+            self._first += more
+        return self._first[:size]
 
     def read(self, size: int, /) -> bytes:
-        while True:
-            if not self._compressed:
-                self._compressed = self._source.read(CHUNK_BYTES)
-            if not self._compressed:
-                if self._begun and not self._member.eof:
-                    raise EOFError
-                return b""
-            if self._member.eof:
-                self._compressed = self._compressed.lstrip(b"\0")  # padding after the last member
-                if not self._compressed:
-                    continue
-                self._member = zlib.decompressobj(wbits=31)
-            self._begun = True
-            text = self._member.decompress(self._compressed, size)
-            self._compressed = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
-            if text:
-                return text
+        """Return at most `size` bytes, and none at the end."""
+        if not self._first:
+            return self._read(size)
+        first, self._first = self._first[:size], self._first[size:]
+        return first
 
 
-def _lines(chunks: _Chunks) -> Iterator[Record]:
-    line, rest, skipping = 1, b"", False
-    for chunk in chunks:
-        *whole, last = chunk.split(b"\n")
-        for piece in whole:
-            if not skipping:
-                yield from _line(line, rest + piece)
-            line, rest, skipping = line + 1, b"", False
-        if skipping:
-            continue
-        rest += last
-        if len(rest) > MAX_RECORD_BYTES:
+def _lines(text: bytes, line: int, reader: _Reader, contents: _Contents) -> Iterator[Record]:
+    while text:
+        ended = text.endswith(b"\n")
+        if not ended and len(text) > MAX_RECORD_BYTES:
             yield _too_long(line)
-            rest, skipping = b"", True
-    # The last line of a file that was cut off is not whole; the cut is reported instead.
-    if rest and not skipping and chunks.problem is None:
-        yield from _line(line, rest)
-
-
-def _line(number: int, text: bytes) -> Iterator[Record]:
-    stripped = text.strip(_SPACE)
-    if len(stripped) > MAX_RECORD_BYTES:
-        yield _too_long(number)
-    elif stripped:
-        yield Record(number, stripped)
+            while text and not text.endswith(b"\n"):
+                text = reader.readline(MAX_RECORD_BYTES)
+        # The last line of a file that was cut off is not whole; the cut is reported instead.
+        elif (ended or contents.problem is None) and (stripped := text.strip(_SPACE)):
+            yield Record(line, stripped)
+        line += 1
+        text = reader.readline(MAX_RECORD_BYTES + 1)
 
 
 def _too_long(line: int) -> Record:
     return Record(line, None, f"is longer than {MAX_RECORD_BYTES} bytes")
 
 
-def _elements(chunks: _Chunks) -> Iterator[Record]:
-    scanner = _ArrayScanner()
+def _elements(text: bytes, line: int, reader: _Reader, contents: _Contents) -> Iterator[Record]:
+    separators, element = _Separators(), _Element(line)
+    chunks = chain([text.lstrip(_SPACE)[1:]], iter(functools.partial(reader.read1, CHUNK_BYTES), b""))
     for chunk in chunks:
-        yield from scanner.feed(chunk)
-        if scanner.broken:
+        at = 0
+        for separator in separators.find(chunk):
+            element.add(chunk[at : separator.start()])
+            at = separator.end()
+            if separator[0] == b"}":
+                yield Record(element.line, None, "the array ends with a brace", final=True)
+                return
+            yield from element.finish(separated=separator[0] == b",")
+            if separator[0] == b"]":
+                yield from _after_the_end(element.line, chain([chunk[at:]], chunks))
+                return
+        element.add(chunk[at:])
+    if contents.problem is None:
+        yield Record(element.line, None, "the array has no end: the file is cut off", final=True)
+
+
+def _after_the_end(line: int, chunks: Iterable[bytes]) -> Iterator[Record]:
+    for chunk in chunks:
+        rest = chunk.lstrip(_SPACE)
+        line += chunk[: len(chunk) - len(rest)].count(b"\n")
+        if rest:
+            yield Record(line, None, "there is something after the end of the array", final=True)
             return
-    if not scanner.ended and chunks.problem is None:
-        yield Record(scanner.line, None, "the array has no end: the file is cut off", final=True)
 
 
-class _ArrayScanner:
-    """Finds the elements of a JSON array in bytes that come in pieces. What an element holds is not looked at."""
+class _Separators:
+    """Finds what separates and ends the elements of an array whose first bracket was read.
+
+    What elements hold is not looked at, but for the strings and brackets in which nothing separates.
+    """
 
     def __init__(self) -> None:
-        self.line = 1
-        self.ended = False
-        self.broken = False
-        self._depth = 0
+        self._depth = 1
         self._in_string = False
         self._escaped = False
-        self._element: list[bytes] = []
-        self._size = 0
-        self._began = 1
+
+    def find(self, chunk: bytes) -> Iterator[re.Match[bytes]]:
+        """Yield the commas between elements in the next piece of the array, and its last bracket, or a brace there."""
+        at, self._escaped = int(self._escaped), False
+        while True:
+            if self._in_string:
+                rest = _STRING.match(chunk, at)
+                at, end = (rest.end(), rest[1]) if rest else (at, b"")
+                self._in_string, self._escaped = end != b'"', end == b"\\"
+                if self._in_string:
+                    return
+            found = (_IN_ELEMENT if self._depth > 1 else _BETWEEN).search(chunk, at)
+            if found is None:
+                return
+            at, mark = found.end(), found[0]
+            if mark == b'"':
+                self._in_string = True
+            elif mark[0] in b"[{":
+                self._depth += len(mark)
+            elif self._depth > 1:
+                self._depth -= 1
+            else:
+                yield found
+
+
+class _Element:
+    """Collects one element after another; of one that is too long no more than its place is kept."""
+
+    def __init__(self, line: int) -> None:
+        self.line = line
+        self._text = bytearray()
+        self._began = line
         self._too_long = False
         self._separated = False
 
-    def feed(self, chunk: bytes) -> Iterator[Record]:
-        """Yield the elements that end in this chunk."""
-        at = 0
-        while at < len(chunk) and not self.broken:
-            if self._escaped:
-                self._keep(chunk[at : at + 1])
-                self._escaped, at = False, at + 1
-                continue
-            found = _MARKS[self._in_string].search(chunk, at)
-            if found is None:
-                yield from self._text(chunk[at:])
-                return
-            yield from self._text(chunk[at : found.start()])
-            if not self.broken:
-                yield from self._mark(found[0])
-            at = found.end()
-
-    def _text(self, text: bytes) -> Iterator[Record]:
-        if self.ended and text.strip(_SPACE):
-            yield self._break("there is something after the end of the array")
-        elif self._depth:
-            self._keep(text)
-        else:
-            self.line += text.count(b"\n")
-
-    def _mark(self, mark: bytes) -> Iterator[Record]:
-        if self.ended:
-            yield self._break("there is something after the end of the array")
-        elif self._in_string:
-            self._keep(mark)
-            self._in_string, self._escaped = mark != b'"', mark == b"\\"
-        elif mark == b'"':
-            self._keep(mark)
-            self._in_string = True
-        elif mark in b"[{":
-            if self._depth:
-                self._keep(mark)
-            self._depth += 1
-        elif mark in b"]}":
-            yield from self._close(mark)
-        elif self._depth == 1:
-            yield from self._finish(separated=True)
-        else:
-            self._keep(mark)
-
-    def _close(self, mark: bytes) -> Iterator[Record]:
-        self._depth -= 1
-        if self._depth:
-            self._keep(mark)
-        elif mark == b"]":
-            yield from self._finish(separated=False)
-            self.ended = True
-        else:
-            yield self._break("the array ends with a brace")
-
-    def _finish(self, *, separated: bool) -> Iterator[Record]:
-        text = b"".join(self._element).strip(_SPACE)
-        if self._too_long:
-            yield _too_long(self._began)
-        elif text:
-            yield Record(self._began, text)
-        elif separated or self._separated:
-            yield Record(self.line, None, "there is nothing between two commas")
-        self._element, self._size, self._too_long, self._separated = [], 0, False, separated
-
-    def _keep(self, text: bytes) -> None:
-        if not self._size and not self._too_long:
+    def add(self, text: bytes) -> None:
+        """Take more of the element."""
+        if not self._text and not self._too_long:
             kept = text.lstrip(_SPACE)
             self.line += text[: len(text) - len(kept)].count(b"\n")
             self._began = self.line
@@ -270,11 +276,20 @@ class _ArrayScanner:
         self.line += text.count(b"\n")
         if self._too_long:
             return
-        self._element.append(text)
-        self._size += len(text)
-        if self._size > MAX_RECORD_BYTES:
-            self._element, self._too_long = [], True
+        self._text += text
+        if len(self._text) > MAX_RECORD_BYTES:
+            # White space at the end does not count, if it is the end: one byte too many stays and tells, if it is not.
+            self._too_long = len(self._text.rstrip(_SPACE)) > MAX_RECORD_BYTES
+            del self._text[0 if self._too_long else MAX_RECORD_BYTES + 1 :]
 
-    def _break(self, problem: str) -> Record:
-        self.broken = True
-        return Record(self.line, None, problem, final=True)
+    def finish(self, *, separated: bool) -> Iterator[Record]:
+        """Yield the element that ends here; `separated` says whether a comma follows it."""
+        text = bytes(self._text).strip(_SPACE)
+        if self._too_long:
+            yield _too_long(self._began)
+        elif text:
+            yield Record(self._began, text)
+        elif separated or self._separated:
+            yield Record(self.line, None, "there is nothing between two commas")
+        self._text.clear()
+        self._too_long, self._separated = False, separated

@@ -7,6 +7,7 @@ import falcon
 
 from songs.errors import SongsError
 from songs_api.http import openapi, problems
+from songs_api.http.body_slots import BodySlots
 from songs_api.http.docs_page import ASSETS, PAGE, Asset
 from songs_api.http.front import Front
 from songs_api.http.middleware import Middleware
@@ -24,7 +25,11 @@ from songs_api.parts import Parts
 def create_app(parts: Parts) -> Front:
     """Return the WSGI application. Pure: reads no setting, does no I/O, and needs `parts` open only to answer."""
     options = parts.options
-    reader = BodyReader(max_bytes=options.max_body_bytes, request_threads=options.request_threads)
+    reader = BodyReader(
+        max_bytes=options.max_body_bytes,
+        slots=BodySlots(request_threads=options.request_threads, clock=parts.clock, timeout_s=options.body_timeout_s),
+        trusted_proxies=options.trusted_proxies,
+    )
     middleware = Middleware(parts)
     app = falcon.App(
         request_type=ApiRequest,

@@ -28,6 +28,7 @@ class Exchange:
         target: What a request that is audited was about: the id of a song or a user, or a user's name from the path.
         problem_code: The code of the problem that it was answered with.
         refusal: Why it was not answered before it came to Falcon, which answers with the problem that this is.
+        body_was_read: Whether all of its body was received, so that another request may follow on its connection.
         reading: What answered it, and will answer the same target again.
     """
 
@@ -39,6 +40,7 @@ class Exchange:
     target: str | None = None
     problem_code: str | None = None
     refusal: Exception | None = None
+    body_was_read: bool = False
     reading: "Reading | None" = None
 
     def __init__(self, request_id: str, started_s: float, deadline: Deadline) -> None:

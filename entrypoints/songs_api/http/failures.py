@@ -58,6 +58,13 @@ class UnsupportedMediaType(SongsError):
     summary = "Send the body as application/json, in UTF-8, without Content-Encoding."
 
 
+class BodyTimeout(SongsError):
+    """The body was not received in time."""
+
+    code = "body_timeout"
+    summary = "The body was not received in time; send it at once."
+
+
 class TooManyBodies(Overloaded):
     """As many bodies are being received as may be at once; nothing of this one was read."""
 

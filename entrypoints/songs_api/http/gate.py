@@ -6,7 +6,7 @@ from typing import Any
 
 from songs.errors import InvalidToken, Unauthenticated
 from songs.services.reads import CachedRead
-from songs_api.http.client_address import bucket_of
+from songs_api.http.client_address import bucket_of, wider, wider_bucket_of
 from songs_api.http.exchange import Exchange
 from songs_api.http.limits import Limit
 from songs_api.http.routes import METRICS, by_request, public_routes
@@ -24,14 +24,17 @@ class Gate:
         self._read_ahead = parts.read_ahead
         self._access = parts.access
         limits, meter = parts.options.limits, parts.recorder.meter
-        self._limit = Limit(
-            "default",
-            parts.limiter,
-            limits.default,
-            parts.clock,
-            processes=limits.processes,
-            shared=limits.shared,
-            meter=meter,
+        self._limit, self._wider = (
+            Limit(
+                name,
+                parts.limiter,
+                rate,
+                parts.clock,
+                processes=limits.processes,
+                shared=limits.shared,
+                meter=meter,
+            )
+            for name, rate in (("default", limits.default), ("default-network", wider(limits.default)))
         )
         self._trusted = parts.options.trusted_proxies
         self._public = public_routes()
@@ -54,6 +57,8 @@ class Gate:
         elif public.limited:
             exchange.route = public
             self._limit.charge(exchange, bucket_of(environ, self._trusted))
+            if (network := wider_bucket_of(environ, self._trusted)) is not None:
+                self._wider.charge(exchange, network)
 
     def admit(self, exchange: Exchange, environ: Mapping[str, Any], read: CachedRead | None = None) -> None:
         """Let a request in that needs a token. What it will read, if that is known, may be asked for together.

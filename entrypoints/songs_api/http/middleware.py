@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from songs_api.http.body_slots import CONNECTION
 from songs_api.http.cors import Cors
 from songs_api.http.exchange import Exchange
 from songs_api.http.gate import Gate
@@ -42,6 +43,9 @@ class Middleware:
         self._watch.note(exchange, environ, method, status)
         headers = self._cors.headers(environ)
         headers["x-request-id"] = exchange.request_id
+        if CONNECTION in environ and not exchange.body_was_read:
+            # What is left of the body would be taken for the next request; servers close then, and clients should know.
+            headers["connection"] = "close"
         if exchange.charged is not None:
             headers["ratelimit-policy"], headers["ratelimit"] = exchange.charged
         return headers

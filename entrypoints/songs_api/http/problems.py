@@ -61,6 +61,7 @@ STATUSES: Final[Mapping[type[SongsError], int]] = MappingProxyType(
         failures.MethodNotAllowed: 405,
         failures.PreconditionRequired: 428,
         failures.LengthRequired: 411,
+        failures.BodyTimeout: 408,
         failures.BodyTooLarge: 413,
         failures.UnsupportedMediaType: 415,
         failures.TooManyBodies: 503,
@@ -119,21 +120,26 @@ def _headers_of(error: SongsError) -> dict[str, str]:
     return {}
 
 
-def _answer(req: ApiRequest, resp: falcon.Response, status: int, error: SongsError) -> None:
+def body_of(error: SongsError, request_id: str) -> bytes:
+    """Return the problem that an error is."""
     problem: dict[str, Any] = {
         "type": TYPE_PREFIX + error.code,
         "title": error.summary,
-        "status": status,
+        "status": status_of(type(error)),
         "detail": error.detail,
         "code": error.code,
-        "instance": REQUEST_PREFIX + req.exchange.request_id,
+        "instance": REQUEST_PREFIX + request_id,
         "error": error.detail,
     }
     if isinstance(error, errors.InvalidInput):
         problem["errors"] = [{"pointer": fault.pointer, "message": fault.message} for fault in error.errors]
+    return orjson.dumps(problem)
+
+
+def _answer(req: ApiRequest, resp: falcon.Response, status: int, error: SongsError) -> None:
     req.exchange.problem_code = error.code
     resp.status = status
     resp.content_type = PROBLEM_JSON
-    resp.data = orjson.dumps(problem)
+    resp.data = body_of(error, req.exchange.request_id)
     resp.text = None
     resp.stream = None

@@ -13,7 +13,8 @@ from songs.services.catalogue import folded
 from songs_api.http.failures import MALFORMED_QUERY, Malformed
 from songs_api.http.validation import STRICT, validated
 
-_DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
+_DECIMAL: Final = re.compile(r"0|-?[1-9][0-9]{0,8}", re.ASCII)
+MAX_DECIMAL: Final = 999_999_999
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _MAX_REMEMBERED: Final = 200
 """Characters of a query string that is remembered."""
@@ -121,11 +122,15 @@ class SearchQuery(PageQuery):
 
 
 class LevelQuery(BaseModel):
-    """Songs of one level, or all."""
+    """Songs of one level, or all. A level that no song can have is one without songs."""
 
     model_config = STRICT
 
-    level: Level | None = None
+    level: Annotated[
+        int | None,
+        Field(ge=-MAX_DECIMAL, le=MAX_DECIMAL, description="Only songs of this level: null where there are none."),
+        DECIMAL,
+    ] = None
 
 
 class UserListQuery(BaseModel):

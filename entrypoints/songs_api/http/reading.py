@@ -1,68 +1,64 @@
 """The one reader of request bodies: strict, bounded, and everything that can be refused is refused before it reads."""
 
-from collections.abc import Callable, Collection
-from queue import Empty, SimpleQueue
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
-from songs_api.http.failures import (
-    BodyTooLarge,
-    LengthRequired,
-    Malformed,
-    TooManyBodies,
-    UnsupportedMediaType,
-)
+from songs.errors import SongsError
+from songs_api.http.body_slots import CONNECTION, BodySlots, LastAnswer
+from songs_api.http.client_address import Network, bucket_of
+from songs_api.http.failures import BodyTimeout, BodyTooLarge, LengthRequired, Malformed, UnsupportedMediaType
+from songs_api.http.problems import PROBLEM_JSON, body_of, status_of
 from songs_api.http.request import ApiRequest
+from songs_api.http.response import HEADERS
 from songs_api.http.strict_json import parse
-from songs_api.http.validation import validated
+from songs_api.http.validation import Check, validated
 
 JSON: Final = "application/json"
-DEFAULT_WAIT_S: Final = 1.0
 _MAX_LENGTH_DIGITS: Final = 12
 
 Model = TypeVar("Model", bound=BaseModel)
 Read = Callable[[], Model]
 """Reads and validates the body of the request at hand; a handler calls it once it knows that it wants the body."""
+CheckedRead = Callable[[Check], Model]
+"""The same, with what finds more faults than the model."""
 
 
 class BodyReader:
     """Reads JSON bodies. Thread-safe.
 
-    At most half of the request threads read bodies at once, and at most a quarter wait for their turn, so that slow
-    bodies never keep requests without a body waiting.
-
     Args:
         max_bytes: The largest body that is read.
-        request_threads: How many requests the server works on at once.
-        wait_s: How long to wait for a turn.
+        slots: How many are received at once, and for how long.
+        trusted_proxies: Whose word is taken for where a request comes from.
     """
 
-    def __init__(self, *, max_bytes: int, request_threads: int, wait_s: float = DEFAULT_WAIT_S) -> None:
+    def __init__(self, *, max_bytes: int, slots: BodySlots, trusted_proxies: Sequence[Network] = ()) -> None:
         self._max_bytes = max_bytes
-        self._wait_s = wait_s
-        self._turns = _filled(max(1, request_threads // 2))
-        self._places = _filled(max(1, request_threads // 4))
+        self._slots = slots
+        self._trusted = trusted_proxies
 
-    def read(self, req: ApiRequest, model: type[Model], media_types: Collection[str]) -> Model:
-        """Return the body as a `model`.
+    def read(
+        self, req: ApiRequest, model: type[Model], media_types: Collection[str], check: Check | None = None
+    ) -> Model:
+        """Return the body as a `model`; `check` as `validated` has it.
 
         Raises:
             UnsupportedMediaType: The body is not of one of `media_types`, in UTF-8 and without Content-Encoding.
             LengthRequired: No body is announced.
             BodyTooLarge: The body has more than `max_bytes` bytes.
-            TooManyBodies: No turn came; nothing was read.
+            TooManyBodies: No slot came; nothing was read.
+            BodyTimeout: It took too long.
             Malformed: The body is incomplete, or not JSON as `strict_json` has it.
             InvalidInput: The body is JSON of another shape; all that is wrong is named.
         """
         _check_media_type(req, media_types)
         announced = self._announced(req)
-        self._take_turn()
-        try:
-            body = self._received(req, announced)
-        finally:
-            self._turns.put(None)
-        return validated(model, parse(body))
+        body = self._received_in_time(req, announced)
+        req.exchange.body_was_read = True
+        return validated(model, parse(body), check)
 
     def _announced(self, req: ApiRequest) -> int | None:
         """Return the announced length in bytes, None for a body in chunks."""
@@ -79,23 +75,27 @@ class BodyReader:
             raise self._too_large()
         return int(length)
 
-    def _take_turn(self) -> None:
+    def _received_in_time(self, req: ApiRequest, announced: int | None) -> bytes:
+        principal = req.exchange.principal
+        slot = self._slots.take(
+            bucket_of(req.env, self._trusted) if principal is None else principal.user_id,
+            known=principal is not None,
+            connection=req.env.get(CONNECTION),
+            answer=partial(_too_late, req.exchange.request_id),
+        )
+        broken, body = None, b""
         try:
-            self._turns.get_nowait()
-        except Empty:
-            self._wait()
-
-    def _wait(self) -> None:
-        try:
-            self._places.get_nowait()
-        except Empty:
-            raise TooManyBodies from None
-        try:
-            self._turns.get(timeout=self._wait_s)
-        except Empty:
-            raise TooManyBodies from None
+            body = self._received(req, announced)
+        except SongsError as error:
+            broken = error
         finally:
-            self._places.put(None)
+            counts = self._slots.release(slot)
+        if not counts:
+            # Whatever became of it: its client may have been answered already.
+            raise BodyTimeout from broken
+        if broken is not None:
+            raise broken
+        return body
 
     def _received(self, req: ApiRequest, announced: int | None) -> bytes:
         # One byte more than is accepted tells a body that is too large from one that just fits.
@@ -118,12 +118,9 @@ class BodyReader:
         return BodyTooLarge(f"The body may have {self._max_bytes} bytes.")
 
 
-def _filled(count: int) -> "SimpleQueue[None]":
-    # Cheaper than a semaphore, and those that wait are served in their order.
-    free: SimpleQueue[None] = SimpleQueue()
-    for _ in range(count):
-        free.put(None)
-    return free
+def _too_late(request_id: str) -> LastAnswer:
+    headers = HEADERS | {"content-type": PROBLEM_JSON, "x-request-id": request_id}
+    return LastAnswer(status_of(BodyTimeout), list(headers.items()), body_of(BodyTimeout(), request_id))
 
 
 def _check_media_type(req: ApiRequest, accepted: Collection[str]) -> None:

@@ -19,6 +19,28 @@ class Answer(NamedTuple):
     body: bytes | None
 
 
+def conditional(
+    tagged: bytes, environ: Mapping[str, Any], finish: Callable[[bytes], tuple[bytes, str]] | None = None
+) -> Answer:
+    """Return the answer with what `rendering.tagged` made: that the client has it already (304), or all of it.
+
+    Raises:
+        VersionConflict: The request has an If-Match, and this is not what it names.
+        Malformed: Its If-Match cannot be read.
+    """
+    line, _, body = tagged.partition(b"\n")
+    tag = line.decode("ascii")
+    check_if_match(environ, tag)
+    headers = {"etag": tag, "cache-control": REVALIDATED}
+    if is_known(environ, tag):
+        return Answer(304, headers, None)
+    if finish is not None:
+        body, links = finish(body)
+        if links:
+            headers["link"] = links
+    return Answer(200, headers, body)
+
+
 class Reading(NamedTuple):
     """What a GET of one target reads, which depends on nothing but the target.
 
@@ -40,17 +62,7 @@ class Reading(NamedTuple):
             Malformed: Its If-Match cannot be read.
             SongsError: What the read raises.
         """
-        line, _, body = self.read(exchange.deadline, exchange.ahead).partition(b"\n")
-        tag = line.decode("ascii")
-        check_if_match(environ, tag)
-        headers = {"etag": tag, "cache-control": REVALIDATED}
-        if is_known(environ, tag):
-            return Answer(304, headers, None)
-        if self.finish is not None:
-            body, links = self.finish(body)
-            if links:
-                headers["link"] = links
-        return Answer(200, headers, body)
+        return conditional(self.read(exchange.deadline, exchange.ahead), environ, self.finish)
 
 
 def send(
@@ -65,3 +77,9 @@ def send(
     resp.status, headers, resp.data = reading.answer(req.exchange, req.env)
     resp.put(headers)
     req.exchange.reading = reading
+
+
+def send_at_once(req: ApiRequest, resp: ApiResponse, tagged: bytes) -> None:
+    """Answer with what `rendering.tagged` made without reading anything."""
+    resp.status, headers, resp.data = conditional(tagged, req.env)
+    resp.put(headers)

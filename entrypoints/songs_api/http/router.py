@@ -16,6 +16,7 @@ from songs_api.http.queries import NoQuery, read_query
 from songs_api.http.reading import BodyReader
 from songs_api.http.request import ApiRequest
 from songs_api.http.routes import Route
+from songs_api.http.validation import Check
 
 Responder = Callable[..., None]
 
@@ -92,9 +93,9 @@ class TableRouter(DefaultRouter):
 
         return respond
 
-    def _read(self, req: ApiRequest, route: Route) -> Any:  # noqa: ANN401 - the route's model
+    def _read(self, req: ApiRequest, route: Route, check: Check | None = None) -> Any:  # noqa: ANN401 - a model
         assert route.request is not None  # noqa: S101 - for the type checker
-        body = self._reader.read(req, route.request, route.media_types)
+        body = self._reader.read(req, route.request, route.media_types, check)
         # The time that a client takes to send its body is not the storage's.
         req.exchange.deadline = Deadline.after(self._clock, self._deadline_s)
         return body

@@ -5,13 +5,16 @@ import logging
 import os
 import signal
 import sys
-from typing import Final
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from songs_api.http.body_slots import CONNECTION, LastAnswer, has_body
 from songs_api.refusals import EXPECTED, REFUSED, report
 from songs_api.servers.lifetime import end_with_parent
 from songs_api.servers.listening import BACKLOG
@@ -27,6 +30,7 @@ from songs_api.servers.pinning import Pinning
 from songs_api.servers.signals import StopSignals, end_with, obey_first_sigterm, shield_workers
 
 _RESPAWN_PAUSE_S: Final = 0.5
+_FLUSH_S: Final = 0.02
 
 
 def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
@@ -92,7 +96,47 @@ def _load(load: Load, parent: int) -> Application:
     end_with_parent(parent)
     obey_first_sigterm()
     try:
-        return load()
+        return _with_connections(load())
     except EXPECTED as error:
         report(error)
         sys.exit(REFUSED)
+
+
+class GranianConnection:
+    """What a body arrives on.
+
+    A read of a body blocks until its client sends more, and granian has no time limit for that. But a response may be
+    given by another thread, and hyper, which speaks HTTP for granian, closes a connection at once when a response that
+    is made piece by piece ends before its length, which also ends the read. A response that is complete would not do:
+    hyper then goes on to wait for the rest of the body.
+
+    Args:
+        protocol: granian's, of the request.
+    """
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: Any) -> None:  # noqa: ANN401 - granian's
+        self._protocol = protocol
+
+    def cut(self, answer: LastAnswer) -> None:
+        """Answer, and close the connection."""
+        length = str(len(answer.body) + 1)
+        headers = [*answer.headers, ("connection", "close"), ("content-length", length)]
+        self._protocol.response_iter(answer.status, headers, _pieces(answer.body))
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    yield body
+    # Else hyper may find the end of the pieces together with this one, and close before it has sent anything.
+    time.sleep(_FLUSH_S)
+
+
+def _with_connections(app: Application) -> Application:
+    def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:  # noqa: ANN401 - WSGI's
+        if has_body(environ):
+            # granian calls an application with WSGI's two arguments, and keeps its protocol in a local variable.
+            environ[CONNECTION] = GranianConnection(sys._getframe(1).f_locals["proto"])  # noqa: SLF001
+        return app(environ, start_response)
+
+    return call

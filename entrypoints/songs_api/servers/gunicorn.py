@@ -6,6 +6,7 @@ gunicorn's own command line comes before what is here.
 
 import atexit
 import contextlib
+import os
 import sys
 from typing import Any
 
@@ -13,7 +14,7 @@ from songs_api.refusals import EXPECTED, REFUSED, report, warn
 from songs_api.servers.gunicorn_options import gunicorn_options
 from songs_api.servers.lifetime import open_standard_streams
 from songs_api.servers.metrics_folder import metrics_folder
-from songs_api.servers.options import ServerOptions
+from songs_api.servers.options import STORAGE_IDENTITY, ServerOptions
 from songs_api.settings import Settings, Variables, check_serving, resolve
 from songs_plugins.registry import Registry
 
@@ -35,16 +36,18 @@ atexit.register(_folder.close)
 
 def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's hook
     """Refuse what cannot keep its promises, before any worker starts."""
-    from songs_api.startup import opened  # noqa: PLC0415 - the rest of the program is loaded by the workers
+    from songs_api.startup import identity_of, opened  # noqa: PLC0415 - the rest of the program is loaded by the workers
 
     try:
-        for line in check_serving(_found, workers=server.cfg.workers):
+        for line in check_serving(_found, workers=server.cfg.workers, server="gunicorn"):
             warn(line)
-        with opened(_found):
-            pass
+        with opened(_found) as container:
+            identity = identity_of(container)
     except EXPECTED as error:
         report(error)
         sys.exit(REFUSED)
+    if identity is not None:
+        os.environ[STORAGE_IDENTITY] = identity
 
 
 globals().update(gunicorn_options(ServerOptions.of(_found, port=_found.service.port)))

@@ -1,13 +1,25 @@
-"""gunicorn's worker with threads: repeats nothing of a request that it cannot read, and leaves no holes in its heap."""
+"""gunicorn's worker with threads, whose threads wait for no client but to receive a body or send an answer."""
 
+import errno
 import socket
 import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from selectors import EVENT_READ
 from typing import Any, Final
 
 from gunicorn.http import RequestParser, errors  # type: ignore[import-untyped]
 from gunicorn.http2 import negotiation  # type: ignore[import-untyped]
-from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
+from songs_api.http.body_slots import CONNECTION, LastAnswer, has_body
+from songs_api.servers.options import CONNECTION_BUFFER_BYTES, HEADER_TIMEOUT_S, Application
+
+LINGER_S: Final = 2.0
+"""How long a connection that we close is kept for what its client may still send, so that it can read our answer."""
+LINGER_BYTES: Final = 65_536
 _BUFFER_BYTES: Final = 16_384
 _QUIET: Final[dict[type, type[BaseException]]] = {
     kind: type(kind.__name__, (kind,), {"__str__": lambda self: type(self).__name__})
@@ -17,18 +29,197 @@ _QUIET: Final[dict[type, type[BaseException]]] = {
 
 
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """Refuses what is no HTTP as gunicorn does, without the line that was wrong: there may be a token in it."""
+    """Receives heads of requests, and what comes after answers, in its one loop for all connections.
 
-    def handle(self, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's
-        """Answer a request."""
-        is_plain = not self.cfg.is_ssl and not negotiation.prior_knowledge_allowed(self.cfg, conn.client)
-        if conn.parser is None and is_plain:
-            conn.parser = RequestParser(self.cfg, Receiver(conn.sock), conn.client)
-        return super().handle(conn)
+    gunicorn's own waits for each new connection in a thread, for 5 s, reads heads there for as long as they take, and
+    stops its loop for 2 s to close a connection: some silent clients are enough to stop everything. Here a thread is
+    given a request whose head is complete. Heads have `HEADER_TIMEOUT_S` from the connection, or from their first byte
+    on one that was kept.
+
+    It refuses what is no HTTP as gunicorn does, without the line that was wrong: there may be a token in it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's
+        super().__init__(*args, **kwargs)
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._lingering: deque[tuple[float, Any]] = deque()
+
+    def load_wsgi(self) -> None:
+        """Load the application."""
+        super().load_wsgi()
+        self.wsgi: Application = with_connections(self.wsgi)
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept a connection, and wait for its first request."""
+        if self.cfg.is_ssl or self.cfg.proxy_protocol != "off":
+            super().accept(listener)
+            return
+        try:
+            sock, address = listener.accept()
+        except OSError as error:
+            if error.errno not in {errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK}:
+                raise
+            return
+        if negotiation.prior_knowledge_allowed(self.cfg, address):
+            self.nr_conns += 1
+            sock.settimeout(None)
+            self.enqueue_req(TConn(self.cfg, sock, address, listener.getsockname()))
+            return
+        self.nr_conns += 1
+        conn = TConn(self.cfg, sock, address, listener.getsockname())
+        conn.parser = RequestParser(self.cfg, Receiver(sock), address)
+        self._await_head(conn, b"")
+
+    def on_client_socket_readable(self, conn: Any, client: socket.socket) -> None:  # noqa: ANN401 - gunicorn's
+        """Begin with the next request of a connection that was kept."""
+        if not _is_plain(conn):
+            super().on_client_socket_readable(conn, client)
+            return
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self._await_head(conn, b"")
+
+    def finish_request(self, conn: Any, fs: Any) -> None:  # noqa: ANN401 - gunicorn's
+        """Keep a connection for its next request, or close it."""
+        if not _is_plain(conn) or fs.cancelled() or fs.exception() is not None:
+            super().finish_request(conn, fs)
+        elif not fs.result():
+            self._linger(conn)
+        elif ahead := conn.parser.unreader.take_buffered():
+            self._await_head(conn, ahead)
+        else:
+            super().finish_request(conn, fs)
+
+    def murder_pending(self) -> None:
+        """Close what took too long."""
+        super().murder_pending()
+        now_s = time.monotonic()
+        while self._lingering and self._lingering[0][0] <= now_s:
+            self._close(self._lingering[0][1])
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ANN401 - gunicorn's
         """Answer and log an error."""
         super().handle_error(req, client, addr, untold(exc))
+
+    def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's
+        """Answer a request, whose head was parsed."""
+        if _is_plain(conn):
+            conn.parser.unreader.sock.receive_body()
+        return super().handle_request(req, conn)
+
+    def _await_head(self, conn: Any, received: bytes) -> None:  # noqa: ANN401 - gunicorn's
+        if self._begin(conn, received):
+            return
+        conn.sock.settimeout(0)
+        conn.timeout = time.monotonic() + HEADER_TIMEOUT_S
+        self.pending_conns.append(conn)
+        head = bytearray(received)
+        self.poller.register(conn.sock, EVENT_READ, partial(self._on_head, conn, head))
+
+    def _on_head(self, conn: Any, head: bytearray, _: object) -> None:  # noqa: ANN401 - gunicorn's
+        try:
+            count = conn.sock.recv_into(self._buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        head += self._buffer[:count]
+        if count and not is_head(head):
+            return
+        self.poller.unregister(conn.sock)
+        self.pending_conns.remove(conn)
+        if not count or not self._begin(conn, bytes(head)):
+            self.nr_conns -= 1
+            conn.close()
+
+    def _begin(self, conn: Any, received: bytes) -> bool:  # noqa: ANN401 - gunicorn's
+        """Give a request to a thread if its head is there."""
+        if not is_head(received):
+            return False
+        conn.data_ready = True
+        conn.parser.unreader.sock.receive_head(received)
+        self.enqueue_req(conn)
+        return True
+
+    def _linger(self, conn: Any) -> None:  # noqa: ANN401 - gunicorn's
+        """Close a connection once its client has, or soon: else what it still sends would take our answer from it."""
+        try:
+            conn.sock.settimeout(0)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.nr_conns -= 1
+            conn.close()
+            return
+        self._lingering.append((time.monotonic() + LINGER_S, conn))
+        self.poller.register(conn.sock, EVENT_READ, partial(self._on_lingering, conn, [0]))
+
+    def _on_lingering(self, conn: Any, drained: list[int], _: object) -> None:  # noqa: ANN401 - gunicorn's
+        try:
+            count = conn.sock.recv_into(self._buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        drained[0] += count
+        if not count or drained[0] >= LINGER_BYTES:
+            self._close(conn)
+
+    def _close(self, conn: Any) -> None:  # noqa: ANN401 - gunicorn's
+        self._lingering = deque(entry for entry in self._lingering if entry[1] is not conn)
+        self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
+
+
+def is_head(received: bytes | bytearray) -> bool:
+    """Return whether a parser can tell what is wrong or right with it without waiting for more.
+
+    That is the end of a head, one that is too long, or a line that ends as none may, after which no end would come.
+    """
+    end = received.find(b"\r\n\r\n")
+    if end >= 0 or len(received) > CONNECTION_BUFFER_BYTES:
+        return True
+    return received.count(b"\n") != received.count(b"\r\n")
+
+
+def _is_plain(conn: Any) -> bool:  # noqa: ANN401 - gunicorn's
+    """Return whether a connection is one whose heads we read."""
+    return isinstance(getattr(getattr(conn.parser, "unreader", None), "sock", None), Receiver)
+
+
+class GunicornConnection:
+    """What a body arrives on: a socket, of which nothing more is received once it is cut."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    def cut(self, answer: LastAnswer) -> None:  # noqa: ARG002 - the thread that is woken answers
+        """End the read."""
+        try:
+            self._socket.shutdown(socket.SHUT_RD)
+        except OSError:  # gone already: then the read ends too
+            return
+
+
+def with_connections(app: Application) -> Application:
+    """Return `app` with the connections of requests that have a body, which it may close after its answer."""
+
+    def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:  # noqa: ANN401 - WSGI's
+        if not has_body(environ):
+            return app(environ, start_response)
+        environ[CONNECTION] = GunicornConnection(environ["gunicorn.socket"])
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:  # noqa: ANN401 - WSGI's
+            if ("connection", "close") in headers:
+                # gunicorn takes no such header from an application.
+                start_response.__self__.force_close()  # type: ignore[attr-defined]
+            return start_response(status, headers, exc_info)
+
+        return app(environ, start)
+
+    return call
 
 
 class Receiver:
@@ -40,17 +231,33 @@ class Receiver:
 
     Args:
         source: The socket.
+
+    A head is received before it is parsed, and nothing more is waited for until `receive_body` is called.
     """
 
     _buffers: Final = threading.local()
 
     def __init__(self, source: socket.socket) -> None:
         self._source = source
+        self._head: bytes | None = None
         self.gettimeout = source.gettimeout
         self.settimeout = source.settimeout
 
+    def receive_head(self, head: bytes) -> None:
+        """Let the head of the next request be what was received already, and maybe some of its body."""
+        self._head = head
+
+    def receive_body(self) -> None:
+        """Go on to receive."""
+        self._head = None
+
     def recv(self, size: int) -> bytes:
         """Return up to `size` bytes, or as many as the buffer has room for; none at the end."""
+        if self._head is not None:
+            head, self._head = self._head, b""
+            if not head:
+                raise errors.LimitRequestHeaders(b"the head is too long")
+            return head
         try:
             buffer: memoryview = self._buffers.one
         except AttributeError:

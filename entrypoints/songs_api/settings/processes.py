@@ -1,43 +1,17 @@
-"""How many processes serve where nobody says so."""
+"""The default number of worker processes, and the cores that they are bound to."""
 
-import math
-import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
 
 from songs.ports.cache import CacheCapabilities
 from songs.ports.limiter import LimiterCapabilities
 from songs.ports.storage import StorageCapabilities
 from songs_plugins import AdapterSpec, Port
-
-MOST: Final = 256
-_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+from songs_plugins.processors import given_cores, usable_cores
 
 
 def default_workers(specs: Mapping[Port, AdapterSpec]) -> int:
     """Return one process for each core, where all that they must have in common is shared; else 1."""
     return usable_cores() if all(_is_shared(spec) for spec in specs.values()) else 1
-
-
-def usable_cores(quota: Path = _QUOTA) -> int:
-    """Return how many cores this process may use, at most `MOST`: those that it is given, within its quota.
-
-    Args:
-        quota: The file of the control group (version 2) in which a container's quota is.
-    """
-    given = len(given_cores()) or os.cpu_count() or 1
-    try:
-        allowed, _, period = quota.read_text().partition(" ")
-        given = min(given, math.ceil(int(allowed) / int(period)))
-    except (OSError, ValueError, ZeroDivisionError):
-        pass  # there is no such file, or no quota ("max")
-    return max(1, min(given, MOST))
-
-
-def given_cores() -> tuple[int, ...]:
-    """Return the cores that this process may run on, in their order; none where the system does not tell."""
-    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
 
 
 def cores_to_pin(pin: str, workers: int) -> tuple[int, ...]:

@@ -114,7 +114,8 @@ def _from_file(variable: str, variables: Variables, problems: list[str]) -> Vari
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         problems.append(f"{variable}_FILE: {path} cannot be read: {reason}")
         return variables
-    return variables.replacing({variable: text}, Source.FILE).without({variable + "_FILE"})
+    # As with variables, nothing means not set: containers are given a file for each secret, also for those without one.
+    return variables.replacing({variable: text or None}, Source.FILE).without({variable + "_FILE"})
 
 
 def _problems(error: ValidationError, model: type[BaseModel], prefix: str, secrets: set[str]) -> list[str]:

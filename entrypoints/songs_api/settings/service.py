@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from songs.ports.limiter import RateLimit
-from songs_api.settings.processes import MOST
+from songs_plugins.processors import MOST
 
 PREFIX: Final = "SONGS_"
 
@@ -177,8 +177,16 @@ class ServiceSettings(BaseSettings):
     cache_ttl_s: float = Field(300.0, gt=0, le=86_400, description="How long the cache may keep an entry, in seconds.")
     deadline_s: float = Field(3.0, gt=0, le=60, description="How long a request may wait for the storage, in seconds.")
     max_body_bytes: int = Field(65_536, ge=1024, le=16_777_216, description="The largest request body that is read.")
+    body_timeout_s: float = Field(
+        10.0, ge=1, le=300, description="How long a client may take to send a request body, in seconds."
+    )
     trusted_proxies: Networks = Field(
-        (), description="Networks, separated by commas, whose X-Forwarded-For is believed."
+        (), description="Networks of proxies, separated by commas, that are believed about where a request comes from."
+    )
+    forwarded_header: Literal["auto", "x-forwarded-for", "forwarded"] = Field(
+        "auto",
+        description="The header in which trusted proxies say it: x-forwarded-for, forwarded (RFC 7239), or auto, which "
+        "is the former, and refused in production on granian: there a proxy must drop X_Forwarded_For.",
     )
     cors_origins: Origins = Field(
         (), description="Origins, separated by commas, whose pages may call the service from a browser."

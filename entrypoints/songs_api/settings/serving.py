@@ -18,23 +18,25 @@ _PLACEHOLDERS: Final = ("change", "example", "replace", "secret", "your")
 _MAKE_ONE: Final = "make one with: openssl rand -base64 48"
 
 
-def check_serving(settings: Settings, *, workers: int | None = None) -> list[str]:
+def check_serving(settings: Settings, *, workers: int | None = None, server: str | None = None) -> list[str]:
     """Return warnings, one line each.
 
     Args:
         settings: What the service would run with.
         workers: How many processes there will be, where that is not decided by the settings.
+        server: Which server it is, where that is not decided by the settings.
 
     Raises:
         SettingsError: The service would break a promise, or is not fit for production though it is called that.
     """
     count = settings.service.workers if workers is None else workers
     problems = [*_process_problems(settings, count), *_secret_problems(settings, count)]
+    doubtful = list(_proxy_problems(settings, server or settings.service.server))
     if settings.service.environment == "production":
-        problems += _production_problems(settings)
+        problems += [*_production_problems(settings), *doubtful]
     if problems:
         raise SettingsError(problems)
-    return list(_warnings(settings, count))
+    return [*_warnings(settings, count), *doubtful]
 
 
 def secrets_of(settings: Settings, port: Port) -> dict[str, bytes]:
@@ -99,6 +101,15 @@ def _production_problems(settings: Settings) -> Iterator[str]:
             yield f"{name} has fewer than {MIN_SECRET_BYTES} bytes; {_MAKE_ONE}"
         elif len(set(secret)) < _FEWEST_DISTINCT or secret.lower().startswith(tuple(p.encode() for p in _PLACEHOLDERS)):
             yield f"{name} is easy to guess; {_MAKE_ONE}"
+
+
+def _proxy_problems(settings: Settings, server: str) -> Iterator[str]:
+    service = settings.service
+    if server == "granian" and service.trusted_proxies and service.forwarded_header == "auto":
+        yield (
+            "SONGS_FORWARDED_HEADER: granian takes a client's X_Forwarded_For for the proxy's X-Forwarded-For; set "
+            "x-forwarded-for if the proxy drops headers with underscores, as nginx does, or forwarded if it sets that"
+        )
 
 
 def _warnings(settings: Settings, workers: int) -> Iterator[str]:

@@ -88,7 +88,7 @@ def test_damage_is_named_and_nothing_is_touched(user: User, at: int) -> None:
     damaged = bytearray(user.path.read_bytes())
     damaged[start + at if at >= 0 else end + at] ^= 1
     user.path.write_bytes(damaged)
-    with pytest.raises(StorageMismatch, match=f"line 5, which begins at byte {start},"):
+    with pytest.raises(StorageMismatch, match=f"line 6, which begins at byte {start},"):
         user.storage.open()
     assert user.path.read_bytes() == damaged
 

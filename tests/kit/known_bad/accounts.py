@@ -128,6 +128,18 @@ class _EndlessGrace(_Rotates):
 grace_time_never_ends = repositories(sessions=_EndlessGrace)
 
 
+class _BelievesOtherClocks(MemorySessions):
+    def rotate(self, session_id: str, *, presented_hash: str, next_hash: str, at: datetime, grace_s: float) -> Rotation:
+        """Let the grace time last until this process's clock is where that of the rotation was."""
+        found = self.get(session_id)
+        if found is not None and presented_hash == found.previous_hash and next_hash != found.current_hash:
+            at = max(at, found.rotated_at) if at < found.expires_at else at
+        return super().rotate(session_id, presented_hash=presented_hash, next_hash=next_hash, at=at, grace_s=grace_s)
+
+
+grace_time_waits_for_its_clock = repositories(sessions=_BelievesOtherClocks)
+
+
 class _Raises(MemorySessions):
     def rotate(self, session_id: str, *, presented_hash: str, next_hash: str, at: datetime, grace_s: float) -> Rotation:
         """Raise on reuse, which rolls the removal back."""

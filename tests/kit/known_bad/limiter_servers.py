@@ -25,6 +25,14 @@ class Served(MemoryLimiter):
         except DriverError as error:
             return self.without_answer(error)
 
+    def give_back(self, bucket: str, limit: RateLimit, window: str) -> None:
+        """Undo on the server."""
+        give_back = super().give_back
+        try:
+            self.server.do(lambda: give_back(bucket, limit, window))
+        except DriverError as error:
+            raise LimiterUnavailable from error
+
     def without_answer(self, error: DriverError) -> Verdict:
         """Say so."""
         raise LimiterUnavailable from error

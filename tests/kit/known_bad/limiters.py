@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from songs.errors import LimiterUnavailable
 from songs.ports.clock import Clock
@@ -155,3 +156,94 @@ class _Leaks(MemoryLimiter):
 
 
 driver_error_leaks = limiter(_Leaks)
+
+
+class _OneName(MemoryLimiter):
+    def hit(self, bucket: str, limit: RateLimit) -> Verdict:
+        """Name windows after their buckets."""
+        verdict = super().hit(bucket, limit)
+        return replace(verdict, window=f"{limit.amount}:{limit.window_s}:{hash(bucket)}")
+
+
+windows_are_named_after_buckets = limiter(_OneName)
+
+
+class _NamesFromOne(MemoryLimiter):
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self._first_name = "window"
+
+    def close(self) -> None:
+        """Begin to number windows anew, as a program that was restarted does."""
+        super().close()
+        self._named = 0
+
+
+window_names_come_again = limiter(_NamesFromOne)
+
+
+class _Nameless(MemoryLimiter):
+    def hit(self, bucket: str, limit: RateLimit) -> Verdict:
+        """Name the window of an allowed hit alone."""
+        verdict = super().hit(bucket, limit)
+        return verdict if verdict.allowed else replace(verdict, window="")
+
+
+refused_hits_have_no_window = limiter(_Nameless)
+
+
+class _SerialIsHits(MemoryLimiter):
+    def hit(self, bucket: str, limit: RateLimit) -> Verdict:
+        """Take the number of hits for the serial, which a hit that is given back lowers."""
+        verdict = super().hit(bucket, limit)
+        return replace(verdict, serial=limit.amount - verdict.remaining)
+
+
+serial_goes_back = limiter(_SerialIsHits)
+
+
+class _KeepsHits(MemoryLimiter):
+    def give_back(self, bucket: str, limit: RateLimit, window: str) -> None:
+        """Give nothing back."""
+
+
+nothing_is_given_back = limiter(_KeepsHits)
+
+
+def _found(limiter: MemoryLimiter, bucket: str, limit: RateLimit) -> Any:
+    windows = (limiter._windows or {}).get(limit.window_s)
+    return windows and windows.get((bucket, limit.amount))
+
+
+class _GivesToAnyWindow(MemoryLimiter):
+    def give_back(self, bucket: str, limit: RateLimit, window: str) -> None:
+        """Give back to whatever window there is."""
+        found = _found(self, bucket, limit)
+        super().give_back(bucket, limit, found.name if found else window)
+
+
+the_next_window_gets_it_back = limiter(_GivesToAnyWindow)
+
+
+class _GivesTooMuch(MemoryLimiter):
+    def give_back(self, bucket: str, limit: RateLimit, window: str) -> None:
+        """Let the count fall below none."""
+        super().give_back(bucket, limit, window)
+        found = _found(self, bucket, limit)
+        if found is not None and found.hits == 0:
+            found.hits = -1
+
+
+more_is_given_back_than_was_used = limiter(_GivesTooMuch)
+
+
+class _BeginsAnew(MemoryLimiter):
+    def give_back(self, bucket: str, limit: RateLimit, window: str) -> None:
+        """Forget a window of which nothing is used."""
+        super().give_back(bucket, limit, window)
+        found = _found(self, bucket, limit)
+        if found is not None and found.hits == 0 and self._windows is not None:
+            del self._windows[limit.window_s][bucket, limit.amount]
+
+
+window_that_was_given_back_is_forgotten = limiter(_BeginsAnew)

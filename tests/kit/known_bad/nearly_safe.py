@@ -27,12 +27,12 @@ class _Lenient(JwtTokens):
     algorithms: tuple[str, ...] = (secure.ALGORITHM,)
     kinds: tuple[object, ...] = (secure.TYPE,)
 
-    def _read(self, token: str) -> AccessClaims | None:
+    def _read(self, token: str) -> secure._Verified | None:
         if len(token) > secure.MAX_TOKEN_BYTES or not secure._is_canonical(token):
             return None
         try:
             known = jwt.get_unverified_header(token).get("typ") in self.kinds
-            return secure._claims(self.payload(token)) if known else None
+            return secure._verified(self.payload(token)) if known else None
         except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError):
             return None
 

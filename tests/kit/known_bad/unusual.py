@@ -1,22 +1,33 @@
 """Not defects, but for those that hang or wait: adapters that the kit itself must be able to deal with."""
 
+import json
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from songs.deadline import Deadline
-from songs.errors import StorageUnavailable, Unsupported
+from songs.errors import OutcomeUnknown, StorageUnavailable, Unsupported
+from songs.model import Rating
+from songs.ports.ratings import RatingReceipt
 from songs.ports.storage import Scope, UnitOfWork
+from songs_contract.checks import rating
+from songs_memory.songs import MemorySongs
 from songs_memory.storage import MemoryStorage
 from songs_plugins import AdapterSpec, NoSettings, Port
+from songs_sqlite.ratings import SqliteRatings
+from songs_sqlite.storage import SqliteStorage
+from songs_sqlite.unit import Unit
 
 from . import togethers
-from .planting import PlantedStorage, adapter, storage
+from .maintenance import planted
+from .planting import PlantedStorage, adapter, repositories, storage
 
 
 class _OnALesserServer(PlantedStorage):
@@ -43,6 +54,41 @@ class _Hangs(PlantedStorage):
 
 
 hangs = storage(_Hangs)
+
+
+class _HangsWhenOpened(PlantedStorage):
+    def open(self) -> None:
+        """Never return."""
+        time.sleep(1000)
+
+
+hangs_when_opened = storage(_HangsWhenOpened)
+
+
+class _HangsWhenItDeletes(MemorySongs):
+    def delete(self, song_id: str, *, if_version: int | None = None) -> bool:
+        """Wait for ever for a song that is there."""
+        deleted = super().delete(song_id, if_version=if_version)
+        if deleted:
+            time.sleep(1000)
+        return deleted
+
+
+hangs_when_it_deletes = repositories(songs=_HangsWhenItDeletes)
+
+
+class _CannotSay(PlantedStorage):
+    @contextmanager
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Iterator[UnitOfWork]:  # type: ignore[override]
+        """Lose the connection to a server that was asked to write, and is busy with another's write."""
+        try:
+            with super().unit_of_work(scope, deadline=deadline) as unit:
+                yield unit
+        except StorageUnavailable as error:
+            raise OutcomeUnknown from error
+
+
+cannot_say_whether_it_wrote = storage(_CannotSay)
 
 
 @pytest.fixture
@@ -90,3 +136,47 @@ has_no_sandbox = replace(storage(PlantedStorage), sandbox=_no_server)
 
 
 joins_without_a_limiter = togethers.right[0]
+
+
+class _SentRatings(SqliteRatings):
+    def add(self, rating: Rating) -> RatingReceipt:
+        """Send the write to a server, which takes its time."""
+        sent = cast("_SentUnit", self._transaction).sent
+        sent.write_text(json.dumps([os.getpid(), rating.id, rating.value, rating.key]), encoding="utf-8")
+        time.sleep(0.02)
+        receipt = super().add(rating)
+        sent.unlink()
+        return receipt
+
+
+class _SentUnit(Unit):
+    sent: Path
+
+    @property
+    def ratings(self) -> SqliteRatings:
+        """The ratings."""
+        return _SentRatings(self)
+
+
+class _GoesOn(SqliteStorage):
+    """Like a server that goes on with what it was sent by a process that has died: others see it a moment later."""
+
+    _reads = 0
+
+    def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
+        """Return a unit; before the second one, write what a process that has died had sent."""
+        sent = self.path.with_suffix(".sent")
+        order = json.loads(sent.read_text(encoding="utf-8")) if sent.exists() else None
+        if order is not None and order[0] != os.getpid():
+            self._reads += 1
+            if self._reads % 2 == 0:
+                _, rating_id, value, key = order
+                with super().unit_of_work(Scope.WRITE_ONE, deadline=deadline) as unit:
+                    unit.ratings.add(rating(rating_id, value=value, key=key))
+                sent.unlink()
+        unit = _SentUnit(self._opened(), scope, deadline)
+        unit.sent = sent
+        return unit
+
+
+goes_on_with_what_it_was_sent = planted(_GoesOn)

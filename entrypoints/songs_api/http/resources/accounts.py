@@ -5,10 +5,10 @@ import falcon
 from songs.errors import BadCredentials, RefreshRefused, RegistrationClosed
 from songs.services.accounts import Accounts
 from songs.services.sessions import Sessions
-from songs_api.http.client_address import bucket_of
+from songs_api.http.client_address import bucket_of, wider, wider_bucket_of
 from songs_api.http.limits import Limit
 from songs_api.http.queries import UserListQuery
-from songs_api.http.reading import Read
+from songs_api.http.reading import CheckedRead, Read
 from songs_api.http.rendering import encode, signed_in_bytes, user_fields
 from songs_api.http.request import ApiRequest
 from songs_api.http.schemas import (
@@ -31,22 +31,29 @@ class Register:
         self._accounts = parts.accounts
         self._open = parts.options.registration_open
         self._trusted = parts.options.trusted_proxies
-        self._limit = Limit(
-            "register",
-            parts.limiter,
-            parts.options.limits.register,
-            parts.clock,
-            outage_divisor=OUTAGE_DIVISOR,
-            processes=parts.options.limits.processes,
-            meter=parts.recorder.meter,
+        rate = parts.options.limits.register
+        self._limit, self._wider = (
+            Limit(
+                name,
+                parts.limiter,
+                rate,
+                parts.clock,
+                outage_divisor=OUTAGE_DIVISOR,
+                processes=parts.options.limits.processes,
+                meter=parts.recorder.meter,
+            )
+            for name, rate in (("register", rate), ("register-network", wider(rate)))
         )
 
-    def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[Registration]) -> None:
+    def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: CheckedRead[Registration]) -> None:
         """Make an account with the role of a user."""
         if not self._open:
             raise RegistrationClosed
         self._limit.charge(req.exchange, bucket_of(req.env, self._trusted))
-        body = read()
+        if (network := wider_bucket_of(req.env, self._trusted)) is not None:
+            self._wider.charge(req.exchange, network)
+        faults = self._accounts.registration_faults
+        body = read(lambda sent: faults(sent.get("username"), sent.get("password")))
         user = self._accounts.register(body.username, body.password, deadline=req.deadline)
         req.exchange.target = user.id
         resp.status = 201
@@ -62,11 +69,11 @@ class SignIn:
 
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[Credentials]) -> None:
         """Answer with the tokens of a new session."""
-        self._limits.charge_address(req)
+        from_address = self._limits.charge_address(req)
         body = read()
-        self._limits.charge_name(req, body.username)
         try:
-            signed_in = self._accounts.sign_in(body.username, body.password, deadline=req.deadline)
+            with self._limits.attempt(req, body.username, from_address) as rank:
+                signed_in = self._accounts.sign_in(body.username, body.password, rank=rank, deadline=req.deadline)
         except BadCredentials as error:
             req.exchange.target = error.user_id
             raise
@@ -115,12 +122,12 @@ class Password:
 
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[PasswordChange]) -> None:
         """Change the password, end all sessions, and answer with the tokens of a new one."""
-        self._limits.charge_address(req)
+        from_address = self._limits.charge_address(req)
         body = read()
-        self._limits.charge_name(req, req.user.name)
-        signed_in = self._accounts.change_password(
-            req.user.user_id, body.current_password, body.new_password, deadline=req.deadline
-        )
+        with self._limits.attempt(req, req.user.name, from_address):
+            signed_in = self._accounts.change_password(
+                req.user.user_id, body.current_password, body.new_password, deadline=req.deadline
+            )
         resp.data = signed_in_bytes(signed_in)
 
 
@@ -137,10 +144,10 @@ class OwnAccount:
 
     def on_delete(self, req: ApiRequest, resp: falcon.Response, *, read: Read[Confirmation]) -> None:
         """Remove the user who asks."""
-        self._limits.charge_address(req)
+        from_address = self._limits.charge_address(req)
         body = read()
-        self._limits.charge_name(req, req.user.name)
-        self._accounts.remove_own(req.user.user_id, body.password, deadline=req.deadline)
+        with self._limits.attempt(req, req.user.name, from_address):
+            self._accounts.remove_own(req.user.user_id, body.password, deadline=req.deadline)
         resp.status = 204
 
 

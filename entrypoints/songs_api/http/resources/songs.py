@@ -4,14 +4,15 @@ from functools import partial
 
 from songs.deadline import Deadline
 from songs.errors import VersionConflict
-from songs.model import Song
+from songs.limits import level_problem
+from songs.model import DifficultyTotals, Song
 from songs.services.catalogue import Catalogue
 from songs.services.reads import CachedReads
 from songs_api.http.conditions import Seen, required_if_match
 from songs_api.http.paging import link_header, split
 from songs_api.http.queries import LevelQuery, PageQuery, SearchQuery, SongListQuery
 from songs_api.http.reading import Read
-from songs_api.http.readings import send
+from songs_api.http.readings import send, send_at_once
 from songs_api.http.rendering import found_bytes, song_bytes, song_tag, tagged_difficulty, tagged_page, tagged_song
 from songs_api.http.request import ApiRequest
 from songs_api.http.response import ApiResponse
@@ -60,6 +61,10 @@ class AverageDifficulty:
 
     def on_get(self, req: ApiRequest, resp: ApiResponse, *, query: LevelQuery) -> None:
         """Answer with the average over a level, or over all songs."""
+        if query.level is not None and level_problem(query.level):
+            # Known without asking, so that nobody fills the cache with levels that there are not.
+            send_at_once(req, resp, tagged_difficulty(query.level, DifficultyTotals(count=0, sum_milli=0)))
+            return
         send(req, resp, self._reads.difficulty(query.level, partial(tagged_difficulty, query.level)))
 
 

@@ -88,7 +88,7 @@ class JsonFileSessions:
                 rotated = replace(session, current_hash=next_hash, previous_hash=presented_hash, rotated_at=at)
                 self._unit.record(Put((rotated,)))
                 return Rotation.ROTATED
-            if session.previous_hash == presented_hash and at - session.rotated_at <= timedelta(seconds=grace_s):
+            if session.previous_hash == presented_hash and abs(at - session.rotated_at) <= timedelta(seconds=grace_s):
                 return Rotation.RETRIED
             self._unit.record(Remove(Session, (session_id,)))
             return Rotation.REUSED

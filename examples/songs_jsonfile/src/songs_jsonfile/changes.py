@@ -15,7 +15,15 @@ from zlib import crc32
 from songs.model import Rating, Role, Session, Song, User
 from songs.ports.coherence import CoherenceRecord
 
-Row: TypeAlias = Song | Rating | User | Session | CoherenceRecord
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells the data of one file from others, copies of it excepted."""
+
+    text: str
+
+
+Row: TypeAlias = Song | Rating | User | Session | CoherenceRecord | Identity
 
 KINDS: Final[dict[str, type[Row]]] = {
     "song": Song,
@@ -23,6 +31,7 @@ KINDS: Final[dict[str, type[Row]]] = {
     "user": User,
     "session": Session,
     "coherence": CoherenceRecord,
+    "identity": Identity,
 }
 _NAMES: Final = {kind: name for name, kind in KINDS.items()}
 

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Final
 
 from songs.deadline import Deadline
 from songs.errors import StorageClosed, StorageInUse, StorageUnavailable
-from songs_jsonfile.changes import Change, Put
+from songs_jsonfile.changes import Change, Identity, Put
 from songs_jsonfile.log import Log
 from songs_jsonfile.state import State
 
@@ -42,6 +43,7 @@ class Journal:
         self._lock_fd = _lock(self._path)
         try:
             self._log.read(self._state.apply)
+            self._prepared = self._log.sound
         except BaseException:
             self.close()
             raise
@@ -64,6 +66,7 @@ class Journal:
         try:
             if self._closed:
                 raise StorageClosed
+            self._log.check_place()
             yield self._state
         finally:
             self._turn.release()
@@ -90,9 +93,31 @@ class Journal:
             StorageUnavailable: That failed.
         """
         with self.turn() as state:
+            if state.identity is None and self._log.sound:
+                self.record(Put((_new_identity(),)))
+            elif state.identity is None:
+                state.apply(Put((_new_identity(),)))
             if not self._log.sound or self._log.changes > 2 * len(state) + SLACK:
                 self._rewrite()
             self._prepared = True
+
+    @property
+    def identity(self) -> str:
+        """What tells the data of this file, which was prepared, from others; empty before."""
+        with self.turn() as state:
+            return state.identity.text if state.identity is not None else ""
+
+    def check_identity(self, wanted: str | None) -> None:
+        """Return if the file was prepared, and has the identity that is wanted, if any.
+
+        Raises:
+            StorageUnavailable: It was not, or has another.
+        """
+        found = self.identity
+        if not found:
+            raise StorageUnavailable(f"{self._path} is not there, or was not prepared; run `songs prepare`.")
+        if wanted is not None and found != wanted:
+            raise StorageUnavailable(f"{self._path} is another file than before; bring it back, or start again.")
 
     def _rewrite(self) -> None:
         self._log.rewrite(Put((row,)) for row in self._state.rows())
@@ -105,6 +130,10 @@ class Journal:
                 self._closed = True
                 self._log.close()
                 os.close(self._lock_fd)
+
+
+def _new_identity() -> Identity:
+    return Identity(secrets.token_hex(16))
 
 
 def _lock(path: Path) -> int:

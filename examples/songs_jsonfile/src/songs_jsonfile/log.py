@@ -105,9 +105,33 @@ class Log:
             # Another fsync would succeed without having written anything, so the line must not stay readable.
             self._cut()
             raise OutcomeUnknown(f"The file could not be synced: {error.strerror}.") from error
+        try:
+            self.check_place()
+        except StorageUnavailable as error:
+            # It is in a file that nobody may find; if that one comes back, this change must not be in it unseen.
+            self._cut()
+            raise OutcomeUnknown(error.detail) from error
         self._end += len(line)
         self.changes += 1
         self.sound = True
+
+    def check_place(self) -> None:
+        """Raise if the path no longer leads to the file that is open, whole: nobody would find what is written to it.
+
+        Raises:
+            StorageUnavailable: It was moved, removed, replaced or cut off.
+        """
+        if self._fd == -1:
+            return
+        try:
+            found, opened = self.path.stat(), os.fstat(self._fd)
+            there = (found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino) and opened.st_size >= self._end
+        except OSError:
+            there = False
+        if not there:
+            raise StorageUnavailable(
+                f"{self.path} was removed, replaced or cut off while it was open; bring it back, or start again."
+            )
 
     def rewrite(self, changes: Iterable[Change]) -> None:
         """Put a new file with these changes in the place of the old one, or where there was none.

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from songs_jsonfile.faults import faults
 from songs_jsonfile.storage import JsonFileStorage
-from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl
+from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl, moved_away
 
 
 class JsonFileSettings(BaseModel):
@@ -47,6 +47,10 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             settings=JsonFileSettings,
             capabilities=JsonFileStorage.capabilities,
             sandbox=sandbox,
+            losses={
+                "the file": lambda settings: moved_away(settings.path),
+                "the folder": lambda settings: moved_away(settings.path.parent),
+            },
             faults=faults,
         )
     ]

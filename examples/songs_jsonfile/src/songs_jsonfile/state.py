@@ -7,7 +7,7 @@ from itertools import chain
 from songs.model import Rating, RatingStats, Session, Song, SongIdentity, User
 from songs.ports.coherence import CoherenceRecord
 from songs.text import fold
-from songs_jsonfile.changes import Change, Put, Row
+from songs_jsonfile.changes import Change, Identity, Put, Row
 
 
 class State:
@@ -28,15 +28,18 @@ class State:
         self.names: dict[str, str] = {}
         self.sessions: dict[str, Session] = {}
         self.coherence = CoherenceRecord(epoch=1, cache_on=True)
+        self.identity: Identity | None = None
 
     def rows(self) -> Iterator[Row]:
         """Yield every row, songs before their ratings."""
         ratings = chain.from_iterable(events.values() for events in self.events.values())
+        if self.identity is not None:
+            yield self.identity
         yield from chain(self.songs.values(), ratings, self.users.values(), self.sessions.values(), [self.coherence])
 
     def __len__(self) -> int:
         ratings = sum(len(events) for events in self.events.values())
-        return len(self.songs) + ratings + len(self.users) + len(self.sessions) + 1
+        return len(self.songs) + ratings + len(self.users) + len(self.sessions) + 2
 
     def apply(self, change: Change) -> None:
         """Make a change that was checked before.
@@ -67,6 +70,8 @@ class State:
                 self.sessions[row.id] = row
             case CoherenceRecord():
                 self.coherence = row
+            case Identity():
+                self.identity = row
 
     def _put_song(self, song: Song) -> None:
         before = self.songs.get(song.id)

@@ -29,6 +29,20 @@ class JsonFileStorage:
             if self._journal is None:
                 self._journal = Journal(self._path)
 
+    def open_existing(self, identity: str | None = None) -> None:
+        with self._opening:
+            if self._journal is None:
+                journal = Journal(self._path)
+                try:
+                    journal.check_identity(identity)
+                except BaseException:
+                    journal.close()
+                    raise
+                self._journal = journal
+
+    def identity(self) -> str:
+        return self._opened().identity
+
     def prepare(self) -> None:
         self._opened().prepare()
 

@@ -44,6 +44,19 @@ def sandbox(_folder: Path) -> Iterator[PostgresSettings]:
             connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(settings.schema_name)))
 
 
+@contextmanager
+def renamed(settings: PostgresSettings) -> Iterator[None]:
+    """Let the schema have another name for the length of the block."""
+    names = [sql.Identifier(settings.schema_name), sql.Identifier(f"{settings.schema_name}_aside")]
+    with psycopg.connect(settings.url.get_secret_value(), autocommit=True) as connection:
+        rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
+        connection.execute(rename.format(*names))
+        try:
+            yield
+        finally:
+            connection.execute(rename.format(*reversed(names)))
+
+
 @hookimpl
 def songs_adapters() -> Sequence[AdapterSpec]:
     """Return the storage."""
@@ -56,5 +69,6 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             settings=PostgresSettings,
             capabilities=PostgresStorage.capabilities,
             sandbox=sandbox,
+            losses={"the schema": renamed},
         )
     ]

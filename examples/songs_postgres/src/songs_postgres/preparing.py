@@ -7,7 +7,7 @@ import psycopg
 from psycopg import sql
 
 from songs.deadline import Deadline
-from songs.errors import StorageMismatch
+from songs.errors import StorageMismatch, StorageUnavailable
 from songs.ports.clock import Clock
 from songs.text import FOLD_VERSION, fold
 from songs_postgres.connection import Connection, Row
@@ -60,6 +60,25 @@ def look_at(connection: Connection, schema_name: str) -> None:
     if synced != "on":
         _log.warning("the PostgreSQL server runs with fsync=off: a crash of its machine loses acknowledged changes")
     _refuse_newer(_versions(connection, schema_name)[0], schema_name)
+
+
+def check_identity(connection: Connection, schema_name: str, identity: str | None) -> None:
+    """Return if the schema was prepared by this version, and has this identity, if one is given.
+
+    Raises:
+        StorageUnavailable: It was not, or has another.
+    """
+    if _versions(connection, schema_name)[0] < NEWEST:
+        raise StorageUnavailable(f"The schema {schema_name!r} was not prepared for this version; run `songs prepare`.")
+    if identity is not None and identity_of(connection) != identity:
+        raise StorageUnavailable(
+            f"The schema {schema_name!r} holds other data than before; restore them, or start the service again."
+        )
+
+
+def identity_of(connection: Connection) -> str:
+    """Return what tells the data of a prepared schema from others: a backup of them is the same."""
+    return str(_one(connection, "SELECT identity FROM schema_version")[0])
 
 
 def bring_up_to_date(connection: Connection, schema_name: str, clock: Clock) -> None:

@@ -82,6 +82,7 @@ MIGRATIONS: Final[tuple[LiteralString, ...]] = (
     CREATE TABLE coherence (epoch bigint NOT NULL, cache_on boolean NOT NULL);
     INSERT INTO coherence VALUES (1, true);
     """,
+    "ALTER TABLE schema_version ADD COLUMN identity uuid NOT NULL DEFAULT gen_random_uuid();",
 )
 """The n-th of these takes a schema from version n to n + 1. One that was released is never changed again."""
 

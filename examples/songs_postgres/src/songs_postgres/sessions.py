@@ -47,7 +47,7 @@ class PostgresSessions:
         if presented_hash == stored.current_hash:
             self._transaction.rows(ROTATE, (presented_hash, next_hash, milliseconds(at), stored.id))
             return Rotation.ROTATED
-        if presented_hash == stored.previous_hash and at - stored.rotated_at <= timedelta(seconds=grace_s):
+        if presented_hash == stored.previous_hash and abs(at - stored.rotated_at) <= timedelta(seconds=grace_s):
             return Rotation.RETRIED
         self._transaction.rows(DELETE, (stored.id,))
         return Rotation.REUSED

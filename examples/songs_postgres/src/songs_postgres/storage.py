@@ -1,7 +1,7 @@
 """The storage: one schema of a database, opened by any number of processes."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from songs.ports.storage import Scope, StorageCapabilities
 from songs_postgres.connection import Connection
 from songs_postgres.errors import translated
 from songs_postgres.pool import Pool
-from songs_postgres.preparing import PATIENCE_S, bring_up_to_date, look_at
+from songs_postgres.preparing import PATIENCE_S, bring_up_to_date, check_identity, identity_of, look_at
 from songs_postgres.settings import PostgresSettings
 from songs_postgres.unit import Unit
 
@@ -49,19 +49,14 @@ class PostgresStorage:
         self._turning = threading.Lock()
 
     def open(self) -> None:
-        with self._turning:
-            if self._pool is not None and self._pool.usable_here:
-                return
-            given = conninfo_to_dict(self._settings.url.get_secret_value())
-            fixed = {"client_encoding": "UTF8"}
-            pool = Pool({**PARAMETERS, **given, **fixed}, self._settings.schema_name, size=self._connections)
-            try:
-                with self._connected(pool) as connection:
-                    look_at(connection, self._settings.schema_name)
-            except BaseException:
-                pool.close()
-                raise
-            self._pool = pool
+        self._open(lambda _connection: None)
+
+    def open_existing(self, identity: str | None = None) -> None:
+        self._open(lambda connection: check_identity(connection, self._settings.schema_name, identity))
+
+    def identity(self) -> str:
+        with self._connected(self._opened()) as connection:
+            return identity_of(connection)
 
     def prepare(self) -> None:
         with self._connected(self._opened()) as connection:
@@ -79,6 +74,22 @@ class PostgresStorage:
             if self._pool is not None:
                 self._pool.close()
                 self._pool = None
+
+    def _open(self, check: Callable[[Connection], None]) -> None:
+        with self._turning:
+            if self._pool is not None and self._pool.usable_here:
+                return
+            given = conninfo_to_dict(self._settings.url.get_secret_value())
+            fixed = {"client_encoding": "UTF8"}
+            pool = Pool({**PARAMETERS, **given, **fixed}, self._settings.schema_name, size=self._connections)
+            try:
+                with self._connected(pool) as connection:
+                    look_at(connection, self._settings.schema_name)
+                    check(connection)
+            except BaseException:
+                pool.close()
+                raise
+            self._pool = pool
 
     def _opened(self) -> Pool:
         pool = self._pool

@@ -1,0 +1,246 @@
+"""Slots for bodies: who gets one, who has to give one up, and when."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from songs_api.http.body_slots import GRACE_S, BodySlots, LastAnswer, Slot, has_body
+from songs_api.http.failures import TooManyBodies
+
+from .conftest import SteppedClock
+
+TIMEOUT_S = 10.0
+SLOTS, PLACES = 16, 8
+
+
+class Cuts:
+    """Notes whose body was cut; the thread that reads it gives the slot back at once."""
+
+    def __init__(self, slots: BodySlots) -> None:
+        self._slots = slots
+        self.cut: list[str] = []
+        self.held: dict[str, Slot] = {}
+
+    def connection(self, name: str) -> "Cut":
+        """Return the connection of a body."""
+        return Cut(self, name)
+
+    def take(self, name: str, client: str, *, known: bool = False) -> Slot:
+        """Begin to receive a body."""
+        slot = self._slots.take(client, known=known, connection=self.connection(name), answer=_answer)
+        self.held[name] = slot
+        return slot
+
+    def gone(self, name: str) -> None:
+        """Note that a body was cut."""
+        self.cut.append(name)
+        assert self._slots.release(self.held[name]) is False
+
+
+class Cut:
+    """A connection whose reader is woken at once."""
+
+    def __init__(self, cuts: Cuts, name: str) -> None:
+        self._cuts, self._name = cuts, name
+
+    def cut(self, answer: LastAnswer) -> None:
+        """Wake the reader."""
+        assert answer.status == 408
+        self._cuts.gone(self._name)
+
+
+def _answer() -> LastAnswer:
+    return LastAnswer(408, [], b"{}")
+
+
+@pytest.fixture
+def clock() -> SteppedClock:
+    """A clock that a test moves."""
+    return SteppedClock()
+
+
+@pytest.fixture
+def slots(clock: SteppedClock) -> BodySlots:
+    """The slots of a server with 32 threads: 16, of which 8 for strangers."""
+    slots = BodySlots(request_threads=2 * SLOTS, clock=clock, timeout_s=TIMEOUT_S)
+    slots._watched = True  # it is the test that looks whether bodies are overdue
+    return slots
+
+
+def _in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    became: list[object] = []
+
+    def run() -> None:
+        try:
+            became.append(call())
+        except TooManyBodies as error:
+            became.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, became
+
+
+def test_a_body_that_takes_too_long_is_cut(slots: BodySlots, clock: SteppedClock) -> None:
+    """Not a moment sooner, whether anybody waits or not; those that began later go on."""
+    cuts = Cuts(slots)
+    cuts.take("first", "a")
+    clock.sleep(1.0)
+    cuts.take("second", "a", known=True)
+
+    clock.sleep(TIMEOUT_S - 1.001)
+    slots.cut_overdue()
+    assert cuts.cut == []
+    clock.sleep(0.001)
+    slots.cut_overdue()
+    assert (cuts.cut, slots.held) == (["first"], 1)
+    clock.sleep(1.0)
+    slots.cut_overdue()
+    assert (cuts.cut, slots.held) == (["first", "second"], 0)
+
+
+def test_strangers_leave_half_of_the_slots_to_those_with_a_token(slots: BodySlots) -> None:
+    """However many clients they are: as many with a token are served at once, and no more."""
+    cuts = Cuts(slots)
+    for n in range(SLOTS // 2):
+        cuts.take(f"stranger {n}", f"address {n}")
+    thread, became = _in_thread(lambda: cuts.take("one too many", "another"))
+    for n in range(SLOTS // 2):
+        cuts.take(f"user {n}", "user", known=True)
+
+    assert slots.held == SLOTS
+    assert cuts.cut == []
+    while not slots.waiting:
+        pass
+    slots.release(cuts.held["stranger 3"])
+    thread.join(10)
+    assert isinstance(became[0], Slot)
+
+
+def test_an_old_body_gives_way_to_one_that_waits(slots: BodySlots, clock: SteppedClock) -> None:
+    """Of the client that has most slots, the oldest: not that of one which has just one, though it is older still."""
+    cuts = Cuts(slots)
+    cuts.take("single", "b")
+    for n in range(SLOTS // 2 - 1):
+        cuts.take(f"many {n}", "a")
+    clock.sleep(GRACE_S)
+
+    cuts.take("new", "c")
+    cuts.take("newer", "d")
+
+    assert cuts.cut == ["many 0", "many 1"]
+    assert slots.held == SLOTS // 2
+
+
+def test_no_stranger_takes_the_slot_of_a_user(slots: BodySlots, clock: SteppedClock) -> None:
+    """Users give way to users, and to strangers only for what strangers may have."""
+    cuts = Cuts(slots)
+    for n in range(SLOTS // 2):
+        cuts.take(f"user {n}", "u1", known=True)
+    for n in range(SLOTS // 2):
+        cuts.take(f"stranger {n}", f"address {n}")
+    clock.sleep(GRACE_S)
+
+    cuts.take("stranger", "a")
+    assert cuts.cut == ["stranger 0"]
+    cuts.take("user", "u2", known=True)
+    assert cuts.cut == ["stranger 0", "user 0"]
+
+
+def test_bodies_that_have_just_begun_are_not_cut(slots: BodySlots, clock: SteppedClock) -> None:
+    """One that waits is refused when its time is over, if all others are new, and nothing is lost."""
+    cuts = Cuts(slots)
+    for n in range(SLOTS // 2):
+        cuts.take(f"body {n}", "a")
+    thread, became = _in_thread(lambda: cuts.take("late", "b"))
+    while not slots.waiting:
+        pass
+    clock.sleep(GRACE_S / 2)
+    for n in range(SLOTS // 2):
+        slots.release(cuts.held[f"body {n}"])
+
+    thread.join(10)
+    assert isinstance(became[0], Slot)
+    assert cuts.cut == []
+
+
+def test_places_to_wait_are_shared_too(slots: BodySlots) -> None:
+    """Strangers take half of the places and no more; a user still finds one, and those beyond are refused at once."""
+    cuts = Cuts(slots)
+    for n in range(SLOTS // 2):
+        cuts.take(f"stranger {n}", "a")
+        cuts.take(f"user {n}", "u", known=True)
+    waiting = [_in_thread(lambda n=n: cuts.take(f"waits {n}", "a")) for n in range(PLACES // 2)]  # type: ignore[misc]
+    while slots.waiting < PLACES // 2:
+        pass
+
+    with pytest.raises(TooManyBodies):
+        cuts.take("refused", "a")
+    user = _in_thread(lambda: cuts.take("user", "u", known=True))
+    while slots.waiting <= PLACES // 2:
+        pass
+
+    slots.release(cuts.held["stranger 0"])
+    for n in range(PLACES // 2 - 1):
+        slots.release(cuts.held[f"stranger {n + 1}"])
+    slots.release(cuts.held["user 0"])
+    for thread, became in [*waiting, user]:
+        thread.join(10)
+        assert isinstance(became[0], Slot)
+    assert slots.waiting == 0
+
+
+def test_one_that_waits_gives_way_to_a_client_that_has_nothing(slots: BodySlots) -> None:
+    """One client that holds all slots and places keeps nobody else from waiting."""
+    cuts = Cuts(slots)
+    for n in range(SLOTS // 2):
+        cuts.take(f"body {n}", "a")
+    many = [_in_thread(lambda n=n: cuts.take(f"waits {n}", "a")) for n in range(PLACES // 2)]  # type: ignore[misc]
+    while slots.waiting < PLACES // 2:
+        pass
+    new = _in_thread(lambda: cuts.take("new", "b"))
+    while not any(became for _, became in many):
+        pass
+
+    for n in range(SLOTS // 2):
+        slots.release(cuts.held[f"body {n}"])
+    for thread, _ in [*many, new]:
+        thread.join(10)
+    assert sorted(isinstance(became[0], TooManyBodies) for _, became in many) == [False] * (PLACES // 2 - 1) + [True]
+    assert isinstance(new[1][0], Slot)
+
+
+@pytest.mark.parametrize("threads", [4, 5, 8, 32, 1024])
+def test_slots_and_places_never_take_all_threads(threads: int) -> None:
+    """Whatever is received and waits, a quarter of the threads or more are free for other requests."""
+    slots = BodySlots(request_threads=threads, clock=SteppedClock(), timeout_s=TIMEOUT_S)
+
+    assert slots._slots + slots._places <= threads * 3 / 4 + 0.5
+    assert slots._slots >= 2
+
+
+def test_a_body_without_a_connection_is_left_alone(slots: BodySlots, clock: SteppedClock) -> None:
+    """Under a server that we do not know nothing can be cut, and nothing breaks."""
+    slot = slots.take("a", known=False, connection=None, answer=_answer)
+    clock.sleep(TIMEOUT_S)
+
+    slots.cut_overdue()
+
+    assert slots.release(slot) is True
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, False),
+        ({"CONTENT_LENGTH": ""}, False),
+        ({"CONTENT_LENGTH": "0"}, False),
+        ({"CONTENT_LENGTH": "1"}, True),
+        ({"CONTENT_LENGTH": "x"}, True),
+        ({"HTTP_TRANSFER_ENCODING": "chunked"}, True),
+    ],
+)
+def test_what_has_a_body(environ: dict[str, str], expected: bool) -> None:
+    """What announces one, of whatever length."""
+    assert has_body(environ) is expected

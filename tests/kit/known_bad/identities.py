@@ -1,0 +1,90 @@
+"""Storages that take other data for theirs, or begin new ones."""
+
+from songs.errors import StorageUnavailable
+from songs_sqlite.open_files import OpenFiles
+from songs_sqlite.pool import Pool
+from songs_sqlite.storage import SqliteStorage
+
+from .maintenance import planted
+
+
+class _OpensAndPrepares(SqliteStorage):
+    def open_existing(self, identity: str | None = None) -> None:
+        """Make what is not there."""
+        try:
+            super().open_existing(identity)
+        except StorageUnavailable:
+            self.open()
+            self.prepare()
+            if identity is not None and self.identity() != identity:
+                self.close()
+                raise
+
+
+missing_data_are_begun_anew = planted(_OpensAndPrepares)
+
+
+class _OpenPrepares(SqliteStorage):
+    def open(self) -> None:
+        """Have everything ready."""
+        super().open()
+        super().prepare()
+
+
+opening_begins_data = planted(_OpenPrepares)
+
+
+class _TakesAny(SqliteStorage):
+    def open_existing(self, identity: str | None = None) -> None:
+        """Open whatever was prepared."""
+        super().open_existing()
+
+
+any_data_are_taken = planted(_TakesAny)
+
+
+class _StaysOpen(SqliteStorage):
+    def open_existing(self, identity: str | None = None) -> None:
+        """Compare when it is too late."""
+        super().open_existing()
+        if identity is not None and self.identity() != identity:
+            raise StorageUnavailable
+
+
+refused_data_stay_open = planted(_StaysOpen)
+
+
+class _NameOfThePlace(SqliteStorage):
+    def identity(self) -> str:
+        """Return what all files have."""
+        super().identity()
+        return "songs"
+
+    def open_existing(self, identity: str | None = None) -> None:
+        """Compare with that."""
+        if identity not in {None, "songs"}:
+            raise StorageUnavailable
+        super().open_existing()
+
+
+all_data_are_the_same = planted(_NameOfThePlace)
+
+
+class _LooksOnce(OpenFiles):
+    def check(self) -> bool:
+        """Believe that what was there is there."""
+        return False if self.are_there else super().check()
+
+    def check_written(self) -> None:
+        """Believe that what was written will be found."""
+
+
+class _Trusting(SqliteStorage):
+    def _opened(self) -> Pool:
+        pool = super()._opened()
+        if type(pool.files) is OpenFiles:
+            pool.files.__class__ = _LooksOnce
+        return pool
+
+
+data_are_never_looked_for_again = planted(_Trusting)

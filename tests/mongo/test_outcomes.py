@@ -1,0 +1,203 @@
+"""Whether a write was kept, as far as the server's answers say, and how often the driver may ask."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from songs.deadline import Deadline
+from songs.errors import OutcomeUnknown, SongsError, StorageUnavailable, TransientConflict, Unsupported
+from songs.model import Rating, Song
+from songs.ports.clock import Clock
+from songs.ports.storage import Scope, UnitOfWork
+from songs_mongo import MongoSettings, MongoStorage
+from songs_mongo.attempts import FIRST_PAUSE_S, LONGEST_PAUSE_S, Attempts
+
+Document = dict[str, Any]
+Work = Callable[[UnitOfWork], object]
+Try = Callable[..., type[SongsError] | None]
+RATED: Document = {"_id": "S1", "n1": 0, "n2": 0, "n3": 1, "n4": 0, "n5": 0, "moved": 0}
+RETRYABLE, TRANSIENT, NOTHING = "RetryableWriteError", "TransientTransactionError", "NoWritesPerformed"
+UNKNOWN_COMMIT = "UnknownTransactionCommitResult"
+MOST = 60
+"""More than the attempts that fit into a second and a half with their pauses, and fewer than one in 20 without."""
+
+
+def refusal(code: int, *labels: str) -> Document:
+    """Return a server's answer that refuses a command."""
+    return {"ok": 0, "code": code, "codeName": "X", "errmsg": "refused", "errorLabels": list(labels)}
+
+
+def not_replicated(code: int, *labels: str) -> Document:
+    """Return the answer to a write that was applied, and of which the write concern failed."""
+    concern = {"code": code, "codeName": "X", "errmsg": "not by a majority"}
+    return {"ok": 1, "n": 1, "nModified": 1, "value": RATED, "writeConcernError": concern, "errorLabels": list(labels)}
+
+
+@pytest.fixture
+def attempt(scripted: Any, clock: Clock, deadline: Callable[[float], Deadline], hang_up: type[Exception]) -> Any:
+    """Runs a unit on a server that answers a command so, in turn; returns how it ends.
+
+    An answer of None breaks the connection off.
+    """
+    opened: list[MongoStorage] = []
+    servers: list[Any] = []
+
+    def answering(answers: list[Document | None]) -> Callable[[Document], Document]:
+        left = list(answers)
+
+        def answer(_: Document) -> Document:
+            found = left.pop(0) if len(left) > 1 else left[0]
+            if found is None:
+                raise hang_up
+            return found
+
+        return answer
+
+    def start(
+        work: Work,
+        answers: Mapping[str, list[Document | None]],
+        *,
+        scope: Scope = Scope.WRITE_ONE,
+        replicated: bool = True,
+        seconds: float = 1.5,
+    ) -> type[SongsError] | None:
+        server = scripted(replicated=replicated)
+        servers.append(server)
+        storage = MongoStorage(MongoSettings(url=SecretStr(server.url)), clock, connections=4)
+        opened.append(storage)
+        storage.open()
+        server.answers |= {name: answering(of_name) for name, of_name in answers.items()}
+        server.seen.clear()
+        try:
+            with storage.unit_of_work(scope, deadline=deadline(seconds)) as unit:
+                work(unit)
+        except SongsError as error:
+            return type(error)
+        return None
+
+    start.servers = servers  # type: ignore[attr-defined]
+    yield start
+    for storage in opened:
+        storage.close()
+
+
+@pytest.fixture
+def rate(rating: Callable[..., Rating]) -> Work:
+    """One write of a rating."""
+    return lambda unit: unit.ratings.add(rating("R1"))
+
+
+@pytest.fixture
+def add(song: Callable[..., Song]) -> Work:
+    """A write of a song."""
+    return lambda unit: unit.songs.add(song())
+
+
+@pytest.mark.parametrize("code", [24, 251, 256, 112, 99999])
+@pytest.mark.parametrize("before", [[], [None], [refusal(91, UNKNOWN_COMMIT)]], ids=["alone", "unanswered", "stopped"])
+def test_a_commit_that_is_refused(attempt: Try, add: Work, code: int, before: list[Document | None]) -> None:
+    """Only the label says that nothing was kept: an earlier commit may have been applied and not answered."""
+    commits = {"commitTransaction": [*before, refusal(code)]}
+    assert attempt(add, commits, scope=Scope.WRITE_MANY) is OutcomeUnknown
+    labelled = {"commitTransaction": [*before, refusal(code, TRANSIENT)]}
+    assert attempt(add, labelled, scope=Scope.WRITE_MANY) is TransientConflict
+
+
+@pytest.mark.parametrize("code", [64, 91, 112, 10107, 99999])
+@pytest.mark.parametrize("labels", [[], [RETRYABLE]], ids=["", "retryable"])
+def test_a_write_that_was_applied_and_not_by_a_majority(
+    attempt: Try, rate: Work, add: Work, code: int, labels: list[str]
+) -> None:
+    """It may be kept, whatever the code; a command of its own, or one of a batch."""
+    assert attempt(rate, {"findAndModify": [not_replicated(code, *labels)]}, seconds=0.6) is OutcomeUnknown
+    assert attempt(add, {"insert": [not_replicated(code, *labels)]}, seconds=0.6) is OutcomeUnknown
+
+
+@pytest.mark.parametrize("code", [6, 112, 189, 462, 10107, 99999])
+def test_a_refusal_that_may_be_tried_again(attempt: Try, rate: Work, code: int) -> None:
+    """What the server labels as retryable may be kept, unless it says that nothing was written."""
+    unknown = {"findAndModify": [refusal(code, RETRYABLE)]}
+    assert attempt(rate, unknown, seconds=0.6) is OutcomeUnknown
+    # To a stand-alone server the driver sends it once.
+    assert attempt(rate, unknown, replicated=False) is OutcomeUnknown
+    nothing = {"findAndModify": [refusal(code, RETRYABLE, NOTHING)]}
+    assert attempt(rate, nothing, replicated=False) in {TransientConflict, StorageUnavailable}
+
+
+@pytest.mark.parametrize("code", [13, 20, 112, 14031, 10058, 99999])
+def test_a_refusal_after_an_attempt_without_an_answer(attempt: Try, rate: Work, code: int) -> None:
+    """The first attempt may be kept, whatever the second one meets, unless the driver is told that nothing was."""
+    assert attempt(rate, {"findAndModify": [None, refusal(code)]}) is OutcomeUnknown
+    assert attempt(rate, {"findAndModify": [not_replicated(91, RETRYABLE), refusal(code)]}) is OutcomeUnknown
+    assert attempt(rate, {"findAndModify": [refusal(code)]}) is not OutcomeUnknown
+
+
+@pytest.mark.parametrize("code", [20, 263])
+def test_codes_of_transactions_elsewhere(attempt: Try, rate: Work, add: Work, code: int) -> None:
+    """They speak of transactions in a transaction only: no write of its own is blamed on a lack of them."""
+    assert attempt(rate, {"findAndModify": [refusal(code)]}) is StorageUnavailable
+    assert attempt(lambda unit: unit.songs.get("S1"), {"find": [refusal(code)]}, scope=Scope.READ) is StorageUnavailable
+    assert attempt(add, {"insert": [refusal(code)]}, scope=Scope.WRITE_MANY) is Unsupported
+
+
+@pytest.mark.parametrize("code", [91, 134, 262])
+def test_a_read_is_not_repeated_without_pause(attempt: Any, code: int) -> None:
+    """A server that refuses all reads is asked a few dozen times within a deadline."""
+    work: Work = lambda unit: unit.songs.get("S1")  # noqa: E731 - a table of calls
+    assert attempt(work, {"find": [refusal(code)]}, scope=Scope.READ) is not None
+    assert 2 <= len(attempt.servers[-1].seen) < MOST
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("findAndModify", refusal(91, RETRYABLE)),
+        ("findAndModify", refusal(462, RETRYABLE, NOTHING)),
+        ("findAndModify", not_replicated(91, RETRYABLE)),
+        ("insert", not_replicated(11602, RETRYABLE)),
+        ("commitTransaction", refusal(91, UNKNOWN_COMMIT, RETRYABLE)),
+        ("commitTransaction", not_replicated(91, RETRYABLE)),
+        ("abortTransaction", refusal(91, RETRYABLE)),
+    ],
+)
+def test_a_write_is_not_repeated_without_pause(
+    attempt: Any, rate: Work, add: Work, name: str, answer: Document
+) -> None:
+    """Nor a server that refuses all writes, commits or aborts."""
+    many = name.endswith("Transaction")
+    answers = {name: [answer], **({"insert": [refusal(13)]} if name == "abortTransaction" else {})}
+    work = rate if name == "findAndModify" else add
+    assert attempt(work, answers, scope=Scope.WRITE_MANY if many else Scope.WRITE_ONE) is not None
+    assert 1 < attempt.servers[-1].seen.count(name) < MOST
+
+
+class _StandingClock:
+    """A clock that is moved by those who sleep."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def monotonic_s(self) -> float:
+        """Return how long was slept."""
+        return sum(self.slept)
+
+    def sleep(self, seconds: float) -> None:
+        """Move on."""
+        self.slept.append(seconds)
+
+
+def test_pauses_grow_and_end_in_time() -> None:
+    """None before the first repetition; the others double, stay below a limit, and never go beyond what is left."""
+    clock: Any = _StandingClock()
+    attempts, event = Attempts(clock, jitter=lambda: 1.0), Any
+    attempts.begin(1.0)
+    for _ in range(20):
+        attempts.failed(event)  # type: ignore[arg-type]
+    assert attempts.failures == 20
+    assert clock.slept[:3] == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
+    assert max(clock.slept) <= LONGEST_PAUSE_S
+    assert sum(clock.slept) == pytest.approx(1.0)
+    attempts.begin(1.0)
+    assert attempts.failures == 0
