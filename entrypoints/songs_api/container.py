@@ -8,9 +8,10 @@ from typing import Any, Final, cast
 from dependency_injector import containers, providers
 
 from songs.meter import UNMETERED
+from songs.ports.cache import Cache, CacheCapabilities
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
-from songs.ports.limiter import LimiterCapabilities
+from songs.ports.limiter import LimiterCapabilities, RateLimiter
 from songs.ports.storage import StorageCapabilities
 from songs.ports.together import JoinsLimiter
 from songs.services.access import Access
@@ -27,6 +28,7 @@ from songs.services.reads import CachedReads
 from songs.services.run import UnitRunner
 from songs.services.sessions import Lifetimes, Sessions
 from songs_api.http.rendering import FORM
+from songs_api.observing.availability import Availabilities
 from songs_api.observing.events import renderer
 from songs_api.observing.recorder import Recorder
 from songs_api.parts import HttpOptions, Limits, Parts
@@ -95,6 +97,14 @@ def _recorder(settings: Settings, clock: Clock) -> Recorder:
     return Recorder(render, clock, level=logging.getLevelNamesMapping()[service.log_level.upper()], metrics=metrics)
 
 
+def _watched_cache(availabilities: Availabilities, cache: Any) -> Cache:  # noqa: ANN401 - checked by the spec
+    return availabilities.watched_cache(cache)
+
+
+def _watched_limiter(availabilities: Availabilities, limiter: Any) -> RateLimiter:  # noqa: ANN401 - checked by the spec
+    return availabilities.watched_limiter(limiter)
+
+
 def _runner(settings: Settings, storage: Any, clock: Clock, recorder: Recorder) -> UnitRunner:  # noqa: ANN401 - checked by the spec
     return UnitRunner(storage, clock, max_calls=max_calls(settings.service.threads), meter=recorder.meter)
 
@@ -112,9 +122,25 @@ def _coherence(settings: Settings, cache: Any, runner: UnitRunner, clock: Clock,
     )
 
 
-def _read_ahead(cache: Any, limiter: Any, coherence: Coherence) -> ReadAhead | None:  # noqa: ANN401 - checked by the spec
+def _availabilities(settings: Settings, clock: Clock) -> Availabilities:
+    cache, limiter = settings.adapters[Port.CACHE].spec, settings.adapters[Port.LIMITER].spec
+    keeps = cache.capabilities if isinstance(cache.capabilities, CacheCapabilities) else CacheCapabilities(shared=True)
+    return Availabilities.of(
+        clock,
+        # What is in this process always answers, and asking whether it does would cost every request.
+        cache=cache.name if keeps.shared and keeps.keeps else None,
+        limiter=limiter.name if _limiter_capabilities(settings).shared else None,
+    )
+
+
+def _read_ahead(
+    cache: Any,  # noqa: ANN401 - checked by the spec
+    limiter: Any,  # noqa: ANN401 - checked by the spec
+    coherence: Coherence,
+    availabilities: Availabilities,
+) -> ReadAhead | None:
     together = cache.together_with(limiter) if isinstance(cache, JoinsLimiter) else None
-    return None if together is None else ReadAhead(together, coherence)
+    return None if together is None else ReadAhead(availabilities.watched_together(together), coherence)
 
 
 def _sessions(settings: Settings, *arguments: Any) -> Sessions:  # noqa: ANN401 - the container's providers
@@ -151,9 +177,13 @@ def _options(settings: Settings) -> HttpOptions:
     )
 
 
-def _limits(settings: Settings) -> Limits:
+def _limiter_capabilities(settings: Settings) -> LimiterCapabilities:
     capabilities = settings.adapters[Port.LIMITER].spec.capabilities
-    declared = capabilities if isinstance(capabilities, LimiterCapabilities) else LimiterCapabilities(shared=True)
+    return capabilities if isinstance(capabilities, LimiterCapabilities) else LimiterCapabilities(shared=True)
+
+
+def _limits(settings: Settings) -> Limits:
+    declared = _limiter_capabilities(settings)
     if not declared.limits:
         return Limits()
     service = settings.service
@@ -182,8 +212,12 @@ class Container(containers.DeclarativeContainer):
     tokens = providers.ThreadSafeSingleton(_build, settings, Port.TOKENS, clock, ids)
     passwords = providers.ThreadSafeSingleton(_build, settings, Port.PASSWORDS, clock, ids)
 
+    availabilities = providers.ThreadSafeSingleton(_availabilities, settings, clock)
+    watched_cache = providers.ThreadSafeSingleton(_watched_cache, availabilities, cache)
+    watched_limiter = providers.ThreadSafeSingleton(_watched_limiter, availabilities, limiter)
+
     runner = providers.ThreadSafeSingleton(_runner, settings, storage, clock, recorder)
-    coherence = providers.ThreadSafeSingleton(_coherence, settings, cache, runner, clock, recorder)
+    coherence = providers.ThreadSafeSingleton(_coherence, settings, watched_cache, runner, clock, recorder)
     cursors = providers.ThreadSafeSingleton(_cursors, settings)
     access = providers.ThreadSafeSingleton(Access, runner, tokens, clock)
     sessions = providers.ThreadSafeSingleton(_sessions, settings, runner, tokens, ids, clock)
@@ -191,7 +225,7 @@ class Container(containers.DeclarativeContainer):
     catalogue = providers.ThreadSafeSingleton(Catalogue, runner, coherence, ids, cursors)
     ratings = providers.ThreadSafeSingleton(Ratings, runner, coherence, ids, clock)
     reads = providers.ThreadSafeSingleton(CachedReads, catalogue, ratings, coherence, form=FORM)
-    read_ahead = providers.ThreadSafeSingleton(_read_ahead, cache, limiter, coherence)
+    read_ahead = providers.ThreadSafeSingleton(_read_ahead, cache, limiter, coherence, availabilities)
     importer = providers.ThreadSafeSingleton(Importer, runner, coherence, ids)
     options = providers.ThreadSafeSingleton(_options, settings)
 
@@ -199,8 +233,8 @@ class Container(containers.DeclarativeContainer):
         Parts,
         clock=clock,
         storage=storage,
-        cache=cache,
-        limiter=limiter,
+        cache=watched_cache,
+        limiter=watched_limiter,
         coherence=coherence,
         access=access,
         sessions=sessions,
