@@ -55,6 +55,11 @@ def max_calls(threads: int) -> int:
     return max(1, threads * 3 // 4)
 
 
+def max_held(threads: int) -> int:
+    """Return how many of `threads` may be in storage calls or wait for one while the storage stalls."""
+    return threads - max(1, threads // 8)
+
+
 def _build(
     settings: Settings,
     port: Port,
@@ -106,7 +111,8 @@ def _watched_limiter(availabilities: Availabilities, limiter: Any) -> RateLimite
 
 
 def _runner(settings: Settings, storage: Any, clock: Clock, recorder: Recorder) -> UnitRunner:  # noqa: ANN401 - checked by the spec
-    return UnitRunner(storage, clock, max_calls=max_calls(settings.service.threads), meter=recorder.meter)
+    threads = settings.service.threads
+    return UnitRunner(storage, clock, max_calls=max_calls(threads), max_held=max_held(threads), meter=recorder.meter)
 
 
 def _coherence(settings: Settings, cache: Any, runner: UnitRunner, clock: Clock, recorder: Recorder) -> Coherence:  # noqa: ANN401 - checked by the spec

@@ -8,7 +8,7 @@ import pytest
 from falcon import testing
 
 from songs.ports.limiter import RateLimit
-from songs_api.http.routes import PREFIX, ROUTES
+from songs_api.http.routes import PREFIX, ROUTES, Route
 from songs_api.observing.audit import LINES_ALTOGETHER, WINDOW_S
 from songs_api.observing.metrics import Metrics
 from songs_api.parts import HttpOptions, Limits
@@ -77,6 +77,20 @@ def test_refused_requests_are_audited(build: Build) -> None:
         ("audit", 429, "rate_limited", "192.0.2.1"),
     ]
     assert events[0]["route"] == "none"
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_an_outage_is_told_with_its_routes(build: Build, route: Route) -> None:
+    """A request that the storage failed before it was routed names its route too, and not its path."""
+    watched = Watched(build)
+    user = watched.service.join("ursula")
+    watched.service.parts.storage.close()
+    path = PREFIX + route.path.replace("{song_id}", "hidden").replace("{name}", "hidden")
+    if watched.client.simulate_request(route.method, path, headers=user).status_code < 500:
+        pytest.skip("it needs no storage, or the cache has it")
+    told = watched.told()[-1]
+    assert (told["route"], told["action"]) == (PREFIX + route.path, route.operation_id)
+    assert "hidden" not in json.dumps(told) or told["event"] == "audit"
 
 
 def test_sign_ins_are_audited_without_names_or_passwords(build: Build) -> None:

@@ -41,7 +41,7 @@ class Finished(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The template of the path; `NO_ROUTE` for a request that was refused before, or found, no route."""
+        """The template of the path; `NO_ROUTE` for a request that was refused before it was routed, or has no route."""
         return PREFIX + self.route.path if self.route else NO_ROUTE
 
     @property
