@@ -32,10 +32,9 @@ class SignInLimits:
     no address uses up what another one has. No attempt is delayed: a delay holds a thread, and those who guess would
     hold all that there are.
 
-    An attempt with the right password is given back to the limit of the username and to `TRIED`, and one that was not
-    checked (503) to all limits but the wide one of an IPv6 network. From where someone signed in they are known: their
-    attempts need none of `TRIED`, and have their turn at hashing first; those of others do the sooner, the less they
-    tried.
+    An attempt with the right password is given back to the limit of the username and to `TRIED`, and so is one that was
+    not checked (503). From where someone signed in they are known: their attempts need none of `TRIED`, and have their
+    turn at hashing first; those of others do the sooner, the less often their address tried of late.
 
     Usernames are whatever was sent, of any length: buckets have their hash.
     """
@@ -90,7 +89,7 @@ class SignInLimits:
         user = blake2b(name_key(name).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         place = f"{user}:{address}"
         is_known = self._known.is_known(place)
-        both = self._by_both.charge(req.exchange, place)
+        self._by_both.charge(req.exchange, place)
         of_user = self._by_user.hit(user)
         tried = None
         if of_user is not None and not of_user.allowed and not is_known:
@@ -101,9 +100,8 @@ class SignInLimits:
         try:
             yield rank
         except Unavailable:
-            # No password that is wrong is answered so.
-            self._by_address.give_back(address, from_address)
-            self._by_both.give_back(place, both)
+            # It was not checked: no password that is wrong is answered so. The limits of its address and of its place
+            # are a minute's, and go on to count it: who does not wait would have all turns otherwise.
             self._by_user.give_back(user, of_user)
             self._tried.give_back(place, tried)
             raise
