@@ -24,11 +24,26 @@ from songs_api.servers import granian
 from songs_api.servers.listening import free_port, once_listening, url
 from songs_api.servers.options import ServerOptions
 from songs_api.settings import Variables
+from songs_api.settings.service import PREFIX
 from songs_api.startup import application
 
 USER: Final = "demo"
-TOKEN_TTL_S: Final = 12 * 3600
 LIMIT: Final = "10000/minute"
+ALWAYS: Final = {"environment": "development", "server": "granian", "workers": "1", "storage": "memory"}
+"""What makes a demo one: it writes to no storage that is kept, and all of it ends with its only process."""
+DEFAULTS: Final = {
+    "cache": "memory",
+    "limiter": "memory",
+    "limiter_default": LIMIT,
+    "limiter_register": LIMIT,
+    "limiter_sign_in": LIMIT,
+    "limiter_sign_in_address": LIMIT,
+    "limiter_sign_in_user": LIMIT,
+    "access_token_ttl_s": "43200",
+    "log_level": "warning",
+}
+"""What is set in a demo where it is not given."""
+_PASSWORD_LENGTH: Final = 16
 _SIGN_UP_S: Final = 30.0
 
 
@@ -40,39 +55,33 @@ class Demo:
     catalogue: Path | None
     host: str
     port: int
+    lifetime: str
     password: str = field(repr=False)
 
 
 def demo(host: Host = None, port: PortNumber = None) -> None:
     """Serve a catalogue of public-domain pieces from memory, with a user that is ready to go. Nothing is kept.
 
-    SONGS_DEMO_CATALOGUE names another file to serve, as `songs import` reads it.
+    SONGS_DEMO_CATALOGUE names another file to serve, as `songs import` reads it. Other settings count as they are
+    given, and have defaults that suit a demo; but it is always one granian process over the storage in memory.
     """
-    settings = load(
-        {
-            "host": host,
-            "port": port,
-            "environment": "development",
-            "server": "granian",
-            "workers": 1,
-            "storage": "memory",
-            "cache": "memory",
-            "limiter": "memory",
-            "limiter_default": LIMIT,
-            "log_level": "warning",
-            "limiter_register": LIMIT,
-            "limiter_sign_in": LIMIT,
-            "limiter_sign_in_address": LIMIT,
-            "limiter_sign_in_user": LIMIT,
-            "access_token_ttl_s": TOKEN_TTL_S,
-            "password_min_length": 8,
-        }
-    )
+    settings = load({"host": host, "port": port, **ALWAYS}, defaults=DEFAULTS)
+    for name, value in ALWAYS.items():
+        given = Variables.read().get(PREFIX + name.upper())
+        if given not in {None, value}:
+            warn(f"{PREFIX}{name.upper()} is {given!r}, and does not count here: a demo has {value!r}")
     service = settings.service
     with _catalogue(service.demo_catalogue):
         pass
     chosen = free_port(service.host, service.port)
-    told = Demo(settings.variables, service.demo_catalogue, service.host, chosen, secrets.token_urlsafe(12))
+    told = Demo(
+        settings.variables,
+        service.demo_catalogue,
+        service.host,
+        chosen,
+        _lifetime(service.access_token_ttl_s),
+        _password(service.password_min_length),
+    )
     granian.serve(
         ServerOptions.of(settings, port=chosen),
         functools.partial(application, settings.variables, functools.partial(_fill, told)),
@@ -114,17 +123,28 @@ def _fill(told: Demo, container: Container) -> None:
 
 def _welcome(told: Demo, count: int, token: str) -> str:
     address = url(told.host, told.port)
-    curl = shlex.join(["curl", "-H", f"Authorization: Bearer {token}", f"{address}/api/v1/songs?page_size=3"])
+    songs = shlex.quote(f"{address}/api/v1/songs?page_size=3")
     return f"""
 Songs API: {count} songs in memory. Ctrl-C ends it, and forgets everything.
 
   documentation  {address}/docs
   user           {USER}
   password       {told.password}
-  token          {token}
-                 (good for 12 hours; the user is an editor)
 
-Try it:
+Try it in another terminal (the token is good for {told.lifetime}; the user is an editor):
 
-  {curl}
+  TOKEN={token}
+  curl -H "Authorization: Bearer $TOKEN" {songs}
 """
+
+
+def _password(least: int) -> str:
+    length = max(_PASSWORD_LENGTH, least)
+    return secrets.token_urlsafe(length)[:length]
+
+
+def _lifetime(seconds: int) -> str:
+    for unit, length_s in (("hour", 3600), ("minute", 60)):
+        if seconds % length_s == 0:
+            return f"{seconds // length_s} {unit}{'s' * (seconds != length_s)}"
+    return f"{seconds} seconds"

@@ -6,21 +6,34 @@ from contextlib import contextmanager
 from songs.ports.storage import StorageCapabilities
 from songs_api.container import Container
 from songs_api.refusals import UserError
-from songs_api.settings import Settings, Variables, resolve
+from songs_api.settings import Settings, Source, Variables, resolve
 from songs_api.settings.service import PREFIX
 from songs_api.startup import opened
 from songs_plugins import Port
 from songs_plugins.registry import Registry
 
 
-def load(options: Mapping[str, object] | None = None, *, generate_secrets: bool = True) -> Settings:
+def load(
+    options: Mapping[str, object] | None = None,
+    *,
+    defaults: Mapping[str, str] | None = None,
+    generate_secrets: bool = True,
+) -> Settings:
     """Return the settings of the environment and ``.env``, with those options that are not None in their place.
+
+    Args:
+        options: What was given to the command.
+        defaults: What a command has in place of the service's own defaults.
+        generate_secrets: As for `resolve`.
 
     Raises:
         SettingsError: They are wrong.
     """
     texts = {PREFIX + name.upper(): None if value is None else str(value) for name, value in (options or {}).items()}
-    return resolve(Variables.read().replacing(texts), Registry(), generate_secrets=generate_secrets)
+    given = Variables.read().replacing(texts)
+    missing = {PREFIX + name.upper(): text for name, text in (defaults or {}).items()}
+    missing = {name: text for name, text in missing.items() if name not in given}
+    return resolve(given.replacing(missing, Source.DEFAULT), Registry(), generate_secrets=generate_secrets)
 
 
 @contextmanager
