@@ -72,6 +72,8 @@ def _resources(parts: Parts) -> dict[str, object]:
         "/health/ready": service.Readiness(probe),
         "/metrics": service.MetricsPage(parts.recorder.exposition),
         "/openapi.json": _openapi(),
+        "/": service.Pointer("docs"),
+        "/docs/": service.Pointer("../docs"),
         "/docs": _document(PAGE),
         **{f"/docs/{file_name}": _document(asset) for file_name, asset in ASSETS.items()},
     }

@@ -2,15 +2,20 @@
 
 import hmac
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from songs.errors import InvalidToken, Unauthenticated
 from songs.services.reads import CachedRead
 from songs_api.http.client_address import bucket_of, wider, wider_bucket_of
 from songs_api.http.exchange import Exchange
 from songs_api.http.limits import Limit
-from songs_api.http.routes import METRICS, by_request, public_routes
+from songs_api.http.routes import METRICS, PREFIX, by_request, public_routes
 from songs_api.parts import Parts
+
+_ELSEWHERE: Final = f"{Unauthenticated.summary} The routes are below {PREFIX}, and their documentation is at /docs."
+_OTHER_SCHEME: Final = (
+    f"{Unauthenticated.summary} The scheme of the Authorization header is Bearer: Authorization: Bearer <access_token>."
+)
 
 
 class Gate:
@@ -49,6 +54,8 @@ class Gate:
         """
         asked = method, path
         public = self._public.get(asked)
+        if public is None and "HTTP_AUTHORIZATION" not in environ and not path.startswith(f"{PREFIX}/"):
+            raise Unauthenticated(_ELSEWHERE)
         if public is None and asked in self._metrics:
             if not hmac.compare_digest(_token(environ).encode(), self._metrics_token):
                 raise InvalidToken
@@ -80,5 +87,6 @@ def _token(environ: Mapping[str, Any]) -> str:
         raise Unauthenticated
     scheme, _, token = header.partition(" ")
     if scheme != "Bearer" and scheme.lower() != "bearer":
-        raise InvalidToken
+        # RFC 6750, 3.1: who used another scheme is told which is expected, and of no error.
+        raise Unauthenticated(_OTHER_SCHEME)
     return token.strip(" ")

@@ -45,7 +45,15 @@ def test_a_user_can_sign_in_and_read(wire: Wire, token: str) -> None:
 )
 @pytest.mark.parametrize(
     "path",
-    ["/", "/nothing", f"{API}/songs", f"{API}/health/", f"{API}/songs/../health", f"/{API}/health", f"{API}/health%2f"],
+    [
+        "/.",
+        "/nothing",
+        f"{API}/songs",
+        f"{API}/health/",
+        f"{API}/songs/../health",
+        f"/{API}/health",
+        f"{API}/health%2f",
+    ],
 )
 def test_everything_is_closed_without_a_token(wire: Wire, method: str, path: str) -> None:
     """401 with a challenge whatever the method and the path, in the form in which a server hands it over."""
