@@ -21,15 +21,27 @@ class PluginError(Exception):
     """An adapter cannot be had; the message says why and what to do."""
 
 
+class MissingExtra(PluginError):
+    """An adapter cannot be had as its driver is not installed; `command` installs it."""
+
+    def __init__(self, message: str, command: str) -> None:
+        super().__init__(message)
+        self.command = command
+
+
 @dataclass(frozen=True, slots=True)
 class PluginState:
-    """One installed plugin, for lists: its adapters, or why it cannot be used."""
+    """One installed plugin, for lists: its adapters, or why it cannot be used.
+
+    `install` is the command that installs what it needs, where no more than that is missing.
+    """
 
     name: str
     distribution: str
     version: str
     adapters: tuple[AdapterSpec, ...]
     problem: str | None
+    install: str | None = None
 
 
 class Registry:
@@ -80,17 +92,23 @@ class Registry:
         """Yield the state of every installed plugin, sorted by name. Loads each on its own and never raises."""
         for entry in sorted(self._find(), key=lambda e: (e.name, _distribution(e))):
             adapters: tuple[AdapterSpec, ...] = ()
-            problem = None
+            problem = install = None
             try:
                 adapters = self.load(entry.name)
             except PluginError as error:
                 problem = str(error)
+                install = error.command if isinstance(error, MissingExtra) else None
             distribution, version = _distribution(entry)
-            yield PluginState(entry.name, distribution, version, adapters, problem)
+            yield PluginState(entry.name, distribution, version, adapters, problem, install)
 
 
 def _distribution(entry: EntryPoint) -> tuple[str, str]:
     return (entry.dist.name, entry.dist.version) if entry.dist else ("(unknown)", "")
+
+
+def _is_of(entry: EntryPoint, module: str) -> bool:
+    """Return whether a module is in the package of the plugin itself, whose own modules no extra installs."""
+    return module.partition(".")[0] == entry.module.partition(".")[0]
 
 
 def _load(entry: EntryPoint) -> tuple[AdapterSpec, ...]:
@@ -101,7 +119,10 @@ def _load(entry: EntryPoint) -> tuple[AdapterSpec, ...]:
     except ImportError as error:
         extra = f"[{entry.extras[0]}]" if entry.extras else ""
         module = f" needs the module {error.name!r}, which" if error.name else ""
-        msg = f"{where}{module} cannot be imported ({error}); install it: pip install '{distribution}{extra}'"
+        command = f"pip install '{distribution}{extra}'"
+        msg = f"{where}{module} cannot be imported ({error}); install it: {command}"
+        if extra and isinstance(error, ModuleNotFoundError) and not _is_of(entry, error.name or ""):
+            raise MissingExtra(msg, command) from error
         raise PluginError(msg) from error
     except Exception as error:  # a third party's import may raise anything
         msg = f"{where} cannot be loaded: {type(error).__name__}: {error}"

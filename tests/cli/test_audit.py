@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import syslog
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,3 +88,42 @@ def test_a_hostile_name_forges_no_line(songs: Songs, monkeypatch: pytest.MonkeyP
 
     assert len([line for line in ran.err.splitlines() if "audit" in line]) == len(ran.err.splitlines()) - 1
     assert "\x1b[2J" not in ran.err
+
+
+def test_the_line_goes_to_the_file_that_is_named(songs: Songs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line a change, appended, readable by its owner only; nothing on standard error."""
+    monkeypatch.setenv("SONGS_AUDIT_LOG", "audit")
+
+    for _ in range(2):
+        ran = songs("users", "disable", "nobody")
+        assert (ran.audit, ran.err.count("\n")) == ([], 1)
+
+    lines = [json.loads(line) for line in (tmp_path / "audit").read_text().splitlines()]
+    assert [(line["action"], line["target"], line["outcome"]) for line in lines] == [
+        ("change_user", "nobody", "user_not_found")
+    ] * 2
+    assert (tmp_path / "audit").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_cannot_be_written_loses_no_line(songs: Songs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The change is made or refused all the same, and the line is told with the reason."""
+    monkeypatch.setenv("SONGS_AUDIT_LOG", "nosuch/audit")
+
+    ran = songs("users", "disable", "nobody")
+
+    assert ran.status == 2
+    assert "SONGS_AUDIT_LOG: " in ran.err
+    assert "nosuch/audit cannot be written: No such file or directory" in ran.err
+    assert '"action":"change_user"' in ran.err
+
+
+def test_whoever_typed_the_command_does_not_read_it(songs: Songs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a terminal the line goes to the system's log."""
+    logged: list[str] = []
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(syslog, "syslog", lambda _, line: logged.append(line))
+
+    ran = songs("users", "disable", "nobody")
+
+    assert (ran.audit, ran.err.count("\n")) == ([], 1)
+    assert [json.loads(line)["action"] for line in logged] == ["change_user"]

@@ -1,6 +1,7 @@
 """The command line as a whole: what it lists, how it refuses, and what a defect looks like."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -167,3 +168,73 @@ def test_output_that_cannot_be_written_is_one_line() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("songs: standard output cannot be written: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_an_extra_that_is_not_installed_is_not_broken(
+    songs: Songs, distribution: Callable[[str, str], None], site: Path
+) -> None:
+    """Its line is the command that installs it; what lacks a module of its own stays broken."""
+    distribution("extra", "import nosuch_driver\n")
+    distribution("broken", "import broken_songs.nosuch\n")
+    for name in ("extra", "broken"):
+        entry_points = site / f"{name}_songs-1.0.dist-info" / "entry_points.txt"
+        entry_points.write_text(f"[songs.adapters]\n{name} = {name}_songs [driver]\n")
+
+    lines = {line.split()[0]: line for line in songs("plugins").out.splitlines()}
+    listed = {item["name"]: item for item in json.loads(songs("plugins", "--json").out)}
+
+    assert " not installed " in lines["extra"]
+    assert lines["extra"].endswith("  pip install 'extra-songs[driver]'")
+    assert " broken " in lines["broken"]
+    assert listed["extra"]["state"] == "not installed"
+    assert listed["extra"]["install"] == "pip install 'extra-songs[driver]'"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["dmo"], "Did you mean 'demo'? See: songs --help"),
+        (["--nosuch"], "See: songs --help"),
+        (["users", "add", "ada", "--rol"], "(Possible options: --role) See: songs users add --help"),
+        (["users", "ad"], "Did you mean 'add'? See: songs users --help"),
+        (["users", "role", "ada", "king"], "See: songs users role --help"),
+        (["import"], "See: songs import --help"),
+        (["serve", "--port", "x"], "See: songs serve --help"),
+        (["adapters", "new"], "See: songs adapters new --help"),
+    ],
+)
+def test_a_hint_names_the_command_that_was_meant(songs: Songs, arguments: list[str], hint: str) -> None:
+    """What it names exists, and shows what was looked for."""
+    ran = songs(*arguments)
+
+    assert (ran.status, ran.err.count("\n")) == (2, 1)
+    assert ran.err.endswith(f"{hint}\n")
+    assert songs(*hint.rpartition("See: songs ")[2].split()).status == 0
+
+
+def test_completion_is_installed_and_completes(tmp_path: Path) -> None:
+    """--install-completion writes what the shell loads, and what it then asks for is answered with commands."""
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "SHELL": "/bin/bash",
+        "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
+    }
+    program = [sys.executable, "-m", "songs_api"]
+
+    def ran(*arguments: str, **variables: str) -> str:
+        return subprocess.run(
+            [*program, *arguments],
+            env={**environment, **variables},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+
+    assert "completion installed" in ran("--install-completion", "bash")
+    assert any("_SONGS_COMPLETE" in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    words = {"COMP_WORDS": "songs exp", "COMP_CWORD": "1"}
+    completed = ran(_SONGS_COMPLETE="complete_bash", **words)
+    assert "export" in completed

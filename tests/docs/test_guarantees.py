@@ -32,10 +32,11 @@ def _tests(file: Path) -> frozenset[str]:
 
 
 def test_every_guarantee_is_shown(project_root: Path) -> None:
-    """The README's guarantees are those of the table, each with tests that exist."""
+    """The README's guarantees are those of the table, in the README's words, each with tests that exist."""
     shown = _rows(project_root / "docs" / "guarantees.md", _GUARANTEE)
 
-    assert list(shown) == list(_rows(project_root / "README.md", _GUARANTEE))
+    quoted = {number: row.rpartition(" | ")[0] for number, row in shown.items()}
+    assert quoted == {number: row.rstrip() for number, row in _rows(project_root / "README.md", _GUARANTEE).items()}
     assert [missing for row in shown.values() for missing in _missing(project_root, row)] == []
 
 

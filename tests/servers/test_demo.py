@@ -107,7 +107,7 @@ def test_the_printed_command_answers(demo: Callable[..., Demo]) -> None:
 
 
 def test_settings_for_serving_do_not_stop_a_demo(demo: Callable[..., Demo]) -> None:
-    """Whatever .env selects for production, the demo is in memory, in one process, and starts; what does not count is told."""
+    """Whatever .env selects for production, the demo is in memory, in one process, and starts."""
     running = demo(
         SONGS_ENVIRONMENT="production", SONGS_WORKERS="4", SONGS_STORAGE="sqlite", SONGS_REGISTRATION="closed"
     )
@@ -130,8 +130,9 @@ def test_settings_that_are_given_beat_those_of_the_demo(demo: Callable[..., Demo
     assert "good for 1 minute;" in running.printed
     assert len(running.word("password")) >= 40
     assert [running.get("/songs")["pagination"]["page"] for _ in range(2)] == [1, 1]
-    with pytest.raises(urllib.error.HTTPError, match="429"):
+    with pytest.raises(urllib.error.HTTPError, match="429") as limited:
         running.get("/songs")
+    limited.value.close()
     account = json.dumps({"username": "demo", "password": "not this one"}).encode()
     statuses = []
     for _ in range(2):
@@ -141,6 +142,7 @@ def test_settings_that_are_given_beat_those_of_the_demo(demo: Callable[..., Demo
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(request, timeout=10)
         statuses.append(refused.value.code)
+        refused.value.close()
     assert statuses == [401, 429]
 
 

@@ -24,6 +24,7 @@ from songs_api.cli.plugins import plugins
 from songs_api.cli.prepare import prepare
 from songs_api.cli.serve import serve
 from songs_api.cli.users import users
+from songs_api.observing.events import printable
 from songs_api.refusals import EXPECTED, REFUSED, UserError, report
 
 INTERRUPTED: Final = 130
@@ -32,7 +33,6 @@ DEFECT: Final = 70
 app: Final = typer.Typer(
     name="songs",
     help="A song catalogue with ratings: serve it, fill it, look after it.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -75,8 +75,9 @@ def run(arguments: Sequence[str]) -> int:
         status = app(args=list(arguments), prog_name="songs", standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as error:
-        words = [word for word in arguments[:1] if not word.startswith("-")]
-        typer.echo(f"songs: {error.format_message()} See: {' '.join(['songs', *words, '--help'])}", err=True)
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "songs"
+        typer.echo(f"songs: {printable(error.format_message())} See: {command} --help", err=True)
         return REFUSED
     except EXPECTED as error:
         report(error)

@@ -2,20 +2,27 @@
 
 import getpass
 import os
+import sys
+import syslog
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from songs.errors import SongsError
 from songs_api.container import Container
+from songs_api.observing.events import Event, json_line, text_line, timestamp
+from songs_api.refusals import warn
+from songs_api.settings.service import ServiceSettings
 
 
 @contextmanager
 def audited(container: Container, action: str, **about: object) -> Iterator[dict[str, Any]]:
     """Tell the audit trail of the block, whatever comes of it; what it puts into the dictionary is told as well.
 
-    The line goes to standard error in the form of the service's log, when the container is closed. `outcome` is
-    ``done``, the code of an error of ours, or the name of another one: part of the change may have been made then.
+    `outcome` is ``done``, the code of an error of ours, or the name of another one: part of the change may have been
+    made then. The line has the form of the service's log and goes to `SONGS_AUDIT_LOG`. Without that it goes to
+    standard error, or to the system's log where standard error is a terminal: of whoever typed the command, who knows.
     """
     told: dict[str, Any] = dict(about)
     outcome = "done"
@@ -28,7 +35,33 @@ def audited(container: Container, action: str, **about: object) -> Iterator[dict
         outcome = type(error).__name__
         raise
     finally:
-        container.recorder().audit(action, outcome=outcome, operator=_operator(), **told)
+        at = timestamp(container.clock().now().timestamp())
+        about = {"action": action, "outcome": outcome, "operator": _operator(), **told}
+        _write(container.settings().service, {"timestamp": at, "level": "info", "event": "audit", **about})
+
+
+def _write(service: ServiceSettings, event: Event) -> None:
+    as_json = service.log_format == "json" or (service.log_format == "auto" and service.environment == "production")
+    line = json_line(event) if as_json else text_line(colors=False)(event)
+    if service.audit_log is not None:
+        try:
+            _append(service.audit_log, line)
+        except OSError as error:
+            warn(f"SONGS_AUDIT_LOG: {service.audit_log} cannot be written: {error.strerror}; the line is: {line}")
+    elif sys.stderr is not None and not sys.stderr.isatty():
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - where the service logs too
+    else:
+        syslog.openlog("songs", syslog.LOG_PID, syslog.LOG_AUTH)
+        syslog.syslog(syslog.LOG_NOTICE, line.replace("\0", ""))
+
+
+def _append(path: Path, line: str) -> None:
+    # In one write, so that lines of several commands do not mix. It may be a pipe, such as a container's log.
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY, 0o600)
+    try:
+        os.write(descriptor, line.encode(errors="backslashreplace") + b"\n")
+    finally:
+        os.close(descriptor)
 
 
 def _operator() -> str:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -10,11 +10,13 @@ from songs_api.cli.table import print_table
 from songs_plugins import AdapterSpec
 from songs_plugins.registry import PluginState, Registry
 
+NOT_INSTALLED: Final = "not installed"
+
 
 def plugins(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - typer's way of declaring a flag
 ) -> None:
-    """List the installed adapters: port, state, version, distribution and capabilities; and why one is broken."""
+    """List the installed adapters: port, state, version, distribution and capabilities; and why one cannot be used."""
     states = list(Registry().survey())
     if as_json:
         listed = [item for state in states for item in _items(state)]
@@ -30,6 +32,8 @@ def _capabilities(spec: AdapterSpec) -> dict[str, bool]:
 
 def _items(state: PluginState) -> list[dict[str, Any]]:
     common = {"name": state.name, "version": state.version, "distribution": state.distribution}
+    if state.install is not None:
+        return [{**common, "port": None, "state": NOT_INSTALLED, "problem": state.problem, "install": state.install}]
     if state.problem is not None:
         return [{**common, "port": None, "state": "broken", "problem": state.problem}]
     return [
@@ -40,6 +44,8 @@ def _items(state: PluginState) -> list[dict[str, Any]]:
 
 def _rows(state: PluginState) -> list[tuple[str, ...]]:
     common = (state.version, state.distribution)
+    if state.install is not None:
+        return [(state.name, "-", NOT_INSTALLED, *common, state.install)]
     if state.problem is not None:
         return [(state.name, "-", "broken", *common, " ".join(state.problem.split()))]
     return [(state.name, spec.port, "ok", *common, _about(spec)) for spec in state.adapters]

@@ -7,13 +7,12 @@ from typing import Annotated, Final, Generic, TypeVar, get_args, get_origin
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from songs.ports.limiter import RateLimit
-from songs_api.settings.service import rate_text
+from songs_api.settings.showing import MASK, masked, shown_text
 from songs_api.settings.variables import Source, Variables
+from songs_api.settings.wording import message_of
 
 M = TypeVar("M", bound=BaseModel)
 
-MASK: Final = "********"
 _MAX_SECRET_BYTES: Final = 65_536
 _SHORTEST_HIDDEN: Final = 4
 
@@ -84,8 +83,8 @@ def read(model: type[M], prefix: str, variables: Variables) -> Reading[M]:
         missing = {name for name in model.model_fields if f"{prefix}{name.upper()}_FILE" in variables}
         reading.problems += _problems(error, model, prefix, secrets, missing)
     for name, info in model.model_fields.items():
-        text = texts[name] if name in texts else _shown(getattr(reading.settings, name, None))
-        shown = MASK if text and is_secret(info) else text
+        text = shown_text(reading.settings, name, texts.get(name))
+        shown = masked(name, text) if text and is_secret(info) else text
         source = sources.get(name, Source.DEFAULT)
         reading.entries.append(Entry(prefix + name.upper(), shown, source, is_secret(info), info.description or ""))
     return reading
@@ -130,7 +129,7 @@ def _problems(
     error: ValidationError, model: type[BaseModel], prefix: str, secrets: set[str], told: set[str]
 ) -> list[str]:
     problems = []
-    for item in error.errors(include_url=False, include_context=False, include_input=False):
+    for item in error.errors(include_url=False, include_input=False):
         name = str(item["loc"][0]) if item["loc"] else ""
         variable = prefix + name.upper()
         if item["type"] == "missing":
@@ -138,25 +137,14 @@ def _problems(
                 continue
             problems.append(f"{variable} is not set{_why(model, name)}")
             continue
-        message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        message = message_of(item, model.model_fields.get(name))
         for secret in secrets:
             if len(secret) >= _SHORTEST_HIDDEN:
                 message = message.replace(secret, MASK)
-        problems.append(f"{variable if name else prefix + '*'}: {message[:1].lower()}{message[1:]}")
+        problems.append(f"{variable if name else prefix + '*'}: {message}")
     return list(dict.fromkeys(problems))
 
 
 def _why(model: type[BaseModel], name: str) -> str:
     info = model.model_fields.get(name)
     return f" ({info.description.rstrip('.')})" if info is not None and info.description else ""
-
-
-def _shown(value: object) -> str:
-    """Return a default as it would be written in a variable."""
-    if value is None:
-        return ""
-    if isinstance(value, RateLimit):
-        return rate_text(value)
-    if isinstance(value, tuple | list | set | frozenset):
-        return ",".join(str(item) for item in value)
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -201,6 +201,11 @@ class ServiceSettings(BaseSettings):
         "auto",
         description="The form of log lines: json, text, or auto, which is json in production and text elsewhere.",
     )
+    audit_log: Path | None = Field(
+        None,
+        description="The file to which commands append a line for what they change; the log of a container is "
+        "/proc/1/fd/2. Unset, they write to standard error, or to the system's log where standard error is a terminal.",
+    )
     metrics_token: BearerToken | None = Field(
         None, description="What /metrics wants as a bearer token; not set: there is no /metrics."
     )
