@@ -20,6 +20,9 @@ WANTED = {
     "examples.lock": [*CORE, *EXTRAS["contract"], *GROUPS["examples"]],
     "runtime.lock": [*CORE, *EXTRAS["mongo"], *EXTRAS["redis"]],
     "benchmarks.lock": [*CORE, *EXTRAS["redis"], *GROUPS["benchmarks"]],
+    "clients.lock": [
+        line for line in (ROOT / "requirements" / "clients.in").read_text().splitlines() if not line.startswith("#")
+    ],
 }
 
 
