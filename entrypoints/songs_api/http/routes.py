@@ -105,7 +105,7 @@ _ACCOUNTS: Final = (
         summary="Get new tokens for a refresh token",
         description="A refresh token is good once. If the answer was lost, sign in again; a token that is used again "
         "later than 10 s after the first time ends its session.",
-        request=schemas.RefreshToken,
+        request=schemas.RefreshRequest,
         answers={200: answers.SignedIn},
         audited=True,
         problems=(errors.RefreshRefused,),

@@ -196,7 +196,7 @@ class Credentials(BaseModel):
     password: Annotated[Secret, Field(description="The password.")]
 
 
-class RefreshToken(BaseModel):
+class RefreshRequest(BaseModel):
     """A refresh token that was not used yet."""
 
     model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [{"refresh_token": "session.secret"}]})
