@@ -109,7 +109,10 @@ def test_a_schema_of_the_version_before(user: User) -> None:
     user.sql("UPDATE coherence SET epoch = 7, cache_on = false")
     user.sql("UPDATE schema_version SET version = 1")
     user.storage.prepare()
-    read = lambda: user.run(Scope.READ, lambda unit: unit.coherence.read())  # noqa: E731
+
+    def read() -> CoherenceRecord:
+        return user.run(Scope.READ, lambda unit: unit.coherence.read())
+
     assert read() == CoherenceRecord(7, cache_on=False)
     user.run(Scope.WRITE_ONE, lambda unit: unit.coherence.advance(expected_epoch=7, cache_on=False, cache="redis 0 a"))
     user.sql("UPDATE coherence SET epoch = epoch + 1, cache_on = true WHERE epoch = 8")
