@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.server, pytest.mark.redis]
 
 READ_MS, FIRST_WRITE_MS = 200.0, 1500.0
 """What an outage of the cache may cost: any read, and the first write of each process."""
-RETURN_S = 60.0
+RETURN_S = 90.0
 METRICS_TOKEN = "a-token-for-those-who-watch"
 _RECORD = re.compile(r"^songs_coherence_(epoch|cache_on) ([0-9.]+)$", re.MULTILINE)
 
@@ -240,7 +240,7 @@ def test_no_stale_read(outages: Outages) -> None:
     assert outages.record()[0] > 3, "an outage was not noticed"
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_no_stale_read_after_a_failover(
     outages: Outages, standby: PrivateServer, new_redis_admin: Callable[..., Any], ports: list[int]
 ) -> None:
@@ -252,7 +252,7 @@ def test_no_stale_read_after_a_failover(
     assert outages.traffic.faults == []
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_no_stale_read_after_others_wrote(outages: Outages, strangers: list[Service], services: list[Service]) -> None:
     """Writers without a cache, and with another prefix, are seen through the service's cache: nothing is stale."""
     with outages.traffic.flowing():
@@ -262,6 +262,7 @@ def test_no_stale_read_after_others_wrote(outages: Outages, strangers: list[Serv
     assert outages.traffic.faults == []
 
 
+@pytest.mark.timeout(240)
 def test_a_command_without_the_cache(
     outages: Outages, services: list[Service], strangers: list[Service], tmp_path: Path
 ) -> None:
@@ -284,7 +285,7 @@ def test_a_command_without_the_cache(
 
 
 @pytest.mark.thorough
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("storage", [SQLITE, POSTGRESQL], ids=lambda kind: kind.name, indirect=True)
 def test_no_stale_read_for_a_minute(
     outages: Outages,
