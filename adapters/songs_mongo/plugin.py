@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from songs_mongo.client import connect
 from songs_mongo.damages import DAMAGES
+from songs_mongo.preparing import shard
 from songs_mongo.settings import MongoSettings
 from songs_mongo.storage import MongoStorage
 from songs_mongo.trial import shared_trial_server
@@ -30,7 +31,8 @@ def sandbox(folder: Path) -> Iterator[MongoSettings]:
     """Yield settings for a database of a fresh name, which is dropped at the end.
 
     It is made in the deployment that ``SONGS_TEST_MONGO_URL`` names, or else in a server of this process's own that
-    speaks MongoDB's protocol (the package nx-27017).
+    speaks MongoDB's protocol (the package nx-27017). In a sharded cluster its collections are sharded, so that a run
+    of the kit says something about the layout.
 
     Raises:
         TrialServerError: There is neither of them.
@@ -38,6 +40,8 @@ def sandbox(folder: Path) -> Iterator[MongoSettings]:
     url = os.environ.get(TEST_URL) or shared_trial_server().url
     settings = MongoSettings(url=SecretStr(url), database=f"songs-test-{secrets.token_hex(8)}")
     try:
+        with connect(settings, 1) as client:
+            shard(client, settings.database)
         yield settings
     finally:
         with connect(settings, 1) as client:

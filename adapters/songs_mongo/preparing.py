@@ -6,11 +6,13 @@ from typing import Final
 
 import pymongo
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailure
 
 from songs.errors import StorageMismatch
 from songs.text import FOLD_VERSION
-from songs_mongo.schema import COHERENCE, INDEXES, META, SCHEMA, UNIQUE, VERSION, Document
+from songs_mongo.client import Client
+from songs_mongo.errors import IMPOSSIBLE
+from songs_mongo.schema import COHERENCE, INDEXES, META, RATINGS, SCHEMA, SHARDED, UNIQUE, VERSION, Document
 
 PATIENCE_S: Final = 10.0
 """How long anything but the building of indexes may take."""
@@ -39,6 +41,9 @@ def bring_up_to_date(database: Database[Document]) -> None:
     """Create what is missing; warn where the songs were folded by another version."""
     with pymongo.timeout(PATIENCE_S):
         record = check_schema(database)
+        # The one collection without an index of ours. A transaction should not have to create it.
+        with contextlib.suppress(CollectionInvalid):
+            database.create_collection(RATINGS)
     # However long the server builds; that it is alive the driver sees by itself, and ends the call where it is not.
     with pymongo.timeout(LONGEST_BUILD_S):
         for (collection, name), members in UNIQUE.items():
@@ -56,6 +61,22 @@ def bring_up_to_date(database: Database[Document]) -> None:
             record["fold"],
             FOLD_VERSION,
         )
+
+
+def shard(client: Client, database: str) -> None:
+    """Shard a database that has no data yet as docs/operations.md tells, where the client is one of a sharded cluster.
+
+    What takes itself for a router and knows no shards is left as it is.
+    """
+    if client.admin.command("hello").get("msg") != "isdbgrid":
+        return
+    try:
+        client.admin.command("enableSharding", database)
+        for collection, key in SHARDED.items():
+            client.admin.command("shardCollection", f"{database}.{collection}", key=key)
+    except OperationFailure as error:
+        if error.code not in IMPOSSIBLE:
+            raise
 
 
 def _insert_if_missing(database: Database[Document], document: Document) -> None:

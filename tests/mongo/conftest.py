@@ -83,7 +83,7 @@ class ScriptedServer(socketserver.ThreadingTCPServer):
         self.seen.append(name)
         if name in self.answers:
             return self.answers[name](command)
-        if name in {"find", "aggregate"}:
+        if name in {"find", "aggregate", "listCollections"}:
             return {"ok": 1, "cursor": {"id": 0, "ns": f"songs.{command[name]}", "firstBatch": []}}
         return {"ok": 1, "n": 1, "nModified": 1, "value": None}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo.errors import OperationFailure
 
 from songs.deadline import Deadline
 from songs.model import Rating, RatingStats, Song
@@ -133,7 +134,10 @@ def test_no_plan_looks_through_a_collection(
     database: Any = storage._database
     extra = {"lsid", "txnNumber", "$db", "$clusterTime", "$readPreference", "maxTimeMS", "writeConcern", "readConcern"}
     for command in [dict(each) for each in commands.whole if "insert" not in each]:
-        explained = database.command("explain", {key: command[key] for key in command if key not in extra})
+        try:
+            explained = database.command("explain", {key: command[key] for key in command if key not in extra})
+        except OperationFailure as error:
+            pytest.skip(f"this server does not explain {next(iter(command))}: {error.details}")
         if "winningPlan" not in str(explained):
             pytest.skip("this server does not tell its plans as MongoDB does")
         assert "COLLSCAN" not in str(explained), command

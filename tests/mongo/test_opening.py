@@ -1,7 +1,9 @@
 """Settings, opening and preparing."""
 
+import json
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +18,8 @@ from songs.ports.storage import Scope
 from songs.query import SongFilter
 from songs.text import FOLD_VERSION
 from songs_mongo import MongoSettings, MongoStorage
-from songs_mongo.schema import INDEXES, UNIQUE
+from songs_mongo.plugin import TEST_URL, sandbox
+from songs_mongo.schema import INDEXES, META, RATINGS, SHARDED, UNIQUE
 
 
 @pytest.mark.parametrize(
@@ -129,3 +132,53 @@ def test_an_index_on_a_server_that_hangs(scripted: Any, clock: Clock, silence: t
         storage.prepare()
     storage.close()
     assert clock.monotonic_s() - started_s < 25
+
+
+def test_preparing_creates_every_collection(storage: MongoStorage) -> None:
+    """One that has no index but the server's own as well; a transaction need not create it."""
+    assert {collection for collection, _ in (*UNIQUE, *INDEXES)} | {RATINGS, META} <= set(
+        storage.database.list_collection_names()
+    )
+    storage.prepare()
+
+
+@pytest.fixture
+def sharding(scripted: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A server that takes itself for a router, for sandboxes, and the commands about shards that it was sent."""
+    server = scripted(replicated=False)
+    hello = server.hello()
+    server.hello = lambda: {**hello, "msg": "isdbgrid"}
+    server.sharded = []
+
+    def take(command: dict[str, Any]) -> dict[str, Any]:
+        server.sharded.append({name: command[name] for name in command if name in {"shardCollection", "key"}})
+        return {"ok": 1}
+
+    server.answers["shardCollection"] = take
+    monkeypatch.setenv(TEST_URL, server.url)
+    return server
+
+
+def test_a_sandbox_in_a_sharded_cluster(sharding: Any, tmp_path: Path) -> None:
+    """Its collections are sharded before anything is in them, as the document says, and dropped at the end."""
+    with sandbox(tmp_path) as settings:
+        assert sharding.sharded == [
+            {"shardCollection": f"{settings.database}.{name}", "key": key} for name, key in SHARDED.items()
+        ]
+        assert sharding.seen[0] == "enableSharding"
+    assert sharding.seen[-1] == "dropDatabase"
+
+
+def test_a_sandbox_where_there_are_no_shards(sharding: Any, tmp_path: Path) -> None:
+    """What takes itself for a router and knows no such command is used as it is."""
+    sharding.answers["enableSharding"] = lambda _: {"ok": 0, "code": 59, "errmsg": "no such command"}
+    with sandbox(tmp_path):
+        assert "shardCollection" not in sharding.seen
+
+
+def test_the_commands_that_shard_are_told() -> None:
+    """For each collection, by the key that the storage needs."""
+    told = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    for name, key in SHARDED.items():
+        ((member, way),) = key.items()
+        assert f'sh.shardCollection("songs.{name}", {{{member}: {json.dumps(way)}}})' in told
