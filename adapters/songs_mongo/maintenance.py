@@ -1,8 +1,9 @@
 """Looking for what does not agree in a database, and mending it, one document at a time.
 
-There is no lock and no snapshot: what is compared is read until nothing changed in between, and every change asks that
-its document is still what was seen. Indexes that are missing are made whenever the storage is prepared. What a deleted
-song leaves behind is not looked for: nothing reads it.
+There is no lock and no snapshot: every change asks that its document is still what was seen. Statistics are compared in
+batches: a page of songs, and the events of all of them counted by the server. A song whose numbers do not agree at once
+is read by itself until nothing changes in between. Indexes that are missing are made whenever the storage is prepared.
+What a deleted song leaves behind is not looked for: nothing reads it.
 """
 
 from collections import Counter
@@ -20,6 +21,7 @@ from songs_mongo import encoding
 from songs_mongo.errors import translated
 from songs_mongo.leftovers import events_of
 from songs_mongo.schema import META, RATINGS, SCHEMA, SONGS, Document
+from songs_mongo.transaction import LARGEST_BATCH, in_one_batch
 
 PAGE: Final = 200
 PATIENCE_S: Final = 60.0
@@ -56,7 +58,7 @@ class Examination:
         yield from self._folds()
 
     def _stats(self) -> Iterator[Finding]:
-        for song_id in self._song_ids():
+        for song_id in self._doubtful():
             with _bounded():
                 wrong = self._wrong_counts(song_id)
                 for _ in range(LOOKS):
@@ -73,9 +75,35 @@ class Examination:
                     mended=self._repair,
                 )
 
-    def _song_ids(self) -> Iterator[str]:
-        for page in self._pages({"_id": 1}):
-            yield from (document["_id"] for document in page)
+    def _doubtful(self) -> Iterator[str]:
+        """Yield the songs whose statistics have to be looked at one by one.
+
+        Where as many events were moved as the song says, they are those, and none of them is recent too: events are
+        only ever added, and are there before the song says so. The counts of such a song are exact.
+        """
+        for page in self._pages(_COUNTED):
+            moved = self._moved_events([song["born"] for song in page])
+            for song in page:
+                counts = moved.get(song["_id"], Counter())
+                if counts.total() == song["moved"]:
+                    counts.update(f"n{event['value']}" for event in song["recent"].values())
+                    if [counts[name] for name in encoding.COUNTERS] == [song.get(name) for name in encoding.COUNTERS]:
+                        continue
+                yield song["_id"]
+
+    def _moved_events(self, born: list[str]) -> dict[str, Counter[str]]:
+        """Return how many events of each value are in ``ratings``, by song."""
+        sums = {
+            name: {"$sum": {"$cond": [{"$eq": ["$value", value]}, 1, 0]}}
+            for value, name in enumerate(encoding.COUNTERS, start=1)
+        }
+        pipeline: list[Document] = [
+            {"$match": {"$or": [{"_id": events_of(each)} for each in born]}},
+            {"$group": {"_id": "$song", **sums}},
+        ]
+        with _bounded():
+            groups = list(self._database[RATINGS].aggregate(pipeline, batchSize=LARGEST_BATCH))
+        return {group.pop("_id"): Counter(group) for group in groups}
 
     def _wrong_counts(self, song_id: str) -> tuple[Document, list[int]] | None:
         """Return a song whose statistics do not agree with its ratings, and these counted; None where they agree."""
@@ -86,7 +114,7 @@ class Examination:
                 return None
             # In this order: an event that is moved in between is seen twice, never missed.
             values = {each: event["value"] for each, event in song["recent"].items()}
-            for event in ratings.find({"_id": events_of(song["born"])}, {"value": 1}):
+            for event in in_one_batch(ratings.find({"_id": events_of(song["born"])}, {"value": 1}), LARGEST_BATCH):
                 values[event["_id"].partition("/")[2]] = event["value"]
             again = songs.find_one({"_id": song_id}, _COUNTED)
             if song == again:
@@ -135,7 +163,7 @@ class Examination:
         while True:
             with _bounded():
                 songs = self._database[SONGS].find({"_id": {"$gt": last}}, members)
-                page: list[Any] = list(songs.sort("_id", 1).limit(PAGE))
+                page: list[Any] = list(in_one_batch(songs.sort("_id", 1).limit(PAGE), PAGE))
             if not page:
                 return
             yield page

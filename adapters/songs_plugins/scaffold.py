@@ -52,8 +52,14 @@ def _check(name: str, port: Port) -> None:
         raise PluginError(msg)
     if name in Registry().names():
         raise PluginError(f"an adapter {name!r} is installed already; take another name")
+    if not _templates().is_dir():
+        raise PluginError("this installation has no templates, as in our image; use one of pip's: songs-api[contract]")
     if importlib.util.find_spec(f"songs_{name}") is not None:
         raise PluginError(f"there is a Python package songs_{name} already; take another name")
+
+
+def _templates() -> Traversable:
+    return files("songs_plugins") / "templates"
 
 
 def _texts(name: str, port: Port) -> Iterator[tuple[Path, str]]:
@@ -70,7 +76,7 @@ def _texts(name: str, port: Port) -> Iterator[tuple[Path, str]]:
     }
     pattern = re.compile("|".join(map(re.escape, words)))
     for folder in ("every", port.value):
-        for path, template in _files(files("songs_plugins") / "templates" / folder, PurePosixPath()):
+        for path, template in _files(_templates() / folder, PurePosixPath()):
             filled = pattern.sub(lambda found: words[found.group()], template.read_text(encoding="utf-8"))
             yield Path(pattern.sub(lambda found: words[found.group()], str(path))), filled
 

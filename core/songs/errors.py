@@ -140,10 +140,17 @@ class InvalidToken(Unauthenticated):
 
 
 class BadCredentials(Unauthenticated):
-    """The name and password do not belong together, or the user may not sign in. Which of it is never said."""
+    """The name and password do not belong together, or the user may not sign in. Which of it is never said.
+
+    `user_id` is, for us only, the id of the user of that name, if there is one: someone may be guessing.
+    """
 
     code = "bad_credentials"
     summary = "The username or the password is wrong."
+
+    def __init__(self, *, user_id: str | None = None) -> None:
+        super().__init__()
+        self.user_id = user_id
 
 
 class RefreshRefused(Unauthenticated):

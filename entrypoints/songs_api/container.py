@@ -8,15 +8,18 @@ from typing import Any, Final, cast
 from dependency_injector import containers, providers
 
 from songs.meter import UNMETERED
+from songs.ports.cache import Cache, CacheCapabilities
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
-from songs.ports.limiter import LimiterCapabilities
+from songs.ports.limiter import LimiterCapabilities, RateLimiter
+from songs.ports.storage import StorageCapabilities
 from songs.ports.together import JoinsLimiter
 from songs.services.access import Access
 from songs.services.accounts import Accounts
 from songs.services.catalogue import Catalogue
-from songs.services.coherence import Coherence
+from songs.services.coherence import ANNOUNCE_S, Coherence
 from songs.services.cursors import Cursors
+from songs.services.hashing import HashingTurns
 from songs.services.importing import Importer
 from songs.services.password_policy import PasswordPolicy
 from songs.services.ratings import Ratings
@@ -25,6 +28,7 @@ from songs.services.reads import CachedReads
 from songs.services.run import UnitRunner
 from songs.services.sessions import Lifetimes, Sessions
 from songs_api.http.rendering import FORM
+from songs_api.observing.availability import Availabilities
 from songs_api.observing.events import renderer
 from songs_api.observing.recorder import Recorder
 from songs_api.parts import HttpOptions, Limits, Parts
@@ -32,6 +36,7 @@ from songs_api.servers.options import METRICS_FOLDER
 from songs_api.settings import Settings
 from songs_api.settings.serving import secrets_of
 from songs_plugins import AdapterContext, Port
+from songs_plugins.processors import usable_cores
 from songs_plugins.registry import PluginError
 
 _CURSORS_LABEL: Final = b"songs/cursors/1"
@@ -48,6 +53,11 @@ class _NotThere:
 def max_calls(threads: int) -> int:
     """Return how many of `threads` may be in a storage call at once: some are left for requests that need none."""
     return max(1, threads * 3 // 4)
+
+
+def max_held(threads: int) -> int:
+    """Return how many of `threads` may be in storage calls or wait for one while the storage stalls."""
+    return threads - max(1, threads // 8)
 
 
 def _build(
@@ -85,24 +95,58 @@ def _recorder(settings: Settings, clock: Clock) -> Recorder:
     service = settings.service
     metrics = None
     if service.metrics_token is not None:
-        from songs_api.observing.metrics import Metrics  # noqa: PLC0415 - importing it decides where they are kept
+        from songs_api.observing.metrics import Metrics  # noqa: PLC0415 - takes time to load, and few need it
 
-        metrics = Metrics(os.environ.get(METRICS_FOLDER))
+        metrics = Metrics(os.environ.get(METRICS_FOLDER), clock)
     render = renderer(service.log_format, production=service.environment == "production")
     return Recorder(render, clock, level=logging.getLevelNamesMapping()[service.log_level.upper()], metrics=metrics)
 
 
+def _watched_cache(availabilities: Availabilities, cache: Any) -> Cache:  # noqa: ANN401 - checked by the spec
+    return availabilities.watched_cache(cache)
+
+
+def _watched_limiter(availabilities: Availabilities, limiter: Any) -> RateLimiter:  # noqa: ANN401 - checked by the spec
+    return availabilities.watched_limiter(limiter)
+
+
 def _runner(settings: Settings, storage: Any, clock: Clock, recorder: Recorder) -> UnitRunner:  # noqa: ANN401 - checked by the spec
-    return UnitRunner(storage, clock, max_calls=max_calls(settings.service.threads), meter=recorder.meter)
+    threads = settings.service.threads
+    return UnitRunner(storage, clock, max_calls=max_calls(threads), max_held=max_held(threads), meter=recorder.meter)
 
 
 def _coherence(settings: Settings, cache: Any, runner: UnitRunner, clock: Clock, recorder: Recorder) -> Coherence:  # noqa: ANN401 - checked by the spec
-    return Coherence(cache, runner, clock, ttl_s=settings.service.cache_ttl_s, meter=recorder.meter)
+    storage = settings.adapters[Port.STORAGE].spec.capabilities
+    alone = isinstance(storage, StorageCapabilities) and not storage.shared
+    return Coherence(
+        cache,
+        runner,
+        clock,
+        ttl_s=settings.service.cache_ttl_s,
+        announce_s=0.0 if alone else ANNOUNCE_S,
+        meter=recorder.meter,
+    )
 
 
-def _read_ahead(cache: Any, limiter: Any, coherence: Coherence) -> ReadAhead | None:  # noqa: ANN401 - checked by the spec
+def _availabilities(settings: Settings, clock: Clock) -> Availabilities:
+    cache, limiter = settings.adapters[Port.CACHE].spec, settings.adapters[Port.LIMITER].spec
+    keeps = cache.capabilities if isinstance(cache.capabilities, CacheCapabilities) else CacheCapabilities(shared=True)
+    return Availabilities.of(
+        clock,
+        # What is in this process always answers, and asking whether it does would cost every request.
+        cache=cache.name if keeps.shared and keeps.keeps else None,
+        limiter=limiter.name if _limiter_capabilities(settings).shared else None,
+    )
+
+
+def _read_ahead(
+    cache: Any,  # noqa: ANN401 - checked by the spec
+    limiter: Any,  # noqa: ANN401 - checked by the spec
+    coherence: Coherence,
+    availabilities: Availabilities,
+) -> ReadAhead | None:
     together = cache.together_with(limiter) if isinstance(cache, JoinsLimiter) else None
-    return None if together is None else ReadAhead(together, coherence)
+    return None if together is None else ReadAhead(availabilities.watched_together(together), coherence)
 
 
 def _sessions(settings: Settings, *arguments: Any) -> Sessions:  # noqa: ANN401 - the container's providers
@@ -117,7 +161,10 @@ def _sessions(settings: Settings, *arguments: Any) -> Sessions:  # noqa: ANN401 
 
 def _accounts(settings: Settings, *arguments: Any) -> Accounts:  # noqa: ANN401 - the container's providers
     policy = PasswordPolicy(settings.service.password_min_length)
-    return Accounts(*arguments, policy=policy, max_hashing=max(1, settings.service.threads // 4))
+    # A quarter of the threads, and two at least: one hashes, one waits for its turn.
+    threads = max(2, settings.service.threads // 4)
+    at_once = min(usable_cores(), threads // 2)
+    return Accounts(*arguments, policy=policy, hashing=HashingTurns(at_once, threads - at_once))
 
 
 def _options(settings: Settings) -> HttpOptions:
@@ -129,15 +176,20 @@ def _options(settings: Settings) -> HttpOptions:
         request_threads=service.threads,
         limits=_limits(settings),
         trusted_proxies=service.trusted_proxies,
+        forwarded_header="forwarded" if service.forwarded_header == "forwarded" else "x-forwarded-for",
         registration_open=service.registration == "open",
         metrics_token=service.metrics_token.get_secret_value().encode() if service.metrics_token else b"",
         cors_origins=service.cors_origins,
     )
 
 
-def _limits(settings: Settings) -> Limits:
+def _limiter_capabilities(settings: Settings) -> LimiterCapabilities:
     capabilities = settings.adapters[Port.LIMITER].spec.capabilities
-    declared = capabilities if isinstance(capabilities, LimiterCapabilities) else LimiterCapabilities(shared=True)
+    return capabilities if isinstance(capabilities, LimiterCapabilities) else LimiterCapabilities(shared=True)
+
+
+def _limits(settings: Settings) -> Limits:
+    declared = _limiter_capabilities(settings)
     if not declared.limits:
         return Limits()
     service = settings.service
@@ -166,8 +218,12 @@ class Container(containers.DeclarativeContainer):
     tokens = providers.ThreadSafeSingleton(_build, settings, Port.TOKENS, clock, ids)
     passwords = providers.ThreadSafeSingleton(_build, settings, Port.PASSWORDS, clock, ids)
 
+    availabilities = providers.ThreadSafeSingleton(_availabilities, settings, clock)
+    watched_cache = providers.ThreadSafeSingleton(_watched_cache, availabilities, cache)
+    watched_limiter = providers.ThreadSafeSingleton(_watched_limiter, availabilities, limiter)
+
     runner = providers.ThreadSafeSingleton(_runner, settings, storage, clock, recorder)
-    coherence = providers.ThreadSafeSingleton(_coherence, settings, cache, runner, clock, recorder)
+    coherence = providers.ThreadSafeSingleton(_coherence, settings, watched_cache, runner, clock, recorder)
     cursors = providers.ThreadSafeSingleton(_cursors, settings)
     access = providers.ThreadSafeSingleton(Access, runner, tokens, clock)
     sessions = providers.ThreadSafeSingleton(_sessions, settings, runner, tokens, ids, clock)
@@ -175,7 +231,7 @@ class Container(containers.DeclarativeContainer):
     catalogue = providers.ThreadSafeSingleton(Catalogue, runner, coherence, ids, cursors)
     ratings = providers.ThreadSafeSingleton(Ratings, runner, coherence, ids, clock)
     reads = providers.ThreadSafeSingleton(CachedReads, catalogue, ratings, coherence, form=FORM)
-    read_ahead = providers.ThreadSafeSingleton(_read_ahead, cache, limiter, coherence)
+    read_ahead = providers.ThreadSafeSingleton(_read_ahead, cache, limiter, coherence, availabilities)
     importer = providers.ThreadSafeSingleton(Importer, runner, coherence, ids)
     options = providers.ThreadSafeSingleton(_options, settings)
 
@@ -183,8 +239,8 @@ class Container(containers.DeclarativeContainer):
         Parts,
         clock=clock,
         storage=storage,
-        cache=cache,
-        limiter=limiter,
+        cache=watched_cache,
+        limiter=watched_limiter,
         coherence=coherence,
         access=access,
         sessions=sessions,

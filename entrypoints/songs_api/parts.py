@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
 
 from songs.ports.cache import Cache
 from songs.ports.clock import Clock
@@ -51,7 +52,8 @@ class HttpOptions:
         body_timeout_s: How long a client may take to send a body.
         request_threads: How many requests the server works on at once; at most half of them read bodies.
         limits: The rate limits.
-        trusted_proxies: Networks whose X-Forwarded-For is believed.
+        trusted_proxies: Networks that are believed when they say where a request comes from.
+        forwarded_header: In which header they say it.
         registration_open: Whether anyone may register.
         metrics_token: What may read the metrics; empty: they are not served.
         cors_origins: Origins whose pages may read answers in a browser.
@@ -63,6 +65,7 @@ class HttpOptions:
     request_threads: int = 32
     limits: Limits = field(default_factory=Limits)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
     registration_open: bool = True
     metrics_token: bytes = field(default=b"", repr=False)
     cors_origins: tuple[str, ...] = ()

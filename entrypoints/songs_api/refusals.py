@@ -1,11 +1,11 @@
 """What a user can mend: errors that are told in a line, without a traceback."""
 
-import sys
 from collections.abc import Sequence
 from typing import Final
 
 from songs.errors import InvalidInput, SongsError
 from songs_api.observing.events import printable
+from songs_api.observing.lines import say
 from songs_api.servers.listening import AddressError
 from songs_api.settings import SettingsError
 from songs_plugins.registry import PluginError
@@ -29,9 +29,9 @@ def report(error: Exception) -> None:
     elif isinstance(error, InvalidInput):
         problems = [f"{wrong.pointer.removeprefix('/')} {wrong.message}" for wrong in error.errors]
     for problem in problems:
-        print(f"songs: {printable(' '.join(problem.split()))}", file=sys.stderr, flush=True)  # noqa: T201 - this is the command line's voice
+        say(f"songs: {printable(' '.join(problem.split()))}")
 
 
 def warn(line: str) -> None:
     """Print a warning on standard error."""
-    print(f"songs: warning: {printable(line)}", file=sys.stderr, flush=True)  # noqa: T201 - this is the command line's voice
+    say(f"songs: warning: {printable(line)}")

@@ -86,6 +86,7 @@ def application(
     _close_at_exit(container)
     parts.cache.open()
     parts.limiter.open()
+    container.availabilities().ask(parts.cache, parts.limiter)
     try:
         _open_in_worker(parts.storage, identity)
     except (StorageInUse, StorageMismatch):

@@ -23,6 +23,7 @@ from songs.services.accounts import Accounts
 from songs.services.catalogue import Catalogue
 from songs.services.coherence import Coherence
 from songs.services.cursors import Cursors
+from songs.services.hashing import HashingTurns
 from songs.services.password_policy import PasswordPolicy
 from songs.services.ratings import Ratings
 from songs.services.read_ahead import ReadAhead
@@ -120,7 +121,7 @@ def build_parts(
     tokens: TokenIssuer = adapter(jwt_plugin, Port.TOKENS, context, secret=SECRET)
     recorder = Recorder(json_line, clock, level=logging.INFO, metrics=metrics, stream=log or io.StringIO())
     runner = UnitRunner(ports["storage"], clock, max_calls=8, meter=recorder.meter)
-    coherence = Coherence(ports["cache"], runner, clock, meter=recorder.meter)
+    coherence = Coherence(ports["cache"], runner, clock, announce_s=0.0, meter=recorder.meter)
     passwords = ports["passwords"]
     access = Access(runner, tokens, clock)
     sessions = Sessions(runner, tokens, ids, clock, lifetimes=Lifetimes())
@@ -135,7 +136,14 @@ def build_parts(
         access=access,
         sessions=sessions,
         accounts=Accounts(
-            runner, access, sessions, passwords, ids, clock, policy=PasswordPolicy(), max_hashing=max_hashing
+            runner,
+            access,
+            sessions,
+            passwords,
+            ids,
+            clock,
+            policy=PasswordPolicy(),
+            hashing=HashingTurns(2, max_hashing - 2),
         ),
         catalogue=catalogue,
         ratings=ratings,

@@ -20,7 +20,8 @@ from .conftest import PASSWORD, SECRET, Build, Service, adapter
 PROTECTED = [route for route in ROUTES if route.needs is not None]
 METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "WEBSOCKET", "BREW", "get"]
 NOT_PUBLIC_PATHS = [
-    "/",
+    "//",
+    "/.",
     "/api",
     f"{PREFIX}",
     f"{PREFIX}/nothing",
@@ -38,7 +39,7 @@ NOT_PUBLIC_PATHS = [
     f"{PREFIX}/health;x=1",
     f"{PREFIX}/auth/login/",
     f"{PREFIX}/auth/%6cogin/x",
-    "/docs/",
+    "/docs//",
     "/docs/index.html",
     "/docs/../openapi.json",
     "/docs/%2e%2e/app.py",
@@ -182,17 +183,41 @@ def test_other_methods_of_a_public_path_are_closed(service: Service, path: str, 
     [
         (None, 'Bearer realm="songs"'),
         ("Bearer garbage", 'Bearer realm="songs", error="invalid_token"'),
-        ("Basic YTpi", 'Bearer realm="songs", error="invalid_token"'),
+        *((f"{scheme} YTpi", 'Bearer realm="songs"') for scheme in ("Basic", "Token", "Digest", "Bearer2", "JWT")),
+        ("YTpi", 'Bearer realm="songs"'),
     ],
 )
 def test_the_challenge_says_whether_a_token_was_refused(service: Service, header: str | None, challenge: str) -> None:
-    """RFC 6750: no error code for a request that tried nothing, invalid_token for one that failed."""
+    """RFC 6750: no error code for a request that tried nothing or another scheme, invalid_token for one that failed."""
     headers = {} if header is None else {"Authorization": header}
 
     result = service.client.simulate_get(f"{PREFIX}/songs", headers=headers)
 
     assert result.headers["WWW-Authenticate"].startswith(challenge)
-    assert ("error=" in result.headers["WWW-Authenticate"]) == (header is not None)
+    assert ("error=" in result.headers["WWW-Authenticate"]) == ("error=" in challenge)
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Token", "Digest", "JWT", ""])
+@pytest.mark.parametrize("path", [f"{PREFIX}/songs", f"{PREFIX}/nothing", "/nothing"])
+def test_another_scheme_is_told_which_is_expected(service: Service, path: str, scheme: str) -> None:
+    """Without a word of what was sent."""
+    result = service.client.simulate_get(path, headers={"Authorization": f"{scheme} c2VjcmV0OnNlY3JldA=="})
+
+    assert (result.status_code, result.json["code"]) == (401, "unauthenticated")
+    assert "Authorization: Bearer <access_token>" in result.json["detail"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
+@pytest.mark.parametrize("path", ["/songs", "/auth/login", "/api", "/api/v2/songs", "/metrics", "/docs/nothing"])
+def test_who_is_lost_is_told_where_routes_are(service: Service, path: str, method: str) -> None:
+    """401 as everywhere, with the prefix of all routes; the same words whatever the path."""
+    lost = service.client.simulate_request(method, path)
+    near = service.client.simulate_request(method, f"{PREFIX}/nothing")
+
+    assert (lost.status_code, near.status_code) == (401, 401)
+    if method != "HEAD":
+        assert f"The routes are below {PREFIX}, and their documentation is at /docs." in lost.json["detail"]
+        assert "below" not in near.json["detail"]
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])

@@ -8,7 +8,8 @@ import pytest
 from falcon import testing
 
 from songs.ports.limiter import RateLimit
-from songs_api.http.routes import PREFIX, ROUTES
+from songs_api.http.routes import PREFIX, ROUTES, Route
+from songs_api.observing.audit import LINES_ALTOGETHER, WINDOW_S
 from songs_api.observing.metrics import Metrics
 from songs_api.parts import HttpOptions, Limits
 
@@ -78,6 +79,20 @@ def test_refused_requests_are_audited(build: Build) -> None:
     assert events[0]["route"] == "none"
 
 
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_an_outage_is_told_with_its_routes(build: Build, route: Route) -> None:
+    """A request that the storage failed before it was routed names its route too, and not its path."""
+    watched = Watched(build)
+    user = watched.service.join("ursula")
+    watched.service.parts.storage.close()
+    path = PREFIX + route.path.replace("{song_id}", "hidden").replace("{name}", "hidden")
+    if watched.client.simulate_request(route.method, path, headers=user).status_code < 500:
+        pytest.skip("it needs no storage, or the cache has it")
+    told = watched.told()[-1]
+    assert (told["route"], told["action"]) == (PREFIX + route.path, route.operation_id)
+    assert "hidden" not in json.dumps(told) or told["event"] == "audit"
+
+
 def test_sign_ins_are_audited_without_names_or_passwords(build: Build) -> None:
     """A good one with the user's id, a bad one with what became of it; people type passwords into the wrong field."""
     watched = Watched(build)
@@ -95,6 +110,32 @@ def test_sign_ins_are_audited_without_names_or_passwords(build: Build) -> None:
     assert (bad["action"], bad["status"], bad["code"]) == ("sign_in", 401, "bad_credentials")
     for hidden in ("hunter2", "a wrong one", PASSWORD, "ursula"):
         assert hidden not in json.dumps([good, bad])
+
+
+def test_a_wrong_password_of_a_user_names_the_user(build: Build) -> None:
+    """Guessing at one is seen in a flood of names that are none; the client is told nothing of it."""
+    watched = Watched(build)
+    watched.service.join("ursula")
+    user_id = watched.service.parts.accounts.sign_in("ursula", PASSWORD, deadline=watched.service.deadline()).user.id
+    answers = [
+        watched.client.simulate_post(f"{PREFIX}/auth/login", json={"username": name, "password": "a wrong one"})
+        for name in ("ursula", "nobody")
+    ]
+
+    assert [event.get("target") for event in watched.told()] == [user_id, None]
+    assert user_id not in answers[0].text
+    assert answers[0].json.keys() == answers[1].json.keys()
+
+
+def test_refused_requests_fill_no_log(build: Build) -> None:
+    """Without a token, as many as anyone likes: the first lines, and then how many there were."""
+    watched = Watched(build)
+    for _ in range(LINES_ALTOGETHER + 7):
+        watched.client.simulate_get("/nothing/here", remote_addr="192.0.2.1")
+
+    assert len(watched.told()) == LINES_ALTOGETHER
+    watched.service.parts.clock.sleep(WINDOW_S)
+    assert [event["left_out"] for event in watched.told()] == [7]
 
 
 def test_sessions_are_audited(build: Build) -> None:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -175,3 +176,19 @@ def test_who_has_a_document_is_told_so(service: Service, path: str) -> None:
         assert (result.status_code, result.content, result.headers["ETag"]) == (304, b"", etag)
         assert result.headers["Cache-Control"] == "public, no-cache"
     assert _document(service, path, **{"If-None-Match": '"x"'}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "leads_to"),
+    [("/", "/docs"), ("/docs/", "/docs"), (f"{PREFIX}/", f"{PREFIX}/docs"), (f"{PREFIX}/docs/", f"{PREFIX}/docs")],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_browsers_are_led_to_the_page(service: Service, method: str, path: str, leads_to: str) -> None:
+    """By a relative reference, right behind a proxy with a prefix of its own, and in words for who follows none."""
+    result = service.client.simulate_request(method, path, headers={"Accept": "text/html"})
+
+    assert result.status_code == 302
+    assert urljoin(f"http://x{path}", result.headers["Location"]) == f"http://x{leads_to}"
+    assert urljoin(f"http://x/music{path}", result.headers["Location"]) == f"http://x/music{leads_to}"
+    assert service.client.simulate_get(leads_to).status_code == 200
+    assert (PREFIX in result.text) == (method == "GET")

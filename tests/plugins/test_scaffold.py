@@ -137,3 +137,13 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """The message names the folder and what to do."""
     with pytest.raises(PluginError, match=r"nowhere/songs_acme cannot be made: No such file .* --into"):
         scaffold("acme", Port.STORAGE, tmp_path / "nowhere")
+
+
+def test_an_installation_without_templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image of the service has none: that is told, and nothing is made."""
+    monkeypatch.setattr("songs_plugins.scaffold.files", lambda _: tmp_path)
+
+    with pytest.raises(PluginError, match=r"no templates, as in our image; .*songs-api\[contract\]"):
+        scaffold("thing", Port.STORAGE, tmp_path)
+
+    assert list(tmp_path.iterdir()) == []

@@ -18,6 +18,27 @@ def test_production_accepts_a_durable_storage_and_a_good_secret(settings: Resolv
 
 
 @pytest.mark.parametrize(
+    "texts",
+    [
+        {"SONGS_FORWARDED_HEADER": "forwarded"},
+        {"SONGS_FORWARDED_HEADER": "x-forwarded-for"},
+        {"SONGS_SERVER": "gunicorn"},
+    ],
+)
+def test_production_accepts_proxies_whose_word_cannot_be_forged(settings: Resolve, texts: dict[str, str]) -> None:
+    """Where the server tells headers with underscores apart, or the operator says that the proxy does, or need not."""
+    assert check_serving(settings({**PRODUCTION, "SONGS_TRUSTED_PROXIES": "10.0.0.1", **texts})) == []
+
+
+def test_what_production_refuses_of_proxies_is_warned_of_elsewhere(settings: Resolve) -> None:
+    """By whichever server is started, whatever the settings name."""
+    found = settings({**DURABLE, "SONGS_TRUSTED_PROXIES": "10.0.0.1"})
+
+    assert [line[:22] for line in check_serving(found, server="granian")] == ["SONGS_FORWARDED_HEADER"]
+    assert check_serving(found, server="gunicorn") == []
+
+
+@pytest.mark.parametrize(
     ("texts", "problem"),
     [
         ({"SONGS_STORAGE": "memory"}, "SONGS_STORAGE: the storage 'memory' forgets everything"),
@@ -29,6 +50,7 @@ def test_production_accepts_a_durable_storage_and_a_good_secret(settings: Resolv
             "SONGS_ACME_SECRET has fewer than 32 bytes",
         ),
         ({"SONGS_CACHE": "memory"}, "SONGS_CACHE: the cache 'memory' belongs to one process"),
+        ({"SONGS_TRUSTED_PROXIES": "10.0.0.1"}, "SONGS_FORWARDED_HEADER: granian takes a client's X_Forwarded_For"),
     ],
 )
 def test_production_refuses_what_is_for_trying_out(settings: Resolve, texts: dict[str, str], problem: str) -> None:

@@ -16,6 +16,7 @@ from songs.services.accounts import Accounts
 from songs.services.catalogue import Catalogue
 from songs.services.coherence import Coherence
 from songs.services.cursors import Cursors
+from songs.services.hashing import HashingTurns
 from songs.services.password_policy import PasswordPolicy
 from songs.services.ratings import Ratings
 from songs.services.run import UnitRunner
@@ -166,7 +167,7 @@ class Process:
             stack.ids,
             stack.clock,
             policy=PasswordPolicy(),
-            max_hashing=2,
+            hashing=HashingTurns(2, 2),
         )
 
     def sign_in(self, password: str = PASSWORD) -> SignedIn:

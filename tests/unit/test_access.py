@@ -8,6 +8,7 @@ from songs.errors import InvalidToken, OutcomeUnknown
 from songs.model import Role
 from songs.services.access import STATE_TTL_S, Access
 from songs.services.accounts import Accounts
+from songs.services.hashing import HashingTurns
 from songs.services.password_policy import PasswordPolicy
 from songs.services.run import MAX_ATTEMPTS
 from songs.services.sessions import Lifetimes, Sessions
@@ -32,7 +33,7 @@ class Process:
             stack.ids,
             stack.clock,
             policy=PasswordPolicy(),
-            max_hashing=2,
+            hashing=HashingTurns(2, 2),
         )
         self._stack = stack
 

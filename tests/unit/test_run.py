@@ -2,20 +2,84 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from typing import Any
 
 import pytest
 
-from songs.errors import OutcomeUnknown, Overloaded, SongNotFound, StorageUnavailable, TransientConflict
+from songs.errors import (
+    OutcomeUnknown,
+    Overloaded,
+    SongNotFound,
+    SongsError,
+    StorageUnavailable,
+    TransientConflict,
+)
 from songs.meter import Unmetered
 from songs.model import Song
 from songs.ports.storage import Scope
-from songs.services.run import MAX_ATTEMPTS, UnitRunner
+from songs.services.run import MAX_ATTEMPTS, OUT_OF_TIME_S, UnitRunner
 from songs.services.slots import STALLED_S
 
 SONG = Song(id="s1", artist="a", title="t", difficulty_milli=1, level=1, released=date(2000, 1, 1))
+
+
+class Outcomes:
+    """What calls came to, as their threads end."""
+
+    def __init__(self) -> None:
+        self._ended: list[type[Exception] | None] = []
+        self._changed = threading.Condition()
+
+    def note(self, outcome: type[Exception] | None) -> None:
+        """Note that one has ended."""
+        with self._changed:
+            self._ended.append(outcome)
+            self._changed.notify_all()
+
+    def refused(self) -> int:
+        """Return how many were refused, once that no longer changes."""
+        with self._changed:
+            while self._changed.wait(4 * STALLED_S):
+                pass
+            return self._ended.count(Overloaded)
+
+    def served(self, callers: int) -> int:
+        """Return how many were served, once so many were, or after a long time."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended.count(None) == callers, timeout=10)
+            return self._ended.count(None)
+
+
+Stalling = Callable[..., AbstractContextManager[Outcomes]]
+
+
+@pytest.fixture
+def stalling(storage: Any, stack: Any) -> Stalling:
+    """Makes a runner whose slots are all taken for the length of a block, in which so many callers wait."""
+
+    @contextmanager
+    def start(*, max_calls: int, max_held: int, callers: int) -> Iterator[Outcomes]:
+        runner = UnitRunner(storage, stack.clock, max_calls=max_calls, max_held=max_held)
+        outcomes = Outcomes()
+
+        def call() -> None:
+            try:
+                runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline(3600))
+                outcomes.note(None)
+            except SongsError as error:
+                outcomes.note(type(error))
+
+        threads = [threading.Thread(target=call) for _ in range(callers)]
+        with held(runner.read, stack):
+            for thread in threads:
+                thread.start()
+            yield outcomes
+        for thread in threads:
+            thread.join(10)
+
+    return start
 
 
 @contextmanager
@@ -184,13 +248,35 @@ def test_calls_are_bounded(new_runner: Callable[[int], UnitRunner], stack: Any) 
     assert runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline()) is None
 
 
-def test_a_storage_that_hangs_is_not_waited_for(new_runner: Callable[[int], UnitRunner], stack: Any) -> None:
-    """When all slots are taken and none changed hands for a while, a call is refused at once, not at its deadline."""
-    runner = new_runner(1)
-    with held(runner.read, stack):
+def test_a_stall_is_waited_for(stalling: Stalling, stack: Any) -> None:
+    """While no slot changes hands, calls wait until their deadlines, and are served when the stall ends."""
+    with stalling(max_calls=1, max_held=4, callers=3) as outcomes:
+        stack.clock.sleep(100 * STALLED_S)
+        assert outcomes.refused() == 0
+    assert outcomes.served(3) == 3
+
+
+def test_a_stall_does_not_tie_up_every_thread(stalling: Stalling, stack: Any) -> None:
+    """Of the calls that would wait, those beyond `max_held` are refused, and no others."""
+    with stalling(max_calls=1, max_held=3, callers=7) as outcomes:
+        stack.clock.sleep(STALLED_S)
+        assert outcomes.refused() == 5
+    assert outcomes.served(2) == 2
+
+
+@pytest.mark.parametrize("scope", ["read", "write"])
+def test_a_storage_that_hangs_is_not_waited_for(scope: str, storage: Any, stack: Any) -> None:
+    """After a call whose time was used up, calls that find no slot are refused at once, until one is answered."""
+    runner = UnitRunner(storage, stack.clock, max_calls=2, max_held=100)
+    run = getattr(runner, scope)
+    stack.storage.before = [StorageUnavailable()]
+    with pytest.raises(StorageUnavailable):
+        run(lambda unit: unit.songs.get("s1"), deadline=stack.deadline(OUT_OF_TIME_S))
+    with held(run, stack), held(run if scope == "read" else runner.read, stack):
         stack.clock.sleep(STALLED_S)
         with pytest.raises(Overloaded):
-            runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline(3600))
+            run(lambda unit: unit.songs.get("s1"), deadline=stack.deadline(3600))
+    assert run(lambda unit: unit.songs.get("s1"), deadline=stack.deadline()) is None
 
 
 def test_waiting_for_a_slot_that_comes_free(new_runner: Callable[[int], UnitRunner], stack: Any) -> None:
@@ -213,6 +299,9 @@ def test_waiting_for_a_slot_that_comes_free(new_runner: Callable[[int], UnitRunn
 def test_writers_that_hang_leave_room_for_readers(new_runner: Callable[[int], UnitRunner], stack: Any) -> None:
     """At most half of the slots are for writers: reads are served while all writers wait for a lock."""
     runner = new_runner(2)
+    stack.storage.before = [StorageUnavailable()]
+    with pytest.raises(StorageUnavailable):
+        runner.write(lambda unit: unit.songs.add(SONG), deadline=stack.deadline(OUT_OF_TIME_S))
     with held(runner.write, stack):
         stack.clock.sleep(STALLED_S)
         with pytest.raises(Overloaded):

@@ -14,7 +14,7 @@ from falcon import testing
 from songs.errors import BadCursor, StorageInUse, StorageUnavailable
 from songs.query import SongFilter
 from songs_api import startup
-from songs_api.container import Container, max_calls
+from songs_api.container import Container, max_calls, max_held
 from songs_api.refusals import UserError
 from songs_api.settings import Settings, Source, Variables, resolve
 from songs_memory.storage import MemoryStorage
@@ -121,6 +121,7 @@ def test_settings_reach_the_parts(settings: Settings) -> None:
 
     assert (options.request_threads, options.max_body_bytes, options.registration_open) == (8, 65_536, True)
     assert [max_calls(threads) for threads in (4, 8, 32)] == [3, 6, 24]
+    assert [max_held(threads) for threads in (4, 8, 32)] == [3, 7, 28]
 
 
 def test_what_is_on_one_redis_is_asked_together(settings: Settings, variables: Variables) -> None:

@@ -1,9 +1,8 @@
 """Accounts: registering, signing in and out, looking after one's own, and what admins do with users."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from songs.deadline import Deadline
 from songs.errors import (
@@ -12,7 +11,6 @@ from songs.errors import (
     InvalidInput,
     InvalidToken,
     OutcomeUnknown,
-    Overloaded,
     OwnAccount,
     Unavailable,
     UserExists,
@@ -27,9 +25,13 @@ from songs.ports.ids import IdGenerator
 from songs.ports.passwords import PasswordHasher
 from songs.ports.storage import UnitOfWork
 from songs.services.access import Access
+from songs.services.hashing import FIRST, HashingTurns
 from songs.services.password_policy import PasswordPolicy
 from songs.services.run import UnitRunner
 from songs.services.sessions import AccessToken, Sessions, SignedIn
+
+STRANGER: Final = 2
+"""The rank of a registration at hashing: after those who sign in for the first time of late."""
 
 
 class Accounts:
@@ -46,8 +48,7 @@ class Accounts:
         ids: Makes the ids of users.
         clock: The time of day.
         policy: What new passwords must be like.
-        max_hashing: How many requests may hash a password or wait for their turn to: the others are refused at once,
-            so that sign-ins never take all request threads.
+        hashing: Deals out turns at hashing, so that sign-ins never take all request threads.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Accounts:
         clock: Clock,
         *,
         policy: PasswordPolicy,
-        max_hashing: int,
+        hashing: HashingTurns,
     ) -> None:
         self._runner = runner
         self._access = access
@@ -69,7 +70,7 @@ class Accounts:
         self._ids = ids
         self._clock = clock
         self._policy = policy
-        self._hashing = threading.BoundedSemaphore(max_hashing)
+        self._hashing = hashing
 
     def register(self, name: str, password: str, *, role: Role = Role.USER, deadline: Deadline) -> User:
         """Store a new user and return it.
@@ -84,7 +85,7 @@ class Accounts:
         # Asked first because hashing is dear; `add` decides.
         if self._runner.read(lambda unit: unit.users.by_name(name), deadline=deadline) is not None:
             raise UserExists
-        hashed = self._hashed(password, deadline)
+        hashed = self._hashed(password, deadline, rank=STRANGER)
         user = User(
             id=self._ids.new_id(),
             name=name,
@@ -107,8 +108,14 @@ class Accounts:
             faults.append(FieldError("/password", problem))
         return faults
 
-    def sign_in(self, name: str, password: str, *, deadline: Deadline) -> SignedIn:
+    def sign_in(self, name: str, password: str, *, rank: int = FIRST, deadline: Deadline) -> SignedIn:
         """Check a name and a password and start a session.
+
+        Args:
+            name: The name.
+            password: The password.
+            rank: How often whoever asks has tried of late: those who tried less have their turn first.
+            deadline: Until when.
 
         Raises:
             BadCredentials: They do not belong together, or the user is disabled. An unknown name takes the same work.
@@ -116,10 +123,10 @@ class Accounts:
         """
         user = self._runner.read(lambda unit: unit.users.by_name(name), deadline=deadline)
         hashed = user.password_hash if user is not None else None
-        with self._turn_to_hash():
+        with self._hashing.turn(rank, deadline):
             check = self._passwords.verify(password, hashed, wait_s=deadline.remaining_s())
             if user is None or not check.ok or user.disabled:
-                raise BadCredentials
+                raise BadCredentials(user_id=None if user is None else user.id)
             if check.outdated:
                 user = self._rehash(user, password, deadline)
         return self._sessions.start(user, deadline=deadline)
@@ -333,7 +340,7 @@ class Accounts:
 
     def _known(self, user_id: str, password: str, deadline: Deadline) -> User:
         user = self.own(user_id, deadline=deadline)
-        with self._turn_to_hash():
+        with self._hashing.turn(FIRST, deadline):
             check = self._passwords.verify(password, user.password_hash, wait_s=deadline.remaining_s())
         if not check.ok:
             raise WrongPassword
@@ -348,18 +355,9 @@ class Accounts:
             return user  # the password was right all the same; the next sign-in hashes again
         return after
 
-    def _hashed(self, password: str, deadline: Deadline) -> str:
-        with self._turn_to_hash():
+    def _hashed(self, password: str, deadline: Deadline, *, rank: int = FIRST) -> str:
+        with self._hashing.turn(rank, deadline):
             return self._passwords.hash(password, wait_s=deadline.remaining_s())
-
-    @contextmanager
-    def _turn_to_hash(self) -> Iterator[None]:
-        if not self._hashing.acquire(blocking=False):
-            raise Overloaded("Too many passwords are being checked; try again soon.")
-        try:
-            yield
-        finally:
-            self._hashing.release()
 
     def _store(self, user: User, deadline: Deadline) -> None:
         """Store the next state of a user, whatever that means for its tokens.

@@ -5,11 +5,18 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from songs.deadline import Deadline
-from songs.errors import DeadlineExceeded, OutcomeUnknown, SongsError, StorageUnavailable, TransientConflict
+from songs.errors import (
+    DeadlineExceeded,
+    OutcomeUnknown,
+    SongsError,
+    StorageUnavailable,
+    TransientConflict,
+    Unavailable,
+)
 from songs.meter import UNMETERED, Meter
 from songs.ports.clock import Clock
 from songs.ports.storage import Scope, Storage, UnitOfWork
-from songs.services.slots import Slots
+from songs.services.slots import Slots, Waiters
 
 T = TypeVar("T")
 Work = Callable[[UnitOfWork], T]
@@ -17,6 +24,8 @@ Work = Callable[[UnitOfWork], T]
 MAX_ATTEMPTS: Final = 10
 FIRST_PAUSE_S: Final = 0.005
 LONGEST_PAUSE_S: Final = 0.2
+OUT_OF_TIME_S: Final = 0.3
+"""A call that fails with less time left than this has waited for a storage that hangs; drivers stop a little early."""
 
 
 class UnitRunner:
@@ -30,6 +39,8 @@ class UnitRunner:
         clock: For pauses between attempts.
         max_calls: How many units may be open at once, half of them writing. Fewer than there are request threads, so
             that requests which need no storage (health) are answered while the storage hangs.
+        max_held: How many threads may be in units or wait for one while no unit ends, for the same reason: `max_calls`
+            where it is not given. While units end, any number may wait.
         jitter: Returns a number in 0..1 by which each pause is multiplied.
         meter: Told of each unit.
     """
@@ -40,14 +51,17 @@ class UnitRunner:
         clock: Clock,
         *,
         max_calls: int,
+        max_held: int | None = None,
         jitter: Callable[[], float] = random.random,
         meter: Meter = UNMETERED,
     ) -> None:
         self._storage = storage
         self._clock = clock
-        self._calls = Slots(clock, max_calls)
+        held = max_calls if max_held is None else max_held
+        waiters = Waiters(lambda: held - self._calls.taken)
+        self._calls = Slots(clock, max_calls, waiters)
         # A writer that hangs keeps all other writers waiting, and must not keep readers waiting too.
-        self._writes = Slots(clock, max(1, max_calls // 2))
+        self._writes = Slots(clock, max(1, max_calls // 2), waiters)
         self._jitter = jitter
         self._meter = meter
 
@@ -61,7 +75,12 @@ class UnitRunner:
         calls = self._calls
         calls.take(deadline)
         try:
-            return self._attempts(work, Scope.READ, deadline)
+            result = self._attempts(work, Scope.READ, deadline)
+            calls.hangs = False
+            return result
+        except SongsError as error:
+            calls.hangs = _ran_out_of_time(error, deadline)
+            raise
         finally:
             calls.give()
 
@@ -96,6 +115,10 @@ class UnitRunner:
                 self._calls.take(deadline)
                 try:
                     result = self._attempts(work, scope, deadline, note_unknown)
+                    self._writes.hangs = False
+                except SongsError as error:
+                    self._writes.hangs = _ran_out_of_time(error, deadline)
+                    raise
                 finally:
                     self._calls.give()
             finally:
@@ -141,3 +164,7 @@ class UnitRunner:
         finally:
             if metered:
                 self._meter.unit(scope.name.lower(), outcome, attempt, self._clock.monotonic_s() - started_s)
+
+
+def _ran_out_of_time(error: SongsError, deadline: Deadline) -> bool:
+    return isinstance(error, Unavailable) and deadline.remaining_s() <= OUT_OF_TIME_S

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from songs_api.cli.session import load
+from songs_api.observing.lines import say
 from songs_api.refusals import warn
 from songs_api.servers.listening import free_port, once_listening, url
 from songs_api.servers.metrics_folder import metrics_folder
@@ -47,7 +48,7 @@ def serve(
 def run(settings: Settings, port: int, load_application: Load) -> None:
     """Run the selected server and say on standard error when it listens."""
     service = settings.service
-    once_listening(service.host, port, lambda: typer.echo(_listening(settings, port), err=True))
+    once_listening(service.host, port, lambda: say(_listening(settings, port)))
     serve_with(service.server, ServerOptions.of(settings, port=port), load_application)
 
 

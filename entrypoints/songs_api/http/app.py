@@ -30,19 +30,21 @@ def create_app(parts: Parts) -> Front:
         slots=BodySlots(request_threads=options.request_threads, clock=parts.clock, timeout_s=options.body_timeout_s),
         trusted_proxies=options.trusted_proxies,
     )
-    middleware = Middleware(parts)
+    paths = routes_by_path((*ROUTES, METRICS) if options.metrics_token else ROUTES)
+    router = TableRouter(reader, parts.clock, options.deadline_s, paths)
+    middleware = Middleware(parts, router.route_of)
     app = falcon.App(
         request_type=ApiRequest,
         response_type=ApiResponse,
         middleware=middleware,
-        router=TableRouter(reader, parts.clock, options.deadline_s),
+        router=router,
     )
     app.resp_options.xml_error_serialization = False
     app.add_error_handler(Exception, problems.answer_defect)
     app.add_error_handler(falcon.HTTPError, problems.answer_http_error)
     app.add_error_handler(SongsError, problems.answer_songs_error)
     resources = _resources(parts)
-    for path, routes in routes_by_path((*ROUTES, METRICS) if options.metrics_token else ROUTES).items():
+    for path, routes in paths.items():
         app.add_route(path, resources[path.removeprefix(PREFIX)], routes=routes)
     return Front(parts, middleware, app)
 
@@ -70,6 +72,8 @@ def _resources(parts: Parts) -> dict[str, object]:
         "/health/ready": service.Readiness(probe),
         "/metrics": service.MetricsPage(parts.recorder.exposition),
         "/openapi.json": _openapi(),
+        "/": service.Pointer("docs"),
+        "/docs/": service.Pointer("../docs"),
         "/docs": _document(PAGE),
         **{f"/docs/{file_name}": _document(asset) for file_name, asset in ASSETS.items()},
     }

@@ -1,14 +1,18 @@
 """What a server calls: it answers what was answered before, and hands everything else to Falcon."""
 
+import re
 import threading
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 import falcon
 
 from songs.deadline import Deadline
 from songs.model import Role
+from songs_api.http.client_address import forwarded_for
 from songs_api.http.exchange import ENVIRON_KEY, Exchange
+from songs_api.http.failures import Malformed
 from songs_api.http.middleware import Middleware
 from songs_api.http.readings import Reading
 from songs_api.http.request import ApiRequest
@@ -19,7 +23,9 @@ from songs_api.parts import Parts
 MAX_READINGS: Final = 4_096
 MAX_TARGET: Final = 200
 """Characters of a path and query that are remembered."""
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+;=-]+|\[[0-9A-Za-z:.%~_-]+\])(?::[0-9]{0,5})?", re.ASCII)
 _STATUS_LINES: Final = {200: "200 OK", 304: "304 Not Modified"}
+_WITHOUT_HOST: Final = frozenset({"HTTP/1", "HTTP/1.0"})
 
 StartResponse = Callable[..., Callable[[bytes], object]]
 Target = tuple[str, str]
@@ -45,6 +51,7 @@ class Front:
         self._admit = middleware.gate.admit
         self._clock = parts.clock
         self._deadline_s = parts.options.deadline_s
+        self._reads_forwarded = parts.options.forwarded_header == "forwarded"
         self._ids = RequestIds()
         self._readings: dict[Target, Reading] = {}
         self._lock = threading.Lock()
@@ -53,6 +60,11 @@ class Front:
         """Answer a request."""
         started_s = self._clock.monotonic_s()
         exchange = Exchange(self._ids.new(), started_s, Deadline(self._clock, started_s + self._deadline_s))
+        if self._reads_forwarded:
+            environ["HTTP_X_FORWARDED_FOR"] = forwarded_for(environ.get("HTTP_FORWARDED", ""))
+        if not _names_one_host(environ.get("HTTP_HOST", ""), environ.get("SERVER_PROTOCOL")):
+            exchange.refusal = Malformed("Send one Host header, with a host and maybe a port.")
+            return self._through_falcon(exchange, environ, start_response)
         if environ["REQUEST_METHOD"] != "GET":
             return self._through_falcon(exchange, environ, start_response)
         target = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
@@ -90,3 +102,9 @@ class Front:
                 # The oldest. The others are read meanwhile without the lock.
                 del self._readings[next(iter(self._readings))]
             self._readings[target] = reading
+
+
+@lru_cache(maxsize=1024)
+def _names_one_host(host: str, protocol: str | None) -> bool:
+    """Return whether a request names one host, as HTTP/1.1 has to (RFC 9112, 3.2). Servers join two by a comma."""
+    return _HOST.fullmatch(host) is not None or (not host and protocol in _WITHOUT_HOST)

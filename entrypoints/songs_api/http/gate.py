@@ -2,15 +2,20 @@
 
 import hmac
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from songs.errors import InvalidToken, Unauthenticated
 from songs.services.reads import CachedRead
-from songs_api.http.client_address import bucket_of
+from songs_api.http.client_address import bucket_of, wider, wider_bucket_of
 from songs_api.http.exchange import Exchange
 from songs_api.http.limits import Limit
-from songs_api.http.routes import METRICS, by_request, public_routes
+from songs_api.http.routes import METRICS, PREFIX, by_request, public_routes
 from songs_api.parts import Parts
+
+_ELSEWHERE: Final = f"{Unauthenticated.summary} The routes are below {PREFIX}, and their documentation is at /docs."
+_OTHER_SCHEME: Final = (
+    f"{Unauthenticated.summary} The scheme of the Authorization header is Bearer: Authorization: Bearer <access_token>."
+)
 
 
 class Gate:
@@ -24,14 +29,17 @@ class Gate:
         self._read_ahead = parts.read_ahead
         self._access = parts.access
         limits, meter = parts.options.limits, parts.recorder.meter
-        self._limit = Limit(
-            "default",
-            parts.limiter,
-            limits.default,
-            parts.clock,
-            processes=limits.processes,
-            shared=limits.shared,
-            meter=meter,
+        self._limit, self._wider = (
+            Limit(
+                name,
+                parts.limiter,
+                rate,
+                parts.clock,
+                processes=limits.processes,
+                shared=limits.shared,
+                meter=meter,
+            )
+            for name, rate in (("default", limits.default), ("default-network", wider(limits.default)))
         )
         self._trusted = parts.options.trusted_proxies
         self._public = public_routes()
@@ -46,6 +54,8 @@ class Gate:
         """
         asked = method, path
         public = self._public.get(asked)
+        if public is None and "HTTP_AUTHORIZATION" not in environ and not path.startswith(f"{PREFIX}/"):
+            raise Unauthenticated(_ELSEWHERE)
         if public is None and asked in self._metrics:
             if not hmac.compare_digest(_token(environ).encode(), self._metrics_token):
                 raise InvalidToken
@@ -54,6 +64,8 @@ class Gate:
         elif public.limited:
             exchange.route = public
             self._limit.charge(exchange, bucket_of(environ, self._trusted))
+            if (network := wider_bucket_of(environ, self._trusted)) is not None:
+                self._wider.charge(exchange, network)
 
     def admit(self, exchange: Exchange, environ: Mapping[str, Any], read: CachedRead | None = None) -> None:
         """Let a request in that needs a token. What it will read, if that is known, may be asked for together.
@@ -75,5 +87,6 @@ def _token(environ: Mapping[str, Any]) -> str:
         raise Unauthenticated
     scheme, _, token = header.partition(" ")
     if scheme != "Bearer" and scheme.lower() != "bearer":
-        raise InvalidToken
+        # RFC 6750, 3.1: who used another scheme is told which is expected, and of no error.
+        raise Unauthenticated(_OTHER_SCHEME)
     return token.strip(" ")

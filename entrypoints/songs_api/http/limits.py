@@ -179,6 +179,10 @@ class Limit:
             return self._counted_here(bucket, rate)
         return self._compared(bucket, rate, verdict, known)
 
+    def used(self, verdict: Verdict | None) -> int:
+        """Return how many hits of a window were used when a hit was answered so; 0 where there is no limit."""
+        return 0 if self._rate is None or verdict is None else self._rate.amount - verdict.remaining
+
     def give_back(self, bucket: str, verdict: Verdict | None) -> None:
         """Undo a hit that was allowed, as that verdict says, while its window lasts."""
         rate = self._rate

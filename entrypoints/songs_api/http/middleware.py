@@ -1,6 +1,7 @@
 """Falcon's middleware: what comes before and after every answer."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from songs_api.http.body_slots import CONNECTION
 from songs_api.http.cors import Cors
@@ -8,8 +9,11 @@ from songs_api.http.exchange import Exchange
 from songs_api.http.gate import Gate
 from songs_api.http.request import ApiRequest
 from songs_api.http.response import ApiResponse
+from songs_api.http.routes import Route
 from songs_api.http.watch import Watch
 from songs_api.parts import Parts
+
+_SERVER_ERROR: Final = 500
 
 
 class Middleware:
@@ -17,13 +21,15 @@ class Middleware:
 
     Args:
         parts: What the application is made of.
+        route_of: Returns the route of a method and path, if there is one.
 
     Attributes:
         gate: Lets requests in.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, route_of: Callable[[str, str], Route | None]) -> None:
         self.gate = Gate(parts)
+        self._route_of = route_of
         self._watch = Watch(parts.recorder, parts.clock, parts.options.trusted_proxies)
         self._cors = Cors(parts.options.cors_origins)
 
@@ -36,6 +42,9 @@ class Middleware:
 
     def process_response(self, req: ApiRequest, resp: ApiResponse, *_: object) -> None:
         """Note what became of the request."""
+        if resp.status_code >= _SERVER_ERROR and req.exchange.route is None:
+            # Whoever looks for what an outage does wants to know of which requests; it ended before it was routed.
+            req.exchange.route = self._route_of(req.method, req.path)
         resp.put(self.answered(req.exchange, req.env, req.method, resp.status_code))
 
     def answered(self, exchange: Exchange, environ: dict[str, Any], method: str, status: int) -> dict[str, str]:

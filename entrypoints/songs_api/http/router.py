@@ -1,6 +1,6 @@
 """From the table of routes to Falcon's router: what surrounds every handler, and the methods that follow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -44,17 +44,28 @@ class TableRouter(DefaultRouter):
         reader: Reads bodies.
         clock: For the time that is left after a body was read.
         deadline_s: How long a request may wait for the storage.
+        paths: The routes of each path.
     """
 
-    def __init__(self, reader: BodyReader, clock: Clock, deadline_s: float) -> None:
+    def __init__(
+        self, reader: BodyReader, clock: Clock, deadline_s: float, paths: Mapping[str, Sequence[Route]]
+    ) -> None:
         super().__init__()
         self._reader = reader
         self._clock = clock
         self._deadline_s = deadline_s
+        self._paths = paths
 
     def find(self, uri: str, req: falcon.Request | None = None) -> Any:  # noqa: ANN401 - Falcon's own tuple
         """Return what serves `uri`. Falcon would ignore any number of slashes at its start; we serve one path."""
         return None if uri.startswith("//") else super().find(uri, req)
+
+    def route_of(self, method: str, path: str) -> Route | None:
+        """Return the route that a request takes, None where there is none."""
+        found = self.find(path)
+        routes = self._paths.get(found[3], ()) if found else ()
+        wanted = "GET" if method == "HEAD" else method
+        return next((route for route in routes if route.method == wanted), None)
 
     def map_http_methods(self, resource: object, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401 - Falcon's signature
         """Return the responder of each method that the keyword argument `routes` has."""

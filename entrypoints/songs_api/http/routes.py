@@ -348,6 +348,20 @@ _SERVICE: Final = (
             needs=None,
             operation_id=f"get_{path}",
             tag="service",
+            summary="Leads to the documentation page",
+            limited=False,
+            at_root=True,
+            documented=False,
+        )
+        for path in ("/", "/docs/")
+    ),
+    *(
+        Route(
+            method="GET",
+            path=path,
+            needs=None,
+            operation_id=f"get_{path}",
+            tag="service",
             summary="The documentation page",
             limited=False,
             at_root=True,

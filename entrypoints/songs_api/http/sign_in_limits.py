@@ -1,30 +1,40 @@
 """The limits on guessing passwords, counted before anything is hashed."""
 
 import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Final
 
-from songs.deadline import Deadline
-from songs.errors import RateLimited
+from songs.errors import RateLimited, Unavailable
 from songs.model import name_key
-from songs.ports.limiter import RateLimit
-from songs_api.http.client_address import bucket_of
+from songs.ports.limiter import RateLimit, Verdict
+from songs.services.hashing import FIRST
+from songs_api.http.client_address import bucket_of, wider, wider_bucket_of
 from songs_api.http.limits import Limit
 from songs_api.http.request import ApiRequest
 from songs_api.parts import Parts
 
-DELAYS_S: Final = (0.25, 0.5, 1.0, 2.0)
-"""How long the attempts beyond the limit of a username take more: each longer than the one before, then as the last."""
+TRIED: Final = RateLimit(10, 3600)
+"""Attempts with one username from one address, while that username is tried more often than its limit allows."""
 OUTAGE_DIVISOR: Final = 4
 """While the limiter does not answer, each process counts alone and allows a quarter, or less where there are more."""
+MAX_KNOWN: Final = 10_000
+"""From how many places, each an address and a username, a process remembers that someone signed in."""
 
 
 class SignInLimits:
     """Counts attempts by address, by username and address, and by username. Thread-safe.
 
-    Attempts from one address are refused beyond a limit. Attempts with one username from everywhere are only delayed:
-    if they were refused, anybody could lock anybody out. A few may be in their delay at once; those beyond are refused
-    with the delay as the time to wait, so that they never take all request threads.
+    An attempt is refused beyond the limit of its address, and beyond that of its address with its username. The limit
+    of a username refuses nobody by itself, or anybody could lock anybody out: beyond it each address has `TRIED`, and
+    no address uses up what another one has. No attempt is delayed: a delay holds a thread, and those who guess would
+    hold all that there are.
+
+    An attempt with the right password is given back to the limit of the username and to `TRIED`, and so is one that was
+    not checked (503). From where someone signed in they are known: their attempts need none of `TRIED`, and have their
+    turn at hashing first; those of others do the sooner, the less often their address tried of late.
 
     Usernames are whatever was sent, of any length: buckets have their hash.
     """
@@ -44,41 +54,77 @@ class SignInLimits:
                 meter=parts.recorder.meter,
             )
 
-        user = limits.sign_in_user
         self._by_address = limit("sign-in-address", limits.sign_in_address)
+        self._by_network = limit("sign-in-network", wider(limits.sign_in_address))
         self._by_both = limit("sign-in", limits.sign_in)
-        self._by_user = limit("sign-in-user", user and RateLimit(user.amount + len(DELAYS_S), user.window_s))
-        self._delayed = threading.Semaphore(parts.options.request_threads // 8)
-        self._clock = parts.clock
-        self._deadline_s = parts.options.deadline_s
+        self._by_user = limit("sign-in-user", limits.sign_in_user)
+        self._tried = limit("sign-in-tried", limits.sign_in_user and TRIED)
+        self._known = KnownPlaces()
         self._trusted = parts.options.trusted_proxies
 
-    def charge_address(self, req: ApiRequest) -> None:
-        """Count an attempt of which no more is known than where it comes from.
+    def charge_address(self, req: ApiRequest) -> Verdict | None:
+        """Count an attempt of which no more is known than where it comes from, and return what came of it.
 
         Raises:
             RateLimited: It is one too many.
         """
-        self._by_address.charge(req.exchange, bucket_of(req.env, self._trusted))
+        verdict = self._by_address.charge(req.exchange, bucket_of(req.env, self._trusted))
+        if (network := wider_bucket_of(req.env, self._trusted)) is not None:
+            self._by_network.charge(req.exchange, network)
+        return verdict
 
-    def charge_name(self, req: ApiRequest, name: str) -> None:
-        """Count an attempt with a username, and return when it may be made.
+    @contextmanager
+    def attempt(self, req: ApiRequest, name: str, from_address: Verdict | None) -> Iterator[int]:
+        """Count an attempt with a username, and have it made in the context, which is given its rank at hashing.
+
+        Args:
+            req: The request.
+            name: The username.
+            from_address: What `charge_address` returned.
 
         Raises:
             RateLimited: It is one too many.
         """
+        address = bucket_of(req.env, self._trusted)
         user = blake2b(name_key(name).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-        self._by_both.charge(req.exchange, f"{user}:{bucket_of(req.env, self._trusted)}")
-        verdict = self._by_user.hit(user)
-        if verdict is not None and verdict.remaining < len(DELAYS_S):
-            self._delay(DELAYS_S[len(DELAYS_S) - 1 - verdict.remaining])
-            # The time that an attempt is made to wait is not the storage's.
-            req.exchange.deadline = Deadline.after(self._clock, self._deadline_s)
-
-    def _delay(self, delay_s: float) -> None:
-        if not self._delayed.acquire(blocking=False):
-            raise RateLimited(delay_s)
+        place = f"{user}:{address}"
+        is_known = self._known.is_known(place)
+        self._by_both.charge(req.exchange, place)
+        of_user = self._by_user.hit(user)
+        tried = None
+        if of_user is not None and not of_user.allowed and not is_known:
+            tried = self._tried.hit(place)
+            if tried is not None and not tried.allowed:
+                raise RateLimited(tried.reset_s)
+        rank = FIRST if is_known else max(1, self._by_address.used(from_address), self._tried.used(tried))
         try:
-            self._clock.sleep(delay_s)
-        finally:
-            self._delayed.release()
+            yield rank
+        except Unavailable:
+            # It was not checked: no password that is wrong is answered so. The limits of its address and of its place
+            # are a minute's, and go on to count it: who does not wait would have all turns otherwise.
+            self._by_user.give_back(user, of_user)
+            self._tried.give_back(place, tried)
+            raise
+        self._by_user.give_back(user, of_user)
+        self._tried.give_back(place, tried)
+        self._known.add(place)
+
+
+class KnownPlaces:
+    """From where someone signed in with the right password: the last `MAX_KNOWN` places. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._places: OrderedDict[str, None] = OrderedDict()
+
+    def is_known(self, place: str) -> bool:
+        """Return whether someone signed in from a place."""
+        return place in self._places
+
+    def add(self, place: str) -> None:
+        """Remember a place."""
+        with self._lock:
+            self._places[place] = None
+            self._places.move_to_end(place)
+            while len(self._places) > MAX_KNOWN:
+                self._places.popitem(last=False)

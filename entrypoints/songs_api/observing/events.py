@@ -74,23 +74,6 @@ def renderer(form: str, *, production: bool) -> Render:
     return text_line(colors=sys.stderr.isatty())
 
 
-class LineFormatter(logging.Formatter):
-    """Makes our lines of records, for handlers of servers' own.
-
-    Args:
-        form: As for `renderer`.
-        production: As for `renderer`.
-    """
-
-    def __init__(self, form: str, *, production: bool) -> None:
-        super().__init__()
-        self._render = renderer(form, production=production)
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        return self._render(event_of(record))
-
-
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()

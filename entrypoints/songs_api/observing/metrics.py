@@ -1,5 +1,6 @@
-"""Metrics for Prometheus. Importing this module decides where they are kept: see `metrics_folder`."""
+"""Metrics for Prometheus, counted in the memory of each process and put together from `snapshots`."""
 
+import logging
 from bisect import bisect_left
 from collections import Counter as Tally
 from collections import defaultdict, deque
@@ -7,17 +8,33 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Final, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest, values
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from songs.meter import CacheOutcome
+from songs.ports.clock import Clock
+from songs_api.observing.snapshots import Snapshot, Snapshots
+from songs_api.observing.totals import Together, Totals
 
 T = TypeVar("T")
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _REQUEST_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+MAX_NOTED: Final = 100_000
+"""Notes of one kind that wait to be counted: those beyond are dropped and counted as that."""
 _UNIT_BUCKETS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 3.0)
+
+
+_EPOCH: Final = "songs_coherence_epoch"
+_CACHE_ON: Final = "songs_coherence_cache_on"
+_UNPUBLISHED: Final = (
+    "The metrics of this process cannot be kept where the other processes find them: %s. Until they can be, /metrics "
+    "shows all that was counted by the process that answers, and of the others what they could keep."
+)
+_log: Final = logging.getLogger(__name__)
+
+# Where PROMETHEUS_MULTIPROC_DIR is set the client would map files, which end the process when their disk is full.
+values.ValueClass = values.MutexValue
 
 
 class BulkHistogram(Histogram):
@@ -34,16 +51,24 @@ class BulkHistogram(Histogram):
 class Metrics:
     """All metrics of the service; a `songs.meter.Meter`. Thread-safe but for `collect`, called by one thread at a time.
 
-    What happens on the way of a request is only noted; `collect` counts it.
+    What happens on the way of a request is only noted; `collect` counts it. `publish` is called by one thread at a
+    time, which may be another one.
 
     Args:
         folder: Where the processes of one service keep their metrics together; None where there is one process.
+        clock: The time of day, by which the newest of several processes' readings is known; needed with `folder`.
     """
 
-    def __init__(self, folder: str | None = None) -> None:
-        self._folder = folder
-        # The metrics of several processes are read from the folder, by a registry made for each reading.
+    def __init__(self, folder: str | None = None, clock: Clock | None = None) -> None:
+        self._clock = clock
+        self._shared = None if folder is None else Snapshots(folder)
+        self._before = Totals()
+        self._published: Totals | None = None
+        self._unpublished = False
+        self._record_read: dict[str, float] = {}
+        self._record_read_at_s = 0.0
         self._registry = CollectorRegistry()
+        self._dropped: Tally[str] = Tally()
         self._units: deque[tuple[str, str, int, float]] = deque()
         self._cache_reads: deque[CacheOutcome] = deque()
         self._invalidations: deque[bool] = deque()
@@ -71,9 +96,12 @@ class Metrics:
         self._breakers = self._counter(
             "songs_breaker_changes", "Circuit breakers that opened or closed.", "adapter", "to"
         )
-        self._epoch = self._gauge("songs_coherence_epoch", "The epoch of the cache's entries.")
-        self._cache_on = self._gauge("songs_coherence_cache_on", "1 while the cache is believed, 0 while it is off.")
-        if folder is None:
+        self._lost = self._counter(
+            "songs_observations_dropped", "Notes that were not counted as too many waited.", "of"
+        )
+        self._epoch = self._gauge(_EPOCH, "The epoch of the cache's entries.")
+        self._cache_on = self._gauge(_CACHE_ON, "1 while the cache is believed, 0 while it is off.")
+        if self._shared is None:
             ProcessCollector(registry=self._registry)
         self._gauge("songs_build_info", "The version that serves.", "version").labels(version("songs-api")).set(1)
 
@@ -81,19 +109,25 @@ class Metrics:
         return Counter(name, documentation, labels, registry=self._registry)
 
     def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
-        return Gauge(name, documentation, labels, registry=self._registry, multiprocess_mode="mostrecent")
+        return Gauge(name, documentation, labels, registry=self._registry)
+
+    def _note(self, noted: deque[T], of: str, what: T) -> None:
+        if len(noted) < MAX_NOTED:
+            noted.append(what)
+        else:
+            self._dropped[of] += 1
 
     def unit(self, scope: str, outcome: str, attempts: int, duration_s: float) -> None:
         """Note a unit of work."""
-        self._units.append((scope, outcome, attempts, duration_s))
+        self._note(self._units, "unit", (scope, outcome, attempts, duration_s))
 
     def cache_read(self, outcome: CacheOutcome) -> None:
         """Note a read through the cache."""
-        self._cache_reads.append(outcome)
+        self._note(self._cache_reads, "cache_read", outcome)
 
     def invalidation(self, *, done: bool) -> None:
         """Note an invalidation."""
-        self._invalidations.append(done)
+        self._note(self._invalidations, "invalidation", done)
 
     def coherence(self, epoch: int, *, cache_on: bool) -> None:
         """Note the coherence record."""
@@ -101,14 +135,20 @@ class Metrics:
 
     def limiter_unavailable(self) -> None:
         """Note that the limiter did not answer."""
-        self._limiter_failures.append(None)
+        self._note(self._limiter_failures, "limiter", None)
 
     def breaker(self, adapter: str, *, is_open: bool) -> None:
         """Note that a circuit breaker opened or closed."""
-        self._breaker_changes.append((adapter, is_open))
+        self._note(self._breaker_changes, "breaker", (adapter, is_open))
 
-    def requests(self, durations_s: dict[tuple[str, str, str], list[float]]) -> None:
-        """Count requests: how long each took, by method, route and status. Called by the thread of `collect`."""
+    def requests(self, durations_s: dict[tuple[str, str, str], list[float]], dropped: int = 0) -> None:
+        """Count requests: how long each took, by method, route and status. Called by the thread of `collect`.
+
+        Args:
+            durations_s: How long each took, in seconds.
+            dropped: How many more there were, of which no more is known.
+        """
+        self._dropped["request"] += dropped
         for labels, durations in durations_s.items():
             self._requests.labels(*labels).observe_all(durations)
 
@@ -130,20 +170,65 @@ class Metrics:
         self._limiter.inc(len(_taken(self._limiter_failures)))
         for (adapter, is_open), count in Tally(_taken(self._breaker_changes)).items():
             self._breakers.labels(adapter, "open" if is_open else "closed").inc(count)
+        dropped, self._dropped = self._dropped, Tally()
+        for of, count in dropped.items():
+            self._lost.labels(of).inc(count)
         record, self._record = self._record, None
         if record is not None:
             # Once for each reading: of several processes, the one that read the record last is believed.
             epoch, cache_on = record
             self._epoch.set(epoch)
             self._cache_on.set(cache_on)
+            self._record_read = {_EPOCH: float(epoch), _CACHE_ON: float(cache_on)}
+            self._record_read_at_s = 0.0 if self._clock is None else self._clock.now().timestamp()
+
+    def publish(self) -> None:
+        """Put what was counted where the other processes find it; say so once when that fails, and once when it works.
+
+        Whatever happens to the folder and its disk, this process goes on counting.
+        """
+        if self._shared is None:
+            return
+        try:
+            if not self._shared.taken:
+                self._before = _parsed(self._shared.take() or {})
+            totals = self._own()
+            if totals != self._published:
+                self._shared.write(totals.snapshot())
+                self._published = totals
+        except OSError as error:
+            if not self._unpublished:
+                _log.warning(_UNPUBLISHED, error.strerror or error)
+            self._unpublished = True
+        else:
+            if self._unpublished:
+                _log.warning("The metrics of this process are kept again where the other processes find them.")
+            self._unpublished = False
 
     def exposition(self) -> bytes:
         """Return all metrics, of every process, in Prometheus' text form."""
-        if self._folder is None:
+        if self._shared is None:
             return generate_latest(self._registry)
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        totals = self._own()
+        for snapshot in self._shared.others():
+            totals.add(_parsed(snapshot))
+        together = CollectorRegistry()
+        together.register(Together(self._registry, totals))
+        return generate_latest(together)
+
+    def _own(self) -> Totals:
+        totals = Totals.of(self._registry)
+        totals.gauges_at_s = self._record_read_at_s
+        totals.gauges = dict(self._record_read)
+        totals.add(self._before)
+        return totals
+
+
+def _parsed(snapshot: Snapshot) -> Totals:
+    try:
+        return Totals.parsed(snapshot)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return Totals()
 
 
 def _taken(noted: deque[T]) -> list[T]:

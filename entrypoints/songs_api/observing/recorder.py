@@ -4,29 +4,34 @@ import logging
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from songs.errors import Overloaded
 from songs.meter import UNMETERED, Meter
 from songs.ports.clock import Clock
-from songs_api.observing.events import Render, timestamp
-from songs_api.observing.lines import Lines, LinesHandler
+from songs_api.observing.events import MAX_TEXT, Render, timestamp
+from songs_api.observing.lines import EVERY_S, STOP_S, Lines, LinesHandler
 from songs_api.observing.requests import RequestLog
 
 if TYPE_CHECKING:
-    # Imported where metrics are wanted only: importing it decides where they are kept.
     from songs_api.observing.metrics import Metrics
 
-EVERY_S: Final = 0.25
-STOP_S: Final = 5.0
-"""How long to wait at the end for whoever reads the lines."""
+PUBLISH_EVERY_S: Final = 1.0
+EXPOSE_S: Final = 1.0
+"""How long a reading of the metrics waits for another one: a disk that hangs holds one thread."""
+FAILURE_EVERY_S: Final = 60.0
+"""How often at most it is told that telling failed."""
+_log: Final = logging.getLogger(__name__)
 
 
 class Recorder:
     """Takes what is to be told, and tells it from threads of its own. Thread-safe.
 
-    One counts and makes events, another writes lines. So a stream that hangs holds the writer alone: what waits for it
-    is bounded, and metrics are told all the same.
+    One counts and makes events, another writes lines, and a third one writes metrics for other processes. So a stream
+    or a disk that hangs holds its own thread alone: what waits is bounded, and the rest is told all the same. Whatever
+    fails in one of them is told and ends none.
 
     Args:
         render: Makes lines of events.
@@ -48,12 +53,15 @@ class Recorder:
         self.metrics = metrics
         self.level = level
         self._clock = clock
-        self._lines = Lines(render, stream or sys.stderr)
+        self._lines = Lines(render, stream)
         self.requests = RequestLog(self._lines, metrics, clock, level)
         self._collecting = threading.Lock()
-        self._writing = threading.Lock()
+        self._exposing = threading.Lock()
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._hooks: tuple[Any, Any] | None = None
+        self._failures = 0
+        self._failure_told_at_s: float | None = None
 
     @property
     def meter(self) -> Meter:
@@ -66,29 +74,57 @@ class Recorder:
         self._lines.put({"timestamp": at, "level": "info", "event": "audit", "action": action, **told})
 
     def start(self) -> None:
-        """Tell from now on what Python's logging is told as well, four times a second. Called after any fork."""
+        """Tell from now on what Python's logging, warnings and threads that fail tell as well. Called after any fork.
+
+        Otherwise they would be printed by the thread that they happen in, which may be answering a request.
+        """
         logging.basicConfig(level=self.level, handlers=[LinesHandler(self._lines)], force=True)
-        for name, work in (("recorder", self._collect), ("log writer", self._write)):
-            self._threads.append(threading.Thread(target=self._run, args=(work,), name=name, daemon=True))
-            self._threads[-1].start()
+        logging.captureWarnings(capture=True)
+        self._hooks = threading.excepthook, sys.unraisablehook
+        threading.excepthook = _tell_failed_thread
+        sys.unraisablehook = _tell_unraisable
+        self._lines.start()
+        self._start("recorder", self._collect, EVERY_S)
+        if self.metrics is not None:
+            self._start("metrics", self._publish, PUBLISH_EVERY_S)
 
     def stop(self) -> None:
-        """Tell what is left, and end the threads. Calling it again does nothing."""
+        """Tell what is left, unless that takes long, and end the threads. Calling it again does nothing."""
+        if self._hooks is not None:
+            threading.excepthook, sys.unraisablehook = self._hooks
+            self._hooks = None
+            logging.captureWarnings(capture=False)
         self._stopped.set()
         for thread in self._threads:
             thread.join(STOP_S)
         if not any(thread.is_alive() for thread in self._threads):
-            self.tell()
+            self._guarded(self._collect)
+            if self._threads:
+                self._guarded(self._publish)
+            self._guarded(self.requests.close)
+        self._threads.clear()
+        self._lines.stop()
 
     def tell(self) -> None:
         """Tell at once what was taken so far."""
         self._collect()
-        self._write()
+        self._lines.write()
 
     def exposition(self) -> bytes:
-        """Return all metrics up to now in Prometheus' text form; empty where none are kept."""
-        self._collect()
-        return b"" if self.metrics is None else self.metrics.exposition()
+        """Return all metrics up to now in Prometheus' text form; empty where none are kept.
+
+        Raises:
+            Overloaded: Another reading hangs.
+        """
+        if self.metrics is None:
+            return b""
+        if not self._exposing.acquire(timeout=EXPOSE_S):
+            raise Overloaded
+        try:
+            self._collect()
+            return self.metrics.exposition()
+        finally:
+            self._exposing.release()
 
     def _collect(self) -> None:
         with self._collecting:
@@ -96,11 +132,44 @@ class Recorder:
                 self.metrics.collect()
             self.requests.tell()
 
-    def _write(self) -> None:
-        with self._writing:
-            self._lines.write()
+    def _publish(self) -> None:
+        if self.metrics is not None:
+            self.metrics.publish()
 
-    def _run(self, work: Callable[[], None]) -> None:
-        parent = os.getpid()
-        while not self._stopped.wait(EVERY_S) and os.getpid() == parent:
+    def _start(self, name: str, work: Callable[[], None], every_s: float) -> None:
+        self._threads.append(threading.Thread(target=self._run, args=(work, every_s), name=name, daemon=True))
+        self._threads[-1].start()
+
+    def _run(self, work: Callable[[], None], every_s: float) -> None:
+        process = os.getpid()
+        while not self._stopped.wait(every_s) and os.getpid() == process:
+            self._guarded(work)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
             work()
+        except Exception:  # noqa: BLE001 - nothing that observes may end
+            self._failures += 1
+            now_s = self._clock.monotonic_s()
+            if self._failure_told_at_s is None or now_s - self._failure_told_at_s >= FAILURE_EVERY_S:
+                self._failure_told_at_s = now_s
+                self._lines.put(
+                    {
+                        "timestamp": timestamp(self._clock.now().timestamp()),
+                        "level": "error",
+                        "event": "telemetry failed",
+                        "failures": self._failures,
+                        "exception": traceback.format_exc()[-MAX_TEXT:],
+                    }
+                )
+
+
+def _tell_failed_thread(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_type is SystemExit or failed.exc_value is None:
+        return
+    name = failed.thread.name if failed.thread is not None else "unknown"
+    _log.error("the thread %r failed", name, exc_info=failed.exc_value)
+
+
+def _tell_unraisable(failed: Any) -> None:  # noqa: ANN401 - typed where types are checked only
+    _log.error("%s", failed.err_msg or "an exception could not be raised", exc_info=failed.exc_value)

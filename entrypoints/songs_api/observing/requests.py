@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from songs.ports.clock import Clock
 from songs_api.http.routes import PREFIX, Route
+from songs_api.observing.audit import WINDOW_S, AuditBudget, Kind, LeftOut
 from songs_api.observing.events import Event, timestamp
 from songs_api.observing.lines import Lines
 
 if TYPE_CHECKING:
-    # Imported where metrics are wanted only: importing it decides where they are kept.
     from songs_api.observing.metrics import Metrics
 
 REFUSALS: Final = frozenset({401, 403, 429})
-"""The statuses of refused requests, each of which is audited."""
+"""The statuses of refused requests, which are audited."""
+MAX_FINISHED: Final = 50_000
+"""Requests that wait to be told of: those beyond are dropped and counted."""
 NO_ROUTE: Final = "none"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SERVER_ERROR: Final = 500
@@ -39,13 +41,20 @@ class Finished(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The template of the path; `NO_ROUTE` for a request that was refused before, or found, no route."""
+        """The template of the path; `NO_ROUTE` for a request that was refused before it was routed, or has no route."""
         return PREFIX + self.route.path if self.route else NO_ROUTE
 
     @property
     def audited(self) -> bool:
         """Whether the audit trail tells of it."""
         return is_audited(self.status, self.route)
+
+    @property
+    def kind(self) -> Kind:
+        """What other lines of the audit trail are like its own."""
+        action = self.route.operation_id if self.route else None
+        # Of a request without a user, what it was about is a user that the service itself named.
+        return Kind(action, self.status, self.code, self.user_id or self.target)
 
 
 def is_audited(status: int, route: Route | None) -> bool:
@@ -72,6 +81,8 @@ class RequestLog:
         self._clock = clock
         self._level = level
         self._finished: deque[Finished] = deque()
+        self._dropped = 0
+        self._budget = AuditBudget(clock.monotonic_s())
         if metrics is not None or level <= logging.INFO:
             self.wanted_from = 0
         else:
@@ -79,28 +90,58 @@ class RequestLog:
 
     def note(self, finished: Finished) -> None:
         """Take an answered request."""
-        self._finished.append(finished)
+        if len(self._finished) < MAX_FINISHED:
+            self._finished.append(finished)
+        else:
+            self._dropped += 1
 
     def tell(self) -> None:
         """Count what was taken, and hand its lines on."""
         durations: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
+        now_s = self._clock.monotonic_s()
         # What the monotonic clock must be given to be the time of day.
-        offset_s = self._clock.now().timestamp() - self._clock.monotonic_s()
+        offset_s = self._clock.now().timestamp() - now_s
         for _ in range(len(self._finished)):
             finished = self._finished.popleft()
             method = finished.method if finished.method in _METHODS else "other"
             durations[method, finished.path, str(finished.status)].append(finished.ended_s - finished.started_s)
-            level = _level(finished.status)
             if finished.audited:
-                self._lines.put(_event(finished, method, "audit", offset_s))
-            elif level >= self._level:
+                if self._budget.admits(finished.kind, finished.address):
+                    self._lines.put(_event(finished, method, "audit", offset_s))
+            elif _level(finished.status) >= self._level:
                 self._lines.put(_event(finished, method, "request", offset_s))
+        for left_out in self._budget.ended(now_s):
+            self._lines.put(_left_out(left_out, now_s + offset_s))
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            self._lines.drop(dropped)
         if self._metrics is not None:
-            self._metrics.requests(durations)
+            self._metrics.requests(durations, dropped)
+
+    def close(self) -> None:
+        """Tell what was left out of the audit trail until now, at the end."""
+        for left_out in self._budget.close(self._clock.monotonic_s()):
+            self._lines.put(_left_out(left_out, self._clock.now().timestamp()))
 
 
 def _level(status: int) -> int:
     return logging.INFO if status < _SERVER_ERROR else logging.WARNING
+
+
+def _left_out(left_out: LeftOut, at_s: float) -> Event:
+    told: dict[str, Any] = {
+        "timestamp": timestamp(at_s),
+        "level": "info",
+        "event": "audit",
+        "left_out": left_out.lines,
+        "within_s": int(WINDOW_S),
+        "action": left_out.kind.action,
+        "status": left_out.kind.status,
+        "code": left_out.kind.code,
+        "user_id": left_out.kind.who,
+        "addresses": left_out.addresses,
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _event(finished: Finished, method: str, event: str, offset_s: float) -> Event:

@@ -31,8 +31,6 @@ from songs_api.servers.signals import StopSignals, end_with, obey_first_sigterm,
 
 _RESPAWN_PAUSE_S: Final = 0.5
 _FLUSH_S: Final = 0.02
-_HANDLER: Final = {"formatter": "generic", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
-_HANDLERS: Final = {"console": _HANDLER, "access": _HANDLER}
 
 
 def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
@@ -62,7 +60,7 @@ def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
             max_buffer_size=CONNECTION_BUFFER_BYTES,
         ),
         log_level=LogLevels(options.log_level),
-        log_dictconfig={"handlers": _HANDLERS, "formatters": {"generic": options.log_formatter}},
+        log_dictconfig={"handlers": {"console": options.log_handler, "access": options.log_handler}},
         log_access=False,
         respawn_failed_workers=respawn,
         respawn_interval=_RESPAWN_PAUSE_S,

@@ -12,6 +12,7 @@ from typing import Any
 
 from songs_api.refusals import EXPECTED, REFUSED, report, warn
 from songs_api.servers.gunicorn_options import gunicorn_options
+from songs_api.servers.lifetime import open_standard_streams
 from songs_api.servers.metrics_folder import metrics_folder
 from songs_api.servers.options import STORAGE_IDENTITY, ServerOptions
 from songs_api.settings import Settings, Variables, check_serving, resolve
@@ -26,6 +27,7 @@ def _settings() -> Settings:
         sys.exit(REFUSED)
 
 
+open_standard_streams()
 _found = _settings()
 _folder = contextlib.ExitStack()
 _folder.enter_context(metrics_folder(_found))
@@ -37,7 +39,7 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's hook
     from songs_api.startup import identity_of, opened  # noqa: PLC0415 - the rest of the program is loaded by the workers
 
     try:
-        for line in check_serving(_found, workers=server.cfg.workers):
+        for line in check_serving(_found, workers=server.cfg.workers, server="gunicorn"):
             warn(line)
         with opened(_found) as container:
             identity = identity_of(container)

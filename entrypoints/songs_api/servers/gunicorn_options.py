@@ -79,9 +79,7 @@ def gunicorn_options(options: ServerOptions) -> dict[str, Any]:
 def _log(options: ServerOptions) -> dict[str, Any]:
     # Not passed on to the root: in a worker that would be told twice.
     own = {"level": options.log_level.upper(), "handlers": ["error_console"], "propagate": False}
-    console = {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"}
     return {
         "loggers": {"gunicorn.error": own},
-        "handlers": {"console": console, "error_console": console},
-        "formatters": {"generic": options.log_formatter},
+        "handlers": {"console": options.log_handler, "error_console": options.log_handler},
     }

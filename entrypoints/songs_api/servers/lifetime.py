@@ -1,6 +1,5 @@
-"""Workers end with the process that started them."""
+"""What every process of a service holds on to: its parent, and its standard streams."""
 
-import ctypes
 import os
 import signal
 import sys
@@ -19,11 +18,27 @@ def end_with_parent(parent: int) -> None:
     killed: whatever was acknowledged is stored, and one slow request could keep them for ever.
     """
     if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 - workers only need it
+
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     else:
         threading.Thread(target=_watch, args=(parent,), daemon=True, name="parent").start()
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def open_standard_streams() -> None:
+    """Open what is closed of standard input, output and error as the device that takes everything and holds nothing.
+
+    Else the next file that is opened gets its number, and what is printed there ends up in a database.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115 - a number
 
 
 def _watch(parent: int) -> None:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from songs_api.refusals import warn
 from songs_api.servers.options import METRICS_FOLDER
 from songs_api.settings import Settings
 
@@ -14,14 +15,19 @@ from songs_api.settings import Settings
 def metrics_folder(settings: Settings) -> Iterator[None]:
     """For the length of the block name a folder for metrics, if they are wanted and none is named; remove it then.
 
-    The variable must be set before the first process imports the Prometheus client. What a worker counted stays when
-    it ends, so the one that replaces it goes on from there.
+    What a worker counted stays when it ends, so the one that replaces it goes on from there. Where there is no room for
+    a folder, each process counts on its own.
     """
     if settings.service.metrics_token is None or METRICS_FOLDER in os.environ:
         yield
         return
     owner = os.getpid()
-    folder = tempfile.mkdtemp(prefix="songs-metrics-")
+    try:
+        folder = tempfile.mkdtemp(prefix="songs-metrics-")
+    except OSError as error:
+        warn(f"there is no folder for metrics, so each process shows its own: {error.strerror or error}")
+        yield
+        return
     os.environ[METRICS_FOLDER] = folder
     try:
         yield

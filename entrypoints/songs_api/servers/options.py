@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from songs_api.observing.events import LineFormatter
+from songs_api.observing.lines import ServerLogHandler
 from songs_api.settings import Settings
 from songs_api.settings.processes import cores_to_pin
 
@@ -16,7 +16,7 @@ REQUEST_LINE_BYTES: Final = 8190
 HEADER_BYTES: Final = 8190
 HEADERS: Final = 100
 METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable by which the Prometheus client, when it is imported, learns where several processes keep metrics."""
+"""The variable that names the folder where several processes keep metrics, as the Prometheus client has it."""
 STORAGE_IDENTITY: Final = "SONGSAPI_STORAGE_IDENTITY"
 """The variable by which workers of a gunicorn that was started by itself learn which data are the service's."""
 CONNECTION_BUFFER_BYTES: Final = 32_768
@@ -56,9 +56,9 @@ class ServerOptions:
         )
 
     @property
-    def log_formatter(self) -> dict[str, Any]:
-        """What makes the lines of the server's own messages, in the form of `logging.config`."""
-        return {"()": LineFormatter, "form": self.log_form, "production": self.production}
+    def log_handler(self) -> dict[str, Any]:
+        """What takes the server's own messages, in the form of `logging.config`."""
+        return {"()": ServerLogHandler, "form": self.log_form, "production": self.production}
 
 
 class Serve(Protocol):

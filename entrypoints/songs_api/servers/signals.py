@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from songs_api.observing.lines import say
 from songs_api.servers.options import GRACE_S
 
 INTERRUPTED: Final = 128 + signal.SIGINT
@@ -24,7 +25,7 @@ _ONE_PRESS_S: Final = 0.3
 """Programs that run the service may pass on the signal that the terminal sent to all of them."""
 _AT_ONCE_S: Final = 2.0
 _STOPPING: Final = (
-    f"songs: stopping; requests that were begun are answered, for at most {GRACE_S} s. Ctrl-C again ends at once.\n"
+    f"songs: stopping; requests that were begun are answered, for at most {GRACE_S} s. Ctrl-C again ends at once."
 )
 
 
@@ -116,11 +117,7 @@ def at_terminal() -> bool:
 
 def _say(line: str) -> None:
     # In a thread of its own: a terminal that is stopped (Ctrl-S) must not keep the next signal waiting.
-    def write() -> None:
-        with contextlib.suppress(OSError):
-            os.write(2, line.encode())
-
-    threading.Thread(target=write, daemon=True, name="notice").start()
+    threading.Thread(target=say, args=(line,), daemon=True, name="notice").start()
 
 
 def shield_workers(*, from_sigterm: bool) -> None:

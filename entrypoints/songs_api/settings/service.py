@@ -181,7 +181,12 @@ class ServiceSettings(BaseSettings):
         10.0, ge=1, le=300, description="How long a client may take to send a request body, in seconds."
     )
     trusted_proxies: Networks = Field(
-        (), description="Networks, separated by commas, whose X-Forwarded-For is believed."
+        (), description="Networks of proxies, separated by commas, that are believed about where a request comes from."
+    )
+    forwarded_header: Literal["auto", "x-forwarded-for", "forwarded"] = Field(
+        "auto",
+        description="The header in which trusted proxies say it: x-forwarded-for, forwarded (RFC 7239), or auto, which "
+        "is the former, and refused in production on granian: there a proxy must drop X_Forwarded_For.",
     )
     cors_origins: Origins = Field(
         (), description="Origins, separated by commas, whose pages may call the service from a browser."

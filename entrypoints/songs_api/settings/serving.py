@@ -18,23 +18,25 @@ _PLACEHOLDERS: Final = ("change", "example", "replace", "secret", "your")
 _MAKE_ONE: Final = "make one with: openssl rand -base64 48"
 
 
-def check_serving(settings: Settings, *, workers: int | None = None) -> list[str]:
+def check_serving(settings: Settings, *, workers: int | None = None, server: str | None = None) -> list[str]:
     """Return warnings, one line each.
 
     Args:
         settings: What the service would run with.
         workers: How many processes there will be, where that is not decided by the settings.
+        server: Which server it is, where that is not decided by the settings.
 
     Raises:
         SettingsError: The service would break a promise, or is not fit for production though it is called that.
     """
     count = settings.service.workers if workers is None else workers
     problems = [*_process_problems(settings, count), *_secret_problems(settings, count)]
+    doubtful = list(_proxy_problems(settings, server or settings.service.server))
     if settings.service.environment == "production":
-        problems += _production_problems(settings)
+        problems += [*_production_problems(settings), *doubtful]
     if problems:
         raise SettingsError(problems)
-    return list(_warnings(settings, count))
+    return [*_warnings(settings, count), *doubtful]
 
 
 def secrets_of(settings: Settings, port: Port) -> dict[str, bytes]:
@@ -72,8 +74,8 @@ def _process_problems(settings: Settings, workers: int) -> Iterator[str]:
     many = workers > 1 or (service.environment == "production" and storage is not None and storage.shared)
     if many:
         yield (
-            f"SONGS_CACHE: the cache {service.cache!r} belongs to one process, so others would go on reading old "
-            f"entries after a write; select a shared cache, or none"
+            f"SONGS_CACHE: the cache {service.cache!r} belongs to one process, so several would switch off each "
+            f"other's at every write; select a shared cache, or none"
         )
 
 
@@ -101,6 +103,15 @@ def _production_problems(settings: Settings) -> Iterator[str]:
             yield f"{name} is easy to guess; {_MAKE_ONE}"
 
 
+def _proxy_problems(settings: Settings, server: str) -> Iterator[str]:
+    service = settings.service
+    if server == "granian" and service.trusted_proxies and service.forwarded_header == "auto":
+        yield (
+            "SONGS_FORWARDED_HEADER: granian takes a client's X_Forwarded_For for the proxy's X-Forwarded-For; set "
+            "x-forwarded-for if the proxy drops headers with underscores, as nginx does, or forwarded if it sets that"
+        )
+
+
 def _warnings(settings: Settings, workers: int) -> Iterator[str]:
     storage, service = _storage(settings), settings.service
     for name in secrets_of(settings, Port.TOKENS):
@@ -109,6 +120,9 @@ def _warnings(settings: Settings, workers: int) -> Iterator[str]:
     if storage is not None and not storage.durable:
         yield f"the storage {service.storage!r} forgets everything when the process ends"
     if storage is not None and storage.shared and _cache_is_private(settings):
-        yield f"the cache {service.cache!r} does not see what other programs write to the storage {service.storage!r}"
+        yield (
+            f"the cache {service.cache!r} belongs to one process: what other programs write to the storage "
+            f"{service.storage!r} switches it off for a while"
+        )
     if workers > 1 and service.limiter == "memory":
         yield f"the limiter 'memory' counts in each of the {workers} processes on its own"

@@ -45,7 +45,15 @@ def test_a_user_can_sign_in_and_read(wire: Wire, token: str) -> None:
 )
 @pytest.mark.parametrize(
     "path",
-    ["/", "/nothing", f"{API}/songs", f"{API}/health/", f"{API}/songs/../health", f"/{API}/health", f"{API}/health%2f"],
+    [
+        "/.",
+        "/nothing",
+        f"{API}/songs",
+        f"{API}/health/",
+        f"{API}/songs/../health",
+        f"/{API}/health",
+        f"{API}/health%2f",
+    ],
 )
 def test_everything_is_closed_without_a_token(wire: Wire, method: str, path: str) -> None:
     """401 with a challenge whatever the method and the path, in the form in which a server hands it over."""
@@ -219,11 +227,30 @@ def test_a_connection_goes_on_after_a_refused_body(wire: Wire, token: str) -> No
     assert b'{"status":"healthy"}' not in received
 
 
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [
+        ("1.1", [], 400),
+        ("1.1", [""], 400),
+        ("1.1", ["a", "b"], 400),
+        ("1.1", ["a", "a"], 400),
+        ("1.1", ["a,b"], 400),
+        ("1.1", ["a b"], 400),
+        ("1.1", ["a"], 200),
+        ("1.1", ["[::1]:80"], 200),
+        ("1.0", [], 200),
+    ],
+)
+def test_a_request_has_one_host(wire: Wire, version: str, hosts: list[str], status: int) -> None:
+    """However often and in whatever form its Host comes (RFC 9112, 3.2)."""
+    lines = [f"GET {API}/health HTTP/{version}", *(f"Host: {host}" for host in hosts), "Connection: close", "", ""]
+
+    assert _status(wire.send("\r\n".join(lines).encode())) == status
+
+
 @pytest.mark.parametrize("slow", ["bodies", "heads"])
 def test_slow_requests_do_not_keep_others_waiting(wire: Wire, token: str, slow: str) -> None:
     """With 64 half-sent heads or bodies open, reads and health are answered."""
-    if wire.server == "gunicorn":
-        pytest.skip("gunicorn reads heads, and the rest of refused bodies, in its threads: it belongs behind a proxy")
     head = _head(f"{API}/auth/register", "Content-Type: application/json", f"Content-Length: {len(LOGIN)}")
     with ExitStack() as stack:
         for half in [head[:40] if slow == "heads" else head + LOGIN[:5]] * SLOW:

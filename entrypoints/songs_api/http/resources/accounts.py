@@ -2,10 +2,10 @@
 
 import falcon
 
-from songs.errors import RefreshRefused, RegistrationClosed
+from songs.errors import BadCredentials, RefreshRefused, RegistrationClosed
 from songs.services.accounts import Accounts
 from songs.services.sessions import Sessions
-from songs_api.http.client_address import bucket_of
+from songs_api.http.client_address import bucket_of, wider, wider_bucket_of
 from songs_api.http.limits import Limit
 from songs_api.http.queries import UserListQuery
 from songs_api.http.reading import CheckedRead, Read
@@ -31,14 +31,18 @@ class Register:
         self._accounts = parts.accounts
         self._open = parts.options.registration_open
         self._trusted = parts.options.trusted_proxies
-        self._limit = Limit(
-            "register",
-            parts.limiter,
-            parts.options.limits.register,
-            parts.clock,
-            outage_divisor=OUTAGE_DIVISOR,
-            processes=parts.options.limits.processes,
-            meter=parts.recorder.meter,
+        rate = parts.options.limits.register
+        self._limit, self._wider = (
+            Limit(
+                name,
+                parts.limiter,
+                rate,
+                parts.clock,
+                outage_divisor=OUTAGE_DIVISOR,
+                processes=parts.options.limits.processes,
+                meter=parts.recorder.meter,
+            )
+            for name, rate in (("register", rate), ("register-network", wider(rate)))
         )
 
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: CheckedRead[Registration]) -> None:
@@ -46,6 +50,8 @@ class Register:
         if not self._open:
             raise RegistrationClosed
         self._limit.charge(req.exchange, bucket_of(req.env, self._trusted))
+        if (network := wider_bucket_of(req.env, self._trusted)) is not None:
+            self._wider.charge(req.exchange, network)
         faults = self._accounts.registration_faults
         body = read(lambda sent: faults(sent.get("username"), sent.get("password")))
         user = self._accounts.register(body.username, body.password, deadline=req.deadline)
@@ -63,10 +69,14 @@ class SignIn:
 
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[Credentials]) -> None:
         """Answer with the tokens of a new session."""
-        self._limits.charge_address(req)
+        from_address = self._limits.charge_address(req)
         body = read()
-        self._limits.charge_name(req, body.username)
-        signed_in = self._accounts.sign_in(body.username, body.password, deadline=req.deadline)
+        try:
+            with self._limits.attempt(req, body.username, from_address) as rank:
+                signed_in = self._accounts.sign_in(body.username, body.password, rank=rank, deadline=req.deadline)
+        except BadCredentials as error:
+            req.exchange.target = error.user_id
+            raise
         req.exchange.target = signed_in.user.id
         resp.data = signed_in_bytes(signed_in)
 
@@ -112,12 +122,12 @@ class Password:
 
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[PasswordChange]) -> None:
         """Change the password, end all sessions, and answer with the tokens of a new one."""
-        self._limits.charge_address(req)
+        from_address = self._limits.charge_address(req)
         body = read()
-        self._limits.charge_name(req, req.user.name)
-        signed_in = self._accounts.change_password(
-            req.user.user_id, body.current_password, body.new_password, deadline=req.deadline
-        )
+        with self._limits.attempt(req, req.user.name, from_address):
+            signed_in = self._accounts.change_password(
+                req.user.user_id, body.current_password, body.new_password, deadline=req.deadline
+            )
         resp.data = signed_in_bytes(signed_in)
 
 
@@ -134,10 +144,10 @@ class OwnAccount:
 
     def on_delete(self, req: ApiRequest, resp: falcon.Response, *, read: Read[Confirmation]) -> None:
         """Remove the user who asks."""
-        self._limits.charge_address(req)
+        from_address = self._limits.charge_address(req)
         body = read()
-        self._limits.charge_name(req, req.user.name)
-        self._accounts.remove_own(req.user.user_id, body.password, deadline=req.deadline)
+        with self._limits.attempt(req, req.user.name, from_address):
+            self._accounts.remove_own(req.user.user_id, body.password, deadline=req.deadline)
         resp.status = 204
 
 

@@ -63,6 +63,25 @@ class MetricsPage:
         resp.data = self._exposition()
 
 
+class Pointer:
+    """GET of where browsers begin.
+
+    Args:
+        target: Where it leads, as a relative reference, which is right behind any proxy.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._body = f"The documentation of the Songs API is at {target}; its routes are below /api/v1.\n".encode()
+
+    def on_get(self, _: ApiRequest, resp: falcon.Response) -> None:
+        """Lead there."""
+        resp.status = 302
+        resp.set_header("Location", self._target)
+        resp.content_type = "text/plain; charset=utf-8"
+        resp.data = self._body
+
+
 class Document:
     """GET of something that never changes while the process lives: a file of the documentation, openapi.json.
 

@@ -82,6 +82,8 @@ MIGRATIONS: Final[tuple[LiteralString, ...]] = (
     CREATE TABLE coherence (epoch bigint NOT NULL, cache_on boolean NOT NULL);
     INSERT INTO coherence VALUES (1, true);
     """,
+    # A process of an older version that is still running leaves it as it is.
+    "ALTER TABLE coherence ADD COLUMN cache text NOT NULL DEFAULT ''",
     "ALTER TABLE schema_version ADD COLUMN identity uuid NOT NULL DEFAULT gen_random_uuid();",
 )
 """The n-th of these takes a schema from version n to n + 1. One that was released is never changed again."""

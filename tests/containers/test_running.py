@@ -1,0 +1,410 @@
+"""The stack on a real engine: nothing lost or doubled, and every error a problem, whatever happens to containers."""
+
+import json
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from tests.containers.stack import PASSWORD, PREFIX, Stack, ask, docker
+from tests.containers.traffic import Traffic
+
+pytestmark = [pytest.mark.thorough, pytest.mark.server, pytest.mark.timeout(1800)]
+
+SONG = {"artist": "Queen", "title": "Bohemian Rhapsody", "difficulty": 14.6, "level": 13, "released": "1975-10-31"}
+KILLS = 3
+
+
+@pytest.fixture
+def song_id(stack: Stack) -> str:
+    """A song, imported as an operator would, with a terminal's redirection."""
+    stack.songs("import", "-", given=json.dumps(SONG) + "\n")
+    answer = stack.sign_in("ada").ask("GET", f"{PREFIX}/songs")
+    found: str = answer.json["data"][0]["id"]
+    return found
+
+
+def _raw(port: int, *parts: bytes, pause_s: float = 0.0) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), 60) as peer:
+        for part in parts:
+            peer.sendall(part)
+            time.sleep(pause_s)
+        peer.shutdown(socket.SHUT_WR) if not parts else None
+        received = bytearray()
+        try:
+            while chunk := peer.recv(65_536):
+                received += chunk
+        except ConnectionResetError:
+            pass
+    return bytes(received)
+
+
+def test_without_secrets_nothing_is_made(new_stack: Callable[..., Stack]) -> None:
+    """Compose says which command is missing, and makes no container, network or volume."""
+    stack = new_stack()
+
+    said = stack.compose("up", "--detach", check=False)
+
+    assert "make the secrets first with deploy/make-secrets" in said
+    for kind in (["ps", "--all"], ["network", "ls"], ["volume", "ls"]):
+        assert docker(*kind, "--quiet", "--filter", f"label=com.docker.compose.project={stack.name}") == ""
+
+
+def test_the_project_is_whole(stack: Stack) -> None:
+    """Compose takes the file with MongoDB too."""
+    docker("compose", "--file", "docker-compose.yml", "config", "--quiet", folder=stack.folder)
+
+
+@pytest.mark.parametrize("killed", ["api", "redis", "proxy"])
+def test_what_is_killed_costs_no_rating(stack: Stack, song_id: str, killed: str) -> None:
+    """Each acknowledged rating is counted once, each other at most once, and all errors are problems."""
+    traffic = Traffic(stack, song_id)
+    with traffic.flowing():
+        for _ in range(KILLS):
+            traffic.wait(2)
+            traffic.proxy_may_be_gone = killed == "proxy"
+            container = stack.ids(killed)[0]
+            docker("kill", container)
+            time.sleep(1)
+            docker("start", container)
+            stack.wait()
+            traffic.wait(1)
+            traffic.proxy_may_be_gone = False
+
+    traffic.report(killed)
+    assert traffic.faults == []
+
+
+def test_a_service_that_dies_comes_back(stack: Stack, song_id: str) -> None:
+    """Every process in the container is killed: the engine starts it again, and requests go on."""
+    traffic = Traffic(stack, song_id)
+    with traffic.flowing():
+        for _ in range(KILLS):
+            traffic.wait(1)
+            docker("exec", stack.ids("api")[0], "sh", "-c", "kill -9 -1", check=False)
+            traffic.wait(3)
+
+    traffic.report("died")
+    assert traffic.faults == []
+
+
+def test_a_service_that_hangs_is_told(stack: Stack, song_id: str) -> None:
+    """A container that is frozen is 503 within the proxy's patience, and serves when it goes on."""
+    client = stack.sign_in("ada")
+    container = stack.ids("api")[0]
+    docker("pause", container)
+    try:
+        answers = [
+            client.ask("GET", f"{PREFIX}/songs/{song_id}"),
+            client.ask("DELETE", f"{PREFIX}/songs/{song_id}", If_Match="nothing"),
+        ]
+    finally:
+        docker("unpause", container)
+    stack.wait()
+
+    assert [(answer.status, answer.fault()) for answer in answers] == [(503, "")] * 2
+    assert [answer.json["code"] for answer in answers] == ["unavailable", "outcome_unknown"]
+
+
+def test_scaling_costs_no_rating(stack: Stack, song_id: str) -> None:
+    """From one container to three and back: the proxy finds the new ones, and leaves those that are gone."""
+    traffic = Traffic(stack, song_id)
+    with traffic.flowing():
+        traffic.wait(1)
+        stack.compose("up", "--detach", "--no-recreate", "--scale", "api=3")
+        traffic.wait(5)
+        stack.compose("up", "--detach", "--no-recreate", "--scale", "api=1")
+        traffic.wait(3)
+
+    traffic.report("scaled")
+    assert traffic.faults == []
+    assert len(stack.ids("api")) == 1
+
+
+def test_rolling_fails_no_request(stack: Stack, song_id: str) -> None:
+    """deploy/roll replaces all containers while clients go on: not one request of them is refused or lost."""
+    stack.compose("up", "--detach", "--no-recreate", "--scale", "api=2")
+    traffic = Traffic(stack, song_id)
+    before = set(stack.ids("api"))
+    with traffic.flowing():
+        for _ in range(KILLS):
+            stack.run("deploy/roll")
+            traffic.wait(1)
+
+    after = set(stack.ids("api"))
+    stack.compose("up", "--detach")
+    traffic.report("rolled")
+    assert traffic.faults == []
+    assert (traffic.unknown, set(traffic.statuses)) == (0, {200, 201})
+    assert (len(after), after & before) == (2, set())
+    assert set(stack.ids("api")) < after, "what was rolled is made again by `up`"
+
+
+def test_a_roll_to_what_does_not_start_changes_nothing(stack: Stack, song_id: str) -> None:
+    """New containers that never become healthy are removed, and the old ones go on serving."""
+    before = stack.ids("api")
+    env = stack.folder / ".env"
+    settings = env.read_text()
+    env.write_text(settings + "SONGS_DEADLINE_S=nonsense\n")
+    traffic = Traffic(stack, song_id)
+    try:
+        with traffic.flowing():
+            done = subprocess.run(
+                ["deploy/roll", "8"], cwd=stack.folder, capture_output=True, text=True, check=False, timeout=300
+            )
+    finally:
+        env.write_text(settings)
+
+    assert (done.returncode, stack.ids("api")) == (1, before)
+    assert "the old containers go on" in done.stderr
+    assert set(traffic.statuses) == {200, 201}
+    assert traffic.faults == []
+
+
+def test_a_restart_in_place_is_short_and_all_problems(stack: Stack, song_id: str) -> None:
+    """`up` with other settings replaces the API alone: the proxy stays, and answers meanwhile."""
+    proxy = stack.ids("proxy")
+    env = stack.folder / ".env"
+    settings = env.read_text()
+    env.write_text(settings + "SONGS_CACHE_TTL_S=17\n")
+    traffic = Traffic(stack, song_id)
+    with traffic.flowing():
+        stack.compose("up", "--detach")
+        traffic.wait(2)
+    env.write_text(settings)
+
+    traffic.report("restarted")
+    assert traffic.faults == []
+    assert stack.ids("proxy") == proxy
+    assert "SONGS_CACHE_TTL_S=17" in docker("inspect", "--format", "{{.Config.Env}}", stack.ids("api")[0])
+
+
+HEAD = b"Host: songs\r\nConnection: close\r\n"
+SHAPES = {
+    "target that is too long": (414, b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n" + HEAD + b"\r\n"),
+    "header that is too long": (431, b"GET / HTTP/1.1\r\n" + HEAD + b"X: " + b"a" * 9000 + b"\r\n\r\n"),
+    "headers that are too long": (431, b"GET / HTTP/1.1\r\n" + HEAD + b"X: %s\r\n" % (b"a" * 7000) * 5 + b"\r\n"),
+    "too many headers": (431, b"GET / HTTP/1.1\r\n" + HEAD + b"".join(b"X%d: a\r\n" % n for n in range(150)) + b"\r\n"),
+    "NUL in the path": (400, b"GET /%00 HTTP/1.1\r\n" + HEAD + b"\r\n"),
+    "target that is not ASCII": (400, b"GET /\xc3\xa9 HTTP/1.1\r\n" + HEAD + b"\r\n"),
+    "path above the root": (400, b"GET /../x HTTP/1.1\r\n" + HEAD + b"\r\n"),
+    "no HTTP": (400, b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n"),
+    "TRACE": (405, b"TRACE / HTTP/1.1\r\n" + HEAD + b"\r\n"),
+    "version": (505, b"GET / HTTP/3.7\r\n" + HEAD + b"\r\n"),
+    "two lengths": (400, b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n"),
+    "transfer encoding": (501, b"POST / HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: gzip\r\n\r\n"),
+    "body that is too large for nginx": (413, b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 2000000\r\n\r\n"),
+    "chunk that is none": (
+        400,
+        b"POST / HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_errors_of_the_proxy_are_problems(stack: Stack, shape: str) -> None:
+    """What nginx, or the service's server, refuses before the service sees it is like what the service refuses."""
+    status, request = SHAPES[shape]
+
+    head, _, body = _raw(stack.port, request).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 %d" % status), (head, body)
+    assert b"content-type: application/problem+json" in head.lower(), head
+    problem = json.loads(body)
+    assert problem["status"] == status
+    assert f"X-Request-ID: {problem['instance'].removeprefix('urn:songs:request:')}".encode() in head
+
+
+@pytest.mark.parametrize("size", [90_000, 100_001, 1_048_576, 3_000_000])
+def test_the_service_decides_on_bodies(stack: Stack, size: int) -> None:
+    """Up to its own limit a body reaches it, and beyond the answer is the same problem, whoever gives it."""
+    client = stack.sign_in("ada")
+    answer = client.ask("POST", f"{PREFIX}/songs", "x" * size)
+
+    assert (answer.status, answer.fault()) == (422 if size < 100_000 else 413, "")
+
+
+def test_slow_bodies_hold_nobody(stack: Stack) -> None:
+    """Connections that send nothing more keep no thread of the service, and are closed: others are answered at once."""
+    head = (
+        b"POST /api/v1/auth/login HTTP/1.1\r\n"
+        + HEAD
+        + b"Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
+    )
+    held = [socket.create_connection(("127.0.0.1", stack.port), 60) for _ in range(200)]
+    for peer in held:
+        peer.sendall(head)
+    answer = ask(stack.port, "GET", f"{PREFIX}/health")
+    for peer in held:
+        with suppress(ConnectionResetError):
+            assert peer.recv(65_536) == b""
+        peer.close()
+
+    assert answer.status == 200
+
+
+def test_the_longest_links_arrive(stack: Stack) -> None:
+    """A filter as long as a target may be makes a response head of four links of that length, which passes."""
+    client = stack.sign_in("ada")
+    artist = "\U0001d11e" * 670
+    for title in range(45):
+        added = client.ask("POST", f"{PREFIX}/songs", {**SONG, "artist": artist, "title": str(title)})
+        assert added.status in {201, 409}, added.body
+
+    answer = client.ask("GET", f"{PREFIX}/songs?page_size=20&page=2&artist={quote(artist)}")
+
+    assert answer.status == 200, answer.body
+    assert len(answer.headers["Link"]) > 4 * 8000
+    assert answer.json["pagination"]["page"] == 2
+
+
+def test_paths_are_passed_on_as_they_came(stack: Stack) -> None:
+    """The proxy neither decodes nor tidies a path, whatever the method: the service and it see the same."""
+    client = stack.sign_in("ada")
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        for path in ("/api/v1/songs%2Fx", "//api/v1/songs", "/api/v1/../v1/songs", "/.problem"):
+            answer = client.ask(method, path)
+            assert (answer.status, answer.fault()) in {(404, ""), (405, ""), (411, ""), (428, "")}, (
+                method,
+                path,
+                answer.body,
+            )
+
+
+def test_logs_name_nobody(stack: Stack) -> None:
+    """Neither the proxy nor the service logs an address, a path as it came or a query about what was served."""
+    marks = [f"mark{number}" for number in range(4)]
+    client = stack.client()
+    client.ask("GET", f"/{marks[0]}?{marks[1]}=1", X_Forwarded_For="203.0.113.7")
+    _raw(stack.port, f"GET /{marks[2]}%00?{marks[3]}=1 HTTP/1.1\r\n".encode() + HEAD + b"\r\n")
+    docker("pause", stack.ids("api")[0])
+    try:
+        client.ask("GET", f"/{marks[0]}?{marks[1]}=2")
+    finally:
+        docker("unpause", stack.ids("api")[0])
+    stack.wait()
+
+    proxy = docker("logs", stack.ids("proxy")[0])
+    everything = stack.compose("logs")
+
+    assert [mark for mark in marks if mark in everything] == []
+    assert re.findall(r"\d+\.\d+\.\d+\.\d+", proxy) == []
+    lines = [json.loads(line) for line in proxy.splitlines()]
+    assert {line["status"] for line in lines} >= {400, 503}
+    assert all(line["event"] == "proxy" for line in lines)
+
+
+def test_secrets_are_in_files_alone(stack: Stack) -> None:
+    """No secret is in a container's settings or in a list of processes."""
+    secrets = {path.name: path.read_text().strip() for path in (stack.folder / "secrets").iterdir()}
+    containers = [container for service in ("api", "redis", "proxy") for container in stack.ids(service)]
+    shown = docker("inspect", *containers) + "".join(docker("top", container) for container in containers)
+    shown += stack.compose("config") + stack.compose("logs")
+
+    assert [name for name, secret in secrets.items() if secret and secret in shown] == []
+
+
+def test_the_image_has_what_serves_and_no_more(stack: Stack) -> None:
+    """No kit and no templates; the commands that need them say what is missing; fixed numbers; nothing to write to."""
+    container = stack.ids("api")[0]
+    listing = docker("exec", container, "ls", "/opt/songs/bin/../lib", check=False)
+    found = docker("exec", container, "sh", "-c", "ls -d /opt/songs/lib/python3*/site-packages/songs*")
+    said = docker("exec", container, "songs", "contract", "memory", check=False)
+    new = docker("exec", container, "songs", "adapters", "new", "acme", check=False)
+
+    assert listing
+    assert "songs_contract" not in found
+    assert "the contract kit needs" in said
+    assert "has no templates" in new
+    assert docker("exec", container, "id").split()[:2] == ["uid=10001(songs)", "gid=10001(songs)"]
+    assert docker("image", "history", "--no-trunc", "songs-api:test").count("pip ") == 0
+
+
+def test_redis_wants_a_password(stack: Stack) -> None:
+    """Who reaches Redis without one is refused."""
+    said = docker("exec", stack.ids("redis")[0], "redis-cli", "ping", check=False)
+
+    assert "NOAUTH" in said
+
+
+def test_clients_behind_a_proxy_of_the_host_have_limits_of_their_own(new_stack: Callable[..., Stack]) -> None:
+    """Where the operator names the gateway, and only there: a claim of a client that reaches us directly counts not."""
+    stack = new_stack(SONGS_LIMITER_DEFAULT="5/hour")
+    stack.start()
+    first, second = (f"{number}.0.0.1" for number in (198, 203))
+
+    def status(*forwarded: str) -> int:
+        return ask(stack.port, "GET", "/api/v1/openapi.json", X_Forwarded_For=", ".join(forwarded)).status
+
+    shared = [status(first), status(second), status(first), status(second), status(first), status(second)]
+    with (stack.folder / ".env").open("a") as env:
+        env.write(f"SONGS_TRUSTED_PROXIES={stack.front}.1\n")
+    stack.compose("up", "--detach")
+    stack.wait()
+    apart = [status(first) for _ in range(6)], [status(second) for _ in range(6)]
+    lied = [status(f"192.0.2.{number}", second) for number in range(3)]
+
+    assert shared == [200] * 5 + [429]
+    assert apart == ([200] * 5 + [429], [200] * 5 + [429])
+    assert lied == [429] * 3
+
+
+def test_the_image_serves_alone(stack: Stack, tmp_path: Path) -> None:
+    """`docker run` with nothing but a port serves; with a volume it forgets nothing when the container is replaced."""
+    volume = f"{stack.name}-alone"
+    account = {"username": "bob", "password": PASSWORD}
+
+    def serve(*options: str) -> tuple[str, int]:
+        container = docker("run", "--detach", "--publish", "127.0.0.1::8000", *options, "songs-api:test").strip()
+        port = int(docker("port", container, "8000").strip().rpartition(":")[2])
+        ends_s = time.monotonic() + 60
+        while docker("inspect", "--format", "{{.State.Health.Status}}", container).strip() != "healthy":
+            assert time.monotonic() < ends_s, docker("logs", container)
+            time.sleep(0.2)
+        return container, port
+
+    plain, port = serve()
+    registered = ask(port, "POST", f"{PREFIX}/auth/register", account).status
+    docker("rm", "--force", plain)
+    try:
+        for number in range(2):
+            container, port = serve("--volume", f"{volume}:/data", "--read-only", "--tmpfs", "/tmp")
+            if number == 0:
+                assert ask(port, "POST", f"{PREFIX}/auth/register", account).status == 201
+            signed_in = ask(port, "POST", f"{PREFIX}/auth/login", account).status
+            docker("stop", container)
+            ended = docker("inspect", "--format", "{{.State.ExitCode}}", container).strip()
+            docker("rm", container)
+            assert (signed_in, ended) == (200, "0")
+    finally:
+        docker("volume", "rm", "--force", volume)
+    assert registered == 201
+
+
+def test_the_kit_has_an_image_of_its_own(stack: Stack) -> None:
+    """The target `contract` holds an adapter to its contract; MongoDB's too, given a deployment."""
+    image = f"{stack.name}:contract"
+    docker("build", "--network", "host", "--target", "contract", "--tag", image, ".", folder=stack.folder)
+    try:
+        report = docker("run", "--rm", image, "contract", "none")
+        without = docker(
+            "run",
+            "--rm",
+            "--env",
+            "SONGS_TEST_MONGO_URL=mongodb://127.0.0.1:1",
+            image,
+            "contract",
+            "mongo",
+            check=False,
+        )
+    finally:
+        docker("rmi", image)
+
+    assert "pass" in report
+    assert "Traceback" not in without
+    assert "127.0.0.1:1" in without or "mongo" in without
