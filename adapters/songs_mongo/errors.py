@@ -40,6 +40,9 @@ NO_TRANSACTIONS: Final = frozenset({20, 263})
 """IllegalOperation, as a stand-alone server says it, and OperationNotSupportedInTransaction: that there are no
 transactions they mean only where one was tried."""
 
+IMPOSSIBLE: Final = frozenset({2, 9, 59, 72, 115, 148, 238, 303})
+"""A command, or an option of one, that a deployment does not know."""
+
 _DUPLICATE: Final = 11000
 _OUT_OF_TIME: Final = 50
 _NOT_PRIMARY: Final = frozenset({10107, 13435, 13436, 10058})

@@ -26,6 +26,7 @@ from songs_mongo.client import PATIENCE_S, Client, connect, has_transactions, is
 from songs_mongo.errors import translated
 from songs_mongo.leftovers import sweep
 from songs_mongo.preparing import bring_up_to_date, check_schema
+from songs_mongo.primaries import Primaries
 from songs_mongo.rarity import Rarity
 from songs_mongo.schema import Document
 from songs_mongo.settings import MongoSettings
@@ -70,6 +71,7 @@ class MongoStorage:
         self._process = 0
         self._database: Database[Document] | None = None
         self._transactions = True
+        self._primaries: Primaries | None = None
 
     @property
     def capabilities(self) -> StorageCapabilities:
@@ -100,7 +102,16 @@ class MongoStorage:
 
     def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
         client, database = self._opened()
-        return Unit(client, database, self._rarity, self._attempts, scope, deadline, transactions=self._transactions)
+        return Unit(
+            client,
+            database,
+            self._rarity,
+            self._attempts,
+            self._primaries,
+            scope,
+            deadline,
+            transactions=self._transactions,
+        )
 
     def ping(self, *, deadline: Deadline) -> None:
         with self.unit_of_work(Scope.READ, deadline=deadline) as unit:
@@ -138,6 +149,9 @@ class MongoStorage:
         concern = ReadConcern("majority") if replicated else ReadConcern()
         database: Database[Document] = client.get_database(self._settings.database, read_concern=concern)
         check_schema(database)
+        self._primaries = Primaries(client) if replicated else None
+        if self._primaries is not None:
+            self._primaries.confirm(database)
         self._database = database
 
     def _opened(self) -> tuple[Client, Database[Document]]:

@@ -30,6 +30,7 @@ from songs_mongo.attempts import Attempts
 from songs_mongo.client import Client
 from songs_mongo.coherence import MongoCoherence
 from songs_mongo.errors import translated, translated_commit, untransferable
+from songs_mongo.primaries import Primaries
 from songs_mongo.rarity import Rarity
 from songs_mongo.ratings import MongoRatings
 from songs_mongo.schema import Document
@@ -42,6 +43,8 @@ T = TypeVar("T")
 
 COMMITS: Final = 3
 """How often a commit is sent that is not answered; the driver repeats each once by itself."""
+READS: Final = 3
+"""How often a read is made, in all, while one primary follows another."""
 LOOKS_LATE_S: Final = 0.25
 """While it waits for a server the driver looks at the time every half second, so it may come back that much late."""
 DURABLE: Final = WriteConcern(w="majority", j=True)
@@ -63,6 +66,7 @@ class Unit:
         "_entered",
         "_failure",
         "_open",
+        "_primaries",
         "_rarity",
         "_scope",
         "_sent",
@@ -78,6 +82,7 @@ class Unit:
         database: Database[Document],
         rarity: Rarity,
         attempts: Attempts,
+        primaries: Primaries | None,
         scope: Scope,
         deadline: Deadline,
         *,
@@ -87,6 +92,7 @@ class Unit:
         self._database = database
         self._rarity = rarity
         self._attempts = attempts
+        self._primaries = primaries
         self._scope = scope
         self._deadline = deadline
         self._transactions = transactions
@@ -153,7 +159,10 @@ class Unit:
 
     def read(self, commands: Commands[T]) -> T:
         """Run commands that change nothing; return what they return."""
-        return self._run(commands, writing=False)
+        primaries = self._primaries
+        if primaries is None or self.transactional:
+            return self._run(commands, writing=False)
+        return self._run(lambda db, session: _up_to_date(primaries, commands, db, session), writing=False)
 
     def try_to_read(self, commands: Commands[T]) -> T | None:
         """Run commands that nothing depends on, with a quarter of the time; return None where they fail."""
@@ -290,6 +299,20 @@ class Unit:
             # Nothing depends on it: what is left over now is ignored, and tidied up another time.
             with contextlib.suppress(SongsError):
                 tidy()
+
+
+def _up_to_date(
+    primaries: Primaries, commands: Commands[T], database: Database[Document], session: ClientSession | None
+) -> T:
+    """Run commands that change nothing on a primary that shows all that earlier ones acknowledged."""
+    for _ in range(READS - 1):
+        primary = primaries.confirm(database)
+        result = commands(database, session)
+        now = primaries.current
+        if now is None or now == primary:
+            return result
+    primaries.confirm(database)
+    return commands(database, session)
 
 
 def _budget_s(remaining_s: float) -> float:

@@ -22,7 +22,7 @@ STEPS_BETWEEN_LOOKS: Final = 10_000
 
 _SETUP: Final = (
     "PRAGMA synchronous = FULL",
-    "PRAGMA foreign_keys = ON",
+    "PRAGMA foreign_keys = OFF",
     "PRAGMA temp_store = MEMORY",
 )
 

@@ -13,7 +13,7 @@ STATEMENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "a song's statistics count too much": ("UPDATE stats SET n1 = n1 + 1, n5 = n5 - 1 WHERE song_id = 'song-1'",),
     "all statistics are gone": ("DELETE FROM stats",),
     "ratings of no song": ("INSERT INTO ratings VALUES ('gone', 'rating-x', 'user-1', 5, 0, 'key-x')",),
-    "statistics of no song": ("INSERT INTO stats VALUES ('gone', 0, 0, 0, 0, 1)",),
+    "statistics of no song": ("INSERT INTO stats VALUES ('gone', 0, 0, 0, 0, 1, NULL)",),
     "totals of a level": ("UPDATE level_totals SET count = count - 5, sum_milli = 1 WHERE level = 1",),
     "totals of a level without songs": ("INSERT INTO level_totals VALUES (77, 1, 1)",),
     "totals are gone": ("DELETE FROM level_totals",),

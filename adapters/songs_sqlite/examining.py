@@ -18,7 +18,7 @@ from songs.ports.clock import Clock
 from songs.ports.maintenance import Finding
 from songs.ports.storage import Scope
 from songs.text import FOLD_VERSION, fold
-from songs_sqlite import search
+from songs_sqlite import leftovers, search
 from songs_sqlite.connection import Row
 from songs_sqlite.pool import Pool
 from songs_sqlite.schema import MIGRATIONS
@@ -39,18 +39,30 @@ SEARCH_INDEX: Final = "songs_search"
 SOUND: Final = [("ok",)]
 BEYOND_ALL_IDS: Final = "\x7f"
 STATS: Final = """
-    WITH page AS (SELECT id FROM songs WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3)
-    SELECT page.id, stats.n1, stats.n2, stats.n3, stats.n4, stats.n5,
+    WITH page AS (
+        SELECT one.id, CASE WHEN stats.song_id IS NOT NULL THEN coalesce(stats.incarnation, one.id) ELSE coalesce((
+            SELECT max(song_id) FROM ratings WHERE ratings.song_id > one.id || '/' AND ratings.song_id < one.id || '0'
+            AND NOT EXISTS (SELECT 1 FROM deleted_songs WHERE incarnation = ratings.song_id)
+        ), one.id) END AS incarnation
+        FROM (SELECT id FROM songs WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3) AS one
+        LEFT JOIN stats ON stats.song_id = one.id
+    )
+    SELECT page.id, page.incarnation, stats.n1, stats.n2, stats.n3, stats.n4, stats.n5,
         count(*) FILTER (WHERE value = 1), count(*) FILTER (WHERE value = 2), count(*) FILTER (WHERE value = 3),
         count(*) FILTER (WHERE value = 4), count(*) FILTER (WHERE value = 5)
-    FROM page LEFT JOIN stats ON stats.song_id = page.id LEFT JOIN ratings ON ratings.song_id = page.id
+    FROM page LEFT JOIN stats ON stats.song_id = page.id LEFT JOIN ratings ON ratings.song_id = page.incarnation
     GROUP BY page.id ORDER BY page.id
 """
 COUNT_ANEW: Final = """
-    INSERT INTO stats VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (song_id)
+    INSERT INTO stats (song_id, incarnation, n1, n2, n3, n4, n5) VALUES (?1, nullif(?2, ?1), ?3, ?4, ?5, ?6, ?7)
+    ON CONFLICT (song_id)
     DO UPDATE SET n1 = excluded.n1, n2 = excluded.n2, n3 = excluded.n3, n4 = excluded.n4, n5 = excluded.n5
 """
-RATINGS_OF_NOTHING: Final = "FROM ratings WHERE NOT EXISTS (SELECT 1 FROM songs WHERE songs.id = ratings.song_id)"
+RATINGS_OF_NOTHING: Final = (
+    "FROM ratings WHERE NOT EXISTS "
+    "(SELECT 1 FROM songs WHERE songs.id = substr(ratings.song_id, 1, instr(ratings.song_id || '/', '/') - 1)) "
+    "AND NOT EXISTS (SELECT 1 FROM deleted_songs WHERE incarnation = ratings.song_id)"
+)
 REMOVE_RATINGS: Final = f"DELETE FROM ratings WHERE (song_id, id) IN (SELECT song_id, id {RATINGS_OF_NOTHING} LIMIT ?)"
 STATS_OF_NOTHING: Final = "FROM stats WHERE NOT EXISTS (SELECT 1 FROM songs WHERE songs.id = stats.song_id)"
 REMOVE_STATS: Final = f"DELETE FROM stats WHERE song_id IN (SELECT song_id {STATS_OF_NOTHING} LIMIT ?)"
@@ -147,13 +159,13 @@ class Examination:
         last = ""
         while rows := self._read(STATS, last, BEYOND_ALL_IDS, BATCH):
             after, last = last, rows[-1][0]
-            wrong = [row for row in rows if row[1:6] != row[6:]]
+            wrong = [row for row in rows if row[2:7] != row[7:]]
             if wrong and self._repair:
                 with self._writing() as unit:
                     # Others may have rated since: what is stored now was counted under the lock.
                     now = unit.rows(STATS, (after, last, -1))
-                    unit.change_each(COUNT_ANEW, [(row[0], *row[6:]) for row in now if row[1:6] != row[6:]])
-            for song_id, *counts in wrong:
+                    unit.change_each(COUNT_ANEW, [(*row[:2], *row[7:]) for row in now if row[2:7] != row[7:]])
+            for song_id, _, *counts in wrong:
                 told, found = counts[:5], counts[5:]
                 say = "are missing" if None in told else f"are {_shown(told)}"
                 yield Finding(
@@ -163,7 +175,9 @@ class Examination:
                 )
 
     def _orphans(self) -> Iterator[Finding]:
-        """Ratings and statistics of songs that are gone."""
+        """Ratings and statistics of songs that are gone, but for what is being removed anyway."""
+        while self._repair and self._collect():
+            pass
         for kind, condition, remove in (
             ("ratings", RATINGS_OF_NOTHING, REMOVE_RATINGS),
             ("statistics", STATS_OF_NOTHING, REMOVE_STATS),
@@ -174,6 +188,10 @@ class Examination:
             if self._repair:
                 self._remove(remove)
             yield Finding(what=f"{count} {kind} of songs that are gone", remedy="remove them", mended=self._repair)
+
+    def _collect(self) -> bool:
+        with self._writing() as unit:
+            return leftovers.collect(unit)
 
     def _remove(self, statement: str) -> None:
         while True:

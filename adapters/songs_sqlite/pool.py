@@ -12,6 +12,7 @@ from typing import Final
 from songs.deadline import Deadline
 from songs.errors import StorageClosed, StorageUnavailable
 from songs.ports.clock import Clock
+from songs_sqlite import leftovers
 from songs_sqlite.connection import Connection
 from songs_sqlite.errors import translated
 from songs_sqlite.open_files import OpenFiles
@@ -27,7 +28,8 @@ class Pool:
 
     Threads of a server come and go, so connections belong to nobody: each unit takes one and gives it back. `writing`
     is held by the one thread of this process that is writing or is the next to: threads then queue here, where the next
-    one is woken at once, and not for SQLite's lock, which they would have to poll.
+    one is woken at once, and not for SQLite's lock, which they would have to poll. `has_leftovers` says that each write
+    is to be followed by the removal of a batch of them.
     """
 
     def __init__(self, path: Path, size: int, clock: Clock) -> None:
@@ -43,6 +45,7 @@ class Pool:
         self._pid = os.getpid()
         self._closed = False
         self.files = OpenFiles(path)
+        self.has_leftovers = False
         self._opening = threading.Lock()
         self._opened = 0
         self._large_log_bytes = LARGE_LOG_BYTES
@@ -104,6 +107,20 @@ class Pool:
         size = self.files.log_bytes
         if size >= self._large_log_bytes:
             self._large_log_bytes = LARGE_LOG_BYTES if connection.empty_log() else size + LARGE_LOG_BYTES
+
+    def collect_leftovers(self, connection: Connection) -> bool:
+        """Remove a batch of what songs that are gone have left, in a transaction of its own; return whether to go on.
+
+        Nothing depends on it, so nothing is raised: what cannot be removed now is removed another time.
+        """
+        try:
+            connection.rows("BEGIN IMMEDIATE")
+            self.has_leftovers = leftovers.collect(connection)
+            connection.change("COMMIT")
+        except sqlite3.Error:
+            connection.end("ROLLBACK")
+            return False
+        return self.has_leftovers
 
     def close(self) -> None:
         """Close all idle connections, and each that is in use as soon as it is given back."""

@@ -1,4 +1,5 @@
 """The ratings and their statistics."""
+# ruff: noqa: S608 - statements are put together from constants of this module; values are bound
 
 from typing import Final
 
@@ -10,17 +11,23 @@ from songs_sqlite.transaction import Transaction
 
 ADD: Final = (
     "INSERT INTO ratings (song_id, id, user_id, value, rated_at_ms, key) "
-    "SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM stats WHERE song_id = ?1) ON CONFLICT DO NOTHING"
+    "SELECT coalesce(incarnation, song_id), ?2, ?3, ?4, ?5, ?6 FROM stats WHERE song_id = ?1 ON CONFLICT DO NOTHING"
 )
 COUNT: Final = (
     "UPDATE stats SET n1 = n1 + (?2 = 1), n2 = n2 + (?2 = 2), n3 = n3 + (?2 = 3), n4 = n4 + (?2 = 4), "
     "n5 = n5 + (?2 = 5) WHERE song_id = ?1 RETURNING n1, n2, n3, n4, n5"
 )
 STATS: Final = "SELECT n1, n2, n3, n4, n5 FROM stats WHERE song_id = ?"
-IS_STORED: Final = "SELECT 1 FROM ratings WHERE song_id = ? AND id = ?"
-BY_KEY: Final = "SELECT id, song_id, value FROM ratings WHERE user_id = ? AND key = ?"
+_INCARNATION: Final = "(SELECT coalesce(incarnation, song_id) FROM stats WHERE song_id = ?)"
+IS_STORED: Final = f"SELECT 1 FROM ratings WHERE song_id = {_INCARNATION} AND id = ?"
+BY_KEY: Final = (
+    "SELECT id, song_id, value, EXISTS (SELECT 1 FROM deleted_songs WHERE incarnation = ratings.song_id) "
+    "FROM ratings WHERE user_id = ? AND key = ?"
+)
+FREE_KEY: Final = "DELETE FROM ratings WHERE user_id = ? AND key = ?"
 OF_SONG: Final = (
-    "SELECT id, user_id, value, rated_at_ms, key FROM ratings WHERE song_id = ? AND id > ? ORDER BY id LIMIT ?"
+    f"SELECT id, user_id, value, rated_at_ms, key FROM ratings WHERE song_id = {_INCARNATION} AND id > ? "
+    "ORDER BY id LIMIT ?"
 )
 
 
@@ -37,13 +44,17 @@ class SqliteRatings:
         song_id = rating.song_id
         rated_at_ms = encoding.milliseconds(rating.rated_at)
         row = (song_id, rating.id, rating.user_id, rating.value, rated_at_ms, rating.key)
-        if self._transaction.change(ADD, row):
-            (counts,) = self._transaction.rows(COUNT, (song_id, rating.value))
-            return RatingReceipt(RatingStats(counts), rating.id)
-        stats = self.stats(song_id)
-        if stats is None:
-            raise SongNotFound
-        return RatingReceipt(stats, self._stored_id(rating))
+        if not self._transaction.change(ADD, row):
+            stats = self.stats(song_id)
+            if stats is None:
+                raise SongNotFound
+            stored_id = self._stored_id(rating)
+            if stored_id is not None:
+                return RatingReceipt(stats, stored_id)
+            self._transaction.change(FREE_KEY, (rating.user_id, rating.key))
+            self._transaction.change(ADD, row)
+        (counts,) = self._transaction.rows(COUNT, (song_id, rating.value))
+        return RatingReceipt(RatingStats(counts), rating.id)
 
     def stats(self, song_id: str) -> RatingStats | None:
         rows = self._transaction.rows(STATS, (encoding.sought(song_id),))
@@ -65,11 +76,17 @@ class SqliteRatings:
             for rating_id, user_id, value, rated_at_ms, key in rows
         )
 
-    def _stored_id(self, rating: Rating) -> str:
-        """Return the id of the stored event because of which `rating` was not stored."""
+    def _stored_id(self, rating: Rating) -> str | None:
+        """Return the id of the stored event because of which `rating` was not stored; None: one of a song that is gone.
+
+        Raises:
+            KeyReused: It is of another song or value.
+        """
         if self._transaction.rows(IS_STORED, (rating.song_id, rating.id)):
             return rating.id
-        rating_id, song_id, value = self._transaction.rows(BY_KEY, (rating.user_id, rating.key))[0]
-        if (song_id, value) != (rating.song_id, rating.value):
+        rating_id, incarnation, value, gone = self._transaction.rows(BY_KEY, (rating.user_id, rating.key))[0]
+        if gone:
+            return None
+        if (incarnation.partition("/")[0], value) != (rating.song_id, rating.value):
             raise KeyReused
         return str(rating_id)

@@ -5,6 +5,7 @@
   are. A row of it is there exactly as long as its song.
 - ``ratings`` are clustered by song and id: reading a song's events is one range, and a rating without a key writes two
   pages, the leaf of its song's events and that of its counters.
+- No foreign keys are enforced: ratings outlive their song for a while, where nobody sees them.
 - ``level_totals`` and the search index follow ``songs`` by triggers, within the same statement.
 - The search index holds trigrams of the folded texts, which `songs.text.fold` made; hence ``case_sensitive 1``.
 """
@@ -122,6 +123,22 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE coherence ADD COLUMN cache TEXT NOT NULL DEFAULT ''",
     ),
     ("INSERT INTO meta VALUES ('identity', lower(hex(randomblob(16))))",),
+    (
+        # What songs that are gone leave behind is removed later: see `leftovers`. NULL: the song's id.
+        "ALTER TABLE stats ADD COLUMN incarnation TEXT",
+        "CREATE TABLE deleted_songs (incarnation TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+        "DROP TRIGGER song_added",
+        """CREATE TRIGGER song_added AFTER INSERT ON songs BEGIN
+            INSERT INTO stats (song_id, incarnation) SELECT new.id, CASE
+                WHEN EXISTS (SELECT 1 FROM deleted_songs WHERE incarnation = new.id)
+                THEN new.id || '/' || lower(hex(randomblob(16)))
+            END;
+            INSERT INTO level_totals VALUES (new.level, 1, new.difficulty_milli)
+                ON CONFLICT (level) DO UPDATE SET count = count + 1, sum_milli = sum_milli + excluded.sum_milli;
+            INSERT INTO songs_search (rowid, artist_fold, title_fold)
+                VALUES (new.num, new.artist_fold, new.title_fold);
+        END""",
+    ),
 )
 """The n-th of these takes a file from schema version n to n + 1. One that was released is never changed again."""
 

@@ -8,7 +8,7 @@ from songs.errors import DuplicateSong, SongNotFound, VersionConflict
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
-from songs_sqlite import encoding, search
+from songs_sqlite import encoding, leftovers, search
 from songs_sqlite.connection import Parameters
 from songs_sqlite.transaction import Transaction
 
@@ -23,8 +23,7 @@ REPLACE: Final = (
     "artist_fold = ?, title_fold = ? WHERE id = ?"
 )
 VERSION: Final = "SELECT version FROM songs WHERE id = ?"
-DELETE_RATINGS: Final = "DELETE FROM ratings WHERE song_id = ?"
-DELETE_STATS: Final = "DELETE FROM stats WHERE song_id = ?"
+DELETE_STATS: Final = "DELETE FROM stats WHERE song_id = ? RETURNING coalesce(incarnation, song_id)"
 DELETE: Final = "DELETE FROM songs WHERE id = ?"
 MANY: Final = 100
 MERGE_SEARCH: Final = "INSERT INTO songs_search (songs_search, rank) VALUES ('merge', 100)"
@@ -101,8 +100,11 @@ class SqliteSongs:
             return False
         if if_version is not None and rows[0][0] != if_version:
             raise VersionConflict
-        for statement in (DELETE_RATINGS, DELETE_STATS, DELETE):
-            self._transaction.change(statement, key)
+        for incarnation in self._transaction.rows(DELETE_STATS, key):
+            if self._transaction.change(leftovers.REMOVE_SOME, (*incarnation, leftovers.BATCH)) == leftovers.BATCH:
+                self._transaction.change(leftovers.NOTE, incarnation)
+                self._transaction.leave_behind()
+        self._transaction.change(DELETE, key)
         return True
 
     def find(

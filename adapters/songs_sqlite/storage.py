@@ -12,6 +12,7 @@ from songs.errors import StorageClosed, StorageUnavailable
 from songs.ports.clock import Clock
 from songs.ports.maintenance import Finding
 from songs.ports.storage import Scope, StorageCapabilities
+from songs_sqlite import leftovers
 from songs_sqlite.connection import Connection
 from songs_sqlite.errors import translated
 from songs_sqlite.examining import Examination, versions
@@ -30,6 +31,9 @@ from songs_sqlite.unit import Unit
 
 PATIENCE_S: Final = 10.0
 """How long `open` and `prepare`, which are given no deadline, wait for a lock that another process holds."""
+
+SWEEP_S: Final = 4.0
+"""How long `prepare` removes what deleted songs left behind; writes go on with it."""
 
 
 class SqliteStorage:
@@ -62,6 +66,9 @@ class SqliteStorage:
             check_identity(connection, self.path, identity, deadline)
 
         self._open(check)
+        pool = self._opened()
+        with _connected(pool, Deadline.after(self._clock, PATIENCE_S)) as connection:
+            pool.has_leftovers = leftovers.are_there(connection)
 
     def identity(self) -> str:
         deadline = Deadline.after(self._clock, PATIENCE_S)
@@ -84,6 +91,9 @@ class SqliteStorage:
             bring_up_to_date(connection, self.path, deadline)
             pool.files.note_log()
             warn_of_other_folds(connection, self.path, deadline)
+            sweeping = Deadline.after(self._clock, SWEEP_S)
+            while pool.collect_leftovers(connection) and sweeping.remaining_s() > 0.0:
+                pool.keep_log_short(connection)
 
     def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
         return Unit(self._opened(), scope, deadline)

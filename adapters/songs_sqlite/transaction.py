@@ -21,6 +21,10 @@ class Transaction(Protocol):
         """Run a statement of a write; return how many rows it changed."""
         ...
 
+    def leave_behind(self) -> None:
+        """Note that ratings of a song that is gone are left, to be removed after the commit."""
+        ...
+
     def change_each(self, sql: str, parameters: Iterable[Parameters]) -> int:
         """Run a statement of a write once for each of `parameters`; return how many rows that changed altogether."""
         ...

@@ -38,7 +38,18 @@ class Unit:
     its first statement, which may find a lock held for a moment and then waits for it.
     """
 
-    __slots__ = ("_connection", "_deadline", "_entered", "_failure", "_fixed", "_pool", "_scope", "_thread", "_wrote")
+    __slots__ = (
+        "_connection",
+        "_deadline",
+        "_entered",
+        "_failure",
+        "_fixed",
+        "_leaves",
+        "_pool",
+        "_scope",
+        "_thread",
+        "_wrote",
+    )
 
     def __init__(self, pool: Pool, scope: Scope, deadline: Deadline) -> None:
         self._pool = pool
@@ -49,6 +60,7 @@ class Unit:
         self._fixed = scope is not Scope.READ
         self._thread = 0
         self._wrote = False
+        self._leaves = False
         self._failure: SongsError | None = None
 
     @property
@@ -151,6 +163,10 @@ class Unit:
         except _DRIVER_ERRORS as error:
             raise self._failed(error) from error
 
+    def leave_behind(self) -> None:
+        """Note that ratings of a song that is gone are left, to be removed after the commit."""
+        self._leaves = True
+
     def writing(self) -> None:
         """Begin one write of a repository.
 
@@ -193,6 +209,9 @@ class Unit:
         except StorageUnavailable as error:
             raise OutcomeUnknown(error.detail) from error
         self._pool.keep_log_short(connection)
+        self._pool.has_leftovers |= self._leaves
+        if self._pool.has_leftovers and self._deadline.remaining_s() > 0.0:
+            self._pool.collect_leftovers(connection)
 
     def _check_log(self, connection: Connection) -> None:
         files = self._pool.files

@@ -43,6 +43,7 @@ LIKELY_CAUSES: Final[dict[str, str]] = {
     "SNG-11": "the text is used as a pattern (LIKE, a regular expression, a word index), or is not folded",
     "SNG-12": "the count is kept beside the songs and lags behind, or is that of another filter, or adds up floats",
     "SNG-13": "identities are compared by a collation, or one part of the three is left out",
+    "SNG-14": "ratings are removed one by one, or what is left of them is found by the song's id or by a key",
     "RAT-1": "event and statistics are two writes, or the receipt is read before the rating is counted",
     "RAT-2": "the write creates the song's record where it is missing (an upsert)",
     "RAT-3": "the id of the event is not unique in the storage, so a repeat counts twice",

@@ -10,7 +10,7 @@ OTHER_PORTS: Final = "Other ports"
 
 CHAPTERS: Final[dict[str, str]] = {
     "1. Open, prepare, close": "STO-1 STO-2 STO-16 STO-17",
-    "2. Songs": "SNG-1 SNG-2 SNG-3 SNG-4 SNG-5 SNG-6 SNG-7 SNG-8 SNG-13",
+    "2. Songs": "SNG-1 SNG-2 SNG-3 SNG-4 SNG-5 SNG-6 SNG-7 SNG-8 SNG-13 SNG-14",
     "3. Lists, search and counts": "SNG-9 SNG-10 SNG-11 SNG-12",
     "4. Ratings": "RAT",
     "5. Users, sessions and the coherence record": "USR SES COH",

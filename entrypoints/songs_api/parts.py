@@ -28,7 +28,7 @@ class Limits:
         register: Registrations from one address.
         sign_in: Sign-ins with one name from one address.
         sign_in_address: Sign-ins from one address.
-        sign_in_user: Sign-ins with one name from anywhere, beyond which they take longer.
+        sign_in_user: Sign-ins with one name from anywhere, beyond which each address has fewer.
         shared: Whether the limiter counts for all processes.
         processes: How many share what is left while it does not answer.
     """

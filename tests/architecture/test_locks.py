@@ -21,6 +21,9 @@ WANTED = {
     "runtime.lock": [*CORE, *EXTRAS["mongo"], *EXTRAS["redis"]],
     "build.lock": PYPROJECT["build-system"]["requires"],
     "benchmarks.lock": [*CORE, *EXTRAS["redis"], *GROUPS["benchmarks"]],
+    "clients.lock": [
+        line for line in (ROOT / "requirements" / "clients.in").read_text().splitlines() if not line.startswith("#")
+    ],
 }
 
 

@@ -29,6 +29,7 @@ class Traffic:
     Attributes:
         faults: What was answered and is wrong.
         statuses: How often each status was answered; 0 is no answer.
+        codes: The same of the problems' codes.
         acknowledged, unknown: Ratings that were acknowledged, and those of which it is not known.
         proxy_may_be_gone: Whether a request may remain without an answer.
     """
@@ -36,6 +37,7 @@ class Traffic:
     def __init__(self, stack: Stack, song_id: str) -> None:
         self.faults: list[str] = []
         self.statuses: Counter[int] = Counter()
+        self.codes: Counter[str] = Counter()
         self.acknowledged = 0
         self.unknown = 0
         self.proxy_may_be_gone = False
@@ -77,7 +79,8 @@ class Traffic:
 
     def report(self, what: str) -> None:
         """Print how it went: pytest shows it with -rP."""
-        print(f"{what}: statuses {dict(self.statuses)}, {self.acknowledged} acknowledged, {self.unknown} unknown")  # noqa: T201
+        counted = f"{self.acknowledged} acknowledged, {self.unknown} unknown"
+        print(f"{what}: {dict(self.statuses)} {dict(self.codes)}, {counted}")  # noqa: T201
 
     def _count(self) -> int:
         answer = self._stack.client(self._token).ask("GET", self._path)
@@ -123,6 +126,8 @@ class Traffic:
                 self.faults.append(f"{method} was not answered: {error!r}")
         with self._lock:
             self.statuses[answer.status if answer else 0] += 1
+            if answer and answer.status >= 400:
+                self.codes[answer.body.partition(b'"code":"')[2].partition(b'"')[0].decode()] += 1
         fault = answer.fault() if answer else ""
         if answer and (fault or answer.status not in {200, 201, 503}):
             self.faults.append(f"{method} {fault or answer.body!r}")

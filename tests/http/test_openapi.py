@@ -1,5 +1,6 @@
 """The OpenAPI document: valid, complete, and true of what is sent."""
 
+import json
 import re
 from typing import Any
 
@@ -8,12 +9,16 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 from songs_api.http import openapi
+from songs_api.http.reading import JSON
 from songs_api.http.routes import PREFIX, ROUTES, Route
 
 from .conftest import ANY, PASSWORD, Service
 
 DOCUMENT = openapi.document()
 DOCUMENTED = [route for route in ROUTES if route.documented]
+
+
+_OPTIONAL = ("Link", "Idempotency-Replayed", "RateLimit", "RateLimit-Policy", "Retry-After", "ETag", "Location")
 
 
 def _operation(route: Route) -> dict[str, Any]:
@@ -73,6 +78,98 @@ def test_an_operation_says_what_its_route_does(route: Route) -> None:
     )
     for status, response in responses.items():
         assert ("application/problem+json" in response.get("content", {})) == (int(status) >= 400)
+
+
+def _is_required(header: str) -> bool:
+    return bool(DOCUMENT["components"]["headers"][header]["required"])
+
+
+def _responses() -> list[dict[str, Any]]:
+    return [response for route in DOCUMENTED for response in _operation(route)["responses"].values()]
+
+
+def test_everything_is_described() -> None:
+    """Operations, parameters, bodies, answers, headers, models and their members: each has a sentence of its own."""
+    operations = [_operation(route) for route in DOCUMENTED]
+    schemas = DOCUMENT["components"]["schemas"]
+    members = [
+        schemas[member["$ref"].rpartition("/")[2]] if "$ref" in member and "description" not in member else member
+        for schema in schemas.values()
+        for member in schema.get("properties", {}).values()
+    ]
+    described = [
+        *operations,
+        *(parameter for operation in operations for parameter in operation.get("parameters", [])),
+        *(operation["requestBody"] for operation in operations if "requestBody" in operation),
+        *_responses(),
+        *DOCUMENT["components"]["headers"].values(),
+        *DOCUMENT["tags"],
+        *schemas.values(),
+        *members,
+    ]
+
+    assert [part for part in described if not part.get("description", "").strip()] == []
+    assert [operation["operationId"] for operation in operations if not operation["summary"]] == []
+
+
+def test_headers_of_answers_are_documented() -> None:
+    """On every answer its id, and what is left of limits where there may be some; others where they belong."""
+    for route in DOCUMENTED:
+        for status, response in _operation(route)["responses"].items():
+            named = set(response["headers"])
+            assert "X-Request-ID" in named
+            assert ({"RateLimit", "RateLimit-Policy"} <= named) == route.limited
+            assert ("Retry-After" in named) == (status in {"429", "503"})
+            assert ("Link" in named) == (status == "200" and route.operation_id in {"list_songs", "search_songs"})
+            assert ("Idempotency-Replayed" in named) == (status == "201" and route.idempotent_by_key)
+
+
+def test_a_body_has_one_media_type() -> None:
+    """Generated clients cannot be imported where one schema comes as two media types; the service takes both."""
+    bodies = [_operation(route)["requestBody"]["content"] for route in DOCUMENTED if route.request]
+
+    assert {tuple(content) for content in bodies} == {("application/json",)}
+
+
+def test_answers_may_get_more_members_some_day() -> None:
+    """Only what is sent to the service is closed: a client must not choke on a member that it does not know."""
+    requests = {route.request.__name__ for route in DOCUMENTED if route.request}
+
+    closed = {
+        name
+        for name, schema in DOCUMENT["components"]["schemas"].items()
+        if schema.get("additionalProperties") is False
+    }
+    assert closed == requests
+
+
+def test_no_model_has_a_member_of_its_own_name() -> None:
+    """Generators name variables after both."""
+    schemas = DOCUMENT["components"]["schemas"]
+    names = {name: re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for name in schemas}
+
+    assert [name for name, schema in schemas.items() if names[name] in schema.get("properties", {})] == []
+
+
+def test_a_new_password_has_a_least_length() -> None:
+    """Where one is chosen, and not where one is checked."""
+    schemas = DOCUMENT["components"]["schemas"]
+
+    assert schemas["Registration"]["properties"]["password"]["minLength"] == 8
+    assert schemas["PasswordChange"]["properties"]["new_password"]["minLength"] == 8
+    assert "minLength" not in schemas["Credentials"]["properties"]["password"]
+
+
+def test_examples_of_answers_are_valid() -> None:
+    """Each answer with a body has one, which is what its schema asks for and what the service renders."""
+    for response in _responses():
+        for content in response.get("content", {}).values():
+            _check(content["schema"], content["example"])
+    for route in DOCUMENTED:
+        for status, model in route.answers.items():
+            if model:
+                (content,) = (c for m, c in _operation(route)["responses"][str(status)]["content"].items() if m == JSON)
+                model.model_validate_json(json.dumps(content["example"]))
 
 
 def _keywords(schema: Any) -> set[str]:
@@ -143,6 +240,10 @@ def test_answers_are_what_the_document_says(service: Service, admin: dict[str, s
         for result in (good, bad):
             response = _operation(route)["responses"][str(result.status_code)]
             if "content" in response:
-                assert all(name in result.headers for name in response.get("headers", {}))
+                assert all(name in result.headers for name in response["headers"] if _is_required(name))
+                assert {name for name in _OPTIONAL if name in result.headers} <= set(response["headers"])
                 media_type = result.headers["Content-Type"]
                 _check(response["content"][media_type]["schema"], result.json)
+                if model := route.answers.get(result.status_code):
+                    # The model, other than the document, forbids members that it does not have.
+                    model.model_validate_json(result.content)

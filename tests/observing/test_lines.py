@@ -13,6 +13,7 @@ import pytest
 
 from songs_api.observing import lines as module
 from songs_api.observing.lines import Lines, LinesHandler
+from songs_contract.waiting import eventually
 
 
 def _render(event: dict[str, object]) -> str:
@@ -143,6 +144,32 @@ def test_a_pipe_gets_lines_in_whole() -> None:
 
     assert sum(sizes) == sum(2 * number + 1 for number in range(1_000))
     assert max(sizes) <= select.PIPE_BUF
+
+
+@pytest.mark.parametrize("started_before", [False, True])
+def test_the_end_waits_for_no_reader(monkeypatch: pytest.MonkeyPatch, started_before: bool) -> None:
+    """Whether the stream was stuck before the end, or is only then: the thread is left behind, and others go on."""
+    monkeypatch.setattr(module, "STOP_S", 0.05)
+    reader, writer = os.pipe()
+    stream = os.fdopen(writer, "w")
+    lines = Lines(_render, stream)
+    monkeypatch.setattr(module, "EVERY_S", 0.01 if started_before else 3600.0)
+    lines.start()
+    lines.put({"event": "x" * 1_000_000})
+    if started_before:
+        eventually(lambda: not lines._waiting, within_s=30)
+
+    lines.stop()
+    lines.stop()
+
+    assert lines._thread is not None
+    assert lines._thread.is_alive()
+    received = b""
+    while not received.endswith(b"\n"):
+        received += os.read(reader, 65_536)
+    lines._thread.join(30)
+    stream.close()
+    os.close(reader)
 
 
 def test_a_stream_that_others_made_non_blocking(tmp_path: Path) -> None:

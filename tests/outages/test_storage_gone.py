@@ -151,6 +151,7 @@ def _assert_answered(outage: Outage, route: Route, answer: Answer) -> None:
     elif route.operation_id == READINESS:
         expected = (503, "down") if outage.reads_fail else (200, "up")
         assert (answer.status, answer.body["checks"]["storage"]) == expected, told
+        assert answer.status != 503 or int(answer.headers["Retry-After"]) >= 1, told
     elif outage.reads_fail or (route.method != "GET" and route.operation_id not in REFUSED):
         assert answer.status == 503, told
         assert int(answer.headers["Retry-After"]) >= 1

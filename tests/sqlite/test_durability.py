@@ -28,7 +28,7 @@ def test_every_connection_syncs_its_commits(storage: SqliteStorage, unit: Units)
             assert isinstance(each, Unit)
             assert each.rows("PRAGMA journal_mode") == [("wal",)]
             assert each.rows("PRAGMA synchronous") == [(2,)]
-            assert each.rows("PRAGMA foreign_keys") == [(1,)]
+            assert each.rows("PRAGMA foreign_keys") == [(0,)]
 
 
 def _syncs(start: Callable[..., Child], log: Path, count: int) -> int:

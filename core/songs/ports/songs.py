@@ -27,7 +27,8 @@ class SongRepository(Protocol):
     SNG-7: `replace` is safe to repeat: when the stored song equals `song` already, nothing changes and it is no error.
     SNG-8: `delete` removes the song together with its ratings, statistics and idempotency keys, if the version is
         `if_version` (None: whatever it is), and returns True; it returns False where there is no such song, and raises
-        `VersionConflict` where the version is another. The identity is free again at once.
+        `VersionConflict` where the version is another. The identity is free again at once, and so are the id and the
+        keys.
     SNG-9: `find` returns the songs that meet the filter, ordered by id as ASCII strings: at most `limit` of them, those
         with an id greater than `after_id` if given, without the first `offset` of these. Beyond the end it is empty.
     SNG-10: A walk (`find` again and again with the last id as `after_id`) returns every song that is there during the
@@ -37,6 +38,9 @@ class SongRepository(Protocol):
     SNG-12: `count` returns how many songs `find` would return for the filter without bounds, and `difficulty_totals`
         the number and exact sum over the songs of a level (None: all), both as of this unit of work.
     SNG-13: `identify` returns the songs that have these identities; identities that no song has are left out.
+    SNG-14: `delete` does not take the longer the more ratings the song has: what is left of them is removed later, a
+        batch at a time, and nobody sees it meanwhile: not under the id of another song, not by a key, not when killed
+        in between, and `Maintenance.examine` finds nothing wrong with it.
     """
 
     def get(self, song_id: str) -> Song | None:

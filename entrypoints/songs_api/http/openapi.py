@@ -15,13 +15,52 @@ from songs.limits import MAX_KEY
 from songs.model import Role
 from songs_api.http import answers, failures
 from songs_api.http.conditions import IF_MATCH, IF_NONE_MATCH
-from songs_api.http.problems import PROBLEM_JSON, status_of
+from songs_api.http.problems import PROBLEM_JSON, body_of, status_of
+from songs_api.http.queries import PageQuery
 from songs_api.http.reading import JSON
-from songs_api.http.routes import GENERAL_PROBLEMS, IDEMPOTENCY_KEY, PREFIX, ROUTES, Route
+from songs_api.http.routes import GENERAL_PROBLEMS, IDEMPOTENCY_KEY, MERGE_PATCH, PREFIX, ROUTES, Route
 
 _REFERENCE: Final = "#/components/schemas/{model}"
-_BODY_PROBLEMS: Final = (failures.LengthRequired, failures.BodyTooLarge, failures.UnsupportedMediaType)
+_BODY_PROBLEMS: Final = (
+    failures.BodyTimeout,
+    failures.LengthRequired,
+    failures.BodyTooLarge,
+    failures.UnsupportedMediaType,
+)
 _CONDITION_PROBLEMS: Final = (errors.VersionConflict, failures.PreconditionRequired)
+_HEADERS_OF_PROBLEMS: Final = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+_HEADERS: Final[dict[str, tuple[bool, str, str]]] = {
+    "ETag": (
+        True,
+        '"http-2.01a2307eeb17982a0b776b083bfe4a86.1"',
+        "Names what was answered, for If-None-Match and If-Match.",
+    ),
+    "Idempotency-Replayed": (False, "true", "There if the Idempotency-Key had been used for this rating before."),
+    "Link": (
+        False,
+        '<?page=1>; rel="first", <?page=3>; rel="next"',
+        "Other parts of the list (RFC 8288), relative to the address of this one.",
+    ),
+    "Location": (True, f"{PREFIX}/songs/01a2307eeb17982a0b776b083bfe4a86", "Where the new song is."),
+    "RateLimit": (
+        False,
+        '"default";r=98;t=42',
+        "What is left of each limit: r requests in the t seconds until it begins again. Not there without limits.",
+    ),
+    "RateLimit-Policy": (False, '"default";q=100;w=60', "Each limit: q requests in w seconds."),
+    "Retry-After": (True, "1", "After how many seconds to try again."),
+    "WWW-Authenticate": (
+        True,
+        'Bearer realm="songs"',
+        "Which authentication is expected, and what was wrong (RFC 6750).",
+    ),
+    "X-Request-ID": (True, "0016ad2f02cbd9d0764164030f6bac87", "Names the request, in the log of the service as well."),
+}
+"""Of each header: whether it is always there, an example, and what it says."""
+_PATH_FIELDS: Final = {
+    "song_id": {"description": "The id of a song.", "example": "01a2307eeb17982a0b776b083bfe4a86"},
+    "name": {"description": "The name of a user, in any case.", "example": "ada"},
+}
 _SCHEME: Final = "bearer"
 _SONG_PATH: Final = "/songs/{song_id}"
 _TAG_PATTERN: Final = r'(W/)?"[!#-~]*"'
@@ -60,6 +99,7 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": _schemas(documented),
+            "headers": {name: _header(name) for name in sorted(_HEADERS)},
             "securitySchemes": {
                 _SCHEME: {
                     "type": "http",
@@ -89,7 +129,16 @@ def _schemas(routes: list[Route]) -> dict[str, Any]:
     for route in routes:
         wanted |= {model.__name__: (model, "validation") for model in _models(route)}
     _, schema = models_json_schema(list(wanted.values()), ref_template=_REFERENCE)
-    return dict(sorted(schema["$defs"].items()))
+    found: dict[str, dict[str, Any]] = dict(sorted(schema["$defs"].items()))
+    asked = {route.request.__name__ for route in routes if route.request}
+    for name, model in found.items():
+        for member in model.get("properties", {}).values():
+            # Names made from names, which generators make types of that shadow the models.
+            member.pop("title", None)
+        if name not in asked:
+            # A later version may answer more members, which clients of this one must not choke on.
+            model.pop("additionalProperties", None)
+    return found
 
 
 def _operation(route: Route) -> dict[str, Any]:
@@ -100,16 +149,20 @@ def _operation(route: Route) -> dict[str, Any]:
         "responses": _responses(route),
         "security": [{_SCHEME: []}] if route.needs else [],
     }
-    description = [route.description] if route.description else []
-    if route.needs and route.needs is not Role.USER:
-        description.append(f"Needs the role `{route.needs}`.")
-    if description:
-        operation["description"] = " ".join(description)
+    description = [route.description or f"{route.summary}."]
+    if MERGE_PATCH in route.media_types:
+        description.append(f"A merge patch (RFC 7396), which may be sent as `{MERGE_PATCH}` too.")
+    description.append(f"Needs the role `{route.needs}`." if route.needs else "Needs no token.")
+    operation["description"] = " ".join(description)
     if parameters := [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)]:
         operation["parameters"] = parameters
     if route.request:
-        content = {media_type: _content(route.request) | _example(route.request) for media_type in route.media_types}
-        operation["requestBody"] = {"required": True, "content": content}
+        # One media type, though others are taken too: generated clients trip over two with one schema.
+        operation["requestBody"] = {
+            "required": True,
+            "description": _first_line(route.request),
+            "content": {JSON: _content(route.request) | _example(route.request)},
+        }
     return operation
 
 
@@ -128,7 +181,10 @@ def _first_example(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
     names = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
-    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}, **_PATH_FIELDS[name]}
+        for name in names
+    ]
 
 
 def _query_parameters(route: Route) -> list[dict[str, Any]]:
@@ -163,7 +219,7 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
     if route.idempotent_by_key:
         schema = {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"}
         text = "Chosen by the client: repeating a request with the same key rates once."
-        parameters.append(_header_parameter(IDEMPOTENCY_KEY, text, schema))
+        parameters.append(_header_parameter(IDEMPOTENCY_KEY, text, schema) | {"example": "6f9619ff-8b86-d011"})
     if route.if_match:
         schema = {"type": "string", "pattern": _TAGS_PATTERN}
         text = (
@@ -172,7 +228,7 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
         parameters.append(_header_parameter(IF_MATCH, text, schema, required=True) | {"example": "*"})
     if _can_be_known(route):
         text = "The ETag of an earlier answer: if it still holds, the answer is 304 and has no body."
-        parameters.append(_header_parameter(IF_NONE_MATCH, text, {"type": "string"}))
+        parameters.append(_header_parameter(IF_NONE_MATCH, text, {"type": "string"}) | {"example": '"http-2.1"'})
     return parameters
 
 
@@ -204,41 +260,64 @@ def _problems(route: Route) -> list[type[SongsError]]:
 def _responses(route: Route) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, model in route.answers.items():
-        responses[str(status)] = {"description": HTTPStatus(status).phrase}
+        known: dict[str, Any] = {"description": _first_line(model) if model else "Done; there is no body."}
         if model:
-            responses[str(status)]["content"] = {JSON: _content(model)}
-        responses[str(status)] |= _headers_of_good(route, status) | _links(route)
+            known["content"] = {JSON: _content(model) | _example(model)}
+        responses[str(status)] = known | {"headers": _named(*_headers_of_good(route, status))} | _links(route)
     if _can_be_known(route):
-        responses["304"] = {"description": HTTPStatus(304).phrase, "headers": _named("ETag")}
+        responses["304"] = {
+            "description": "The client has it already; there is no body.",
+            "headers": _named("ETag", *_headers_of_all(route)),
+        }
     by_status: dict[int, list[type[SongsError]]] = {}
     for problem in _problems(route):
         by_status.setdefault(status_of(problem), []).append(problem)
     for status, kinds in sorted(by_status.items()):
-        codes = ", ".join(f"`{kind.code}`" for kind in kinds)
-        empty = {"description": f"{HTTPStatus(status).phrase}: {codes}", "content": {}}
+        codes = "; ".join(f"`{kind.code}`: {kind.summary}" for kind in kinds)
+        empty = {"description": f"{HTTPStatus(status).phrase}. {codes}", "content": {}}
         known = responses.setdefault(str(status), empty)
-        known["content"][PROBLEM_JSON] = _content(answers.Problem)
-        known |= _headers(status)
+        known["content"][PROBLEM_JSON] = _content(answers.Problem) | {"example": _problem_example(kinds[0])}
+        known["headers"] = _named(*_HEADERS_OF_PROBLEMS.get(status, ()), *_headers_of_all(route))
     return responses
 
 
-def _headers(status: int) -> dict[str, Any]:
-    names = {401: ["WWW-Authenticate"], 429: ["Retry-After", "RateLimit", "RateLimit-Policy"], 503: ["Retry-After"]}
-    if status not in names:
-        return {}
-    return {"headers": _named(*names[status])}
+def _problem_example(kind: type[SongsError]) -> dict[str, Any]:
+    faults = [errors.FieldError("/level", "must be less than or equal to 100")]
+    error = errors.InvalidInput(faults) if kind is errors.InvalidInput else SongsError.__new__(kind)
+    if kind is not errors.InvalidInput:
+        error.detail = kind.summary
+    example: dict[str, Any] = orjson.loads(body_of(error, "0016ad2f02cbd9d0764164030f6bac87"))
+    return example
 
 
-def _headers_of_good(route: Route, status: int) -> dict[str, Any]:
-    names = [
-        *(["ETag"] if route.tagged else []),
-        *(["Location"] if status == HTTPStatus.CREATED and route.tagged else []),
-    ]
-    return {"headers": _named(*names)} if names else {}
+def _headers_of_all(route: Route) -> list[str]:
+    return ["X-Request-ID", *(["RateLimit", "RateLimit-Policy"] if route.limited else [])]
+
+
+def _headers_of_good(route: Route, status: int) -> list[str]:
+    names = _headers_of_all(route)
+    if route.tagged:
+        names.append("ETag")
+    if route.tagged and status == HTTPStatus.CREATED:
+        names.append("Location")
+    if issubclass(route.query, PageQuery):
+        names.append("Link")
+    if route.idempotent_by_key:
+        names.append("Idempotency-Replayed")
+    return names
 
 
 def _named(*names: str) -> dict[str, Any]:
-    return {name: {"required": True, "schema": {"type": "string"}} for name in names}
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _header(name: str) -> dict[str, Any]:
+    required, example, text = _HEADERS[name]
+    return {"description": text, "required": required, "schema": {"type": "string"}, "example": example}
+
+
+def _first_line(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().splitlines()[0]
 
 
 def _links(route: Route) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class SongListQuery(PageQuery):
     artist: Annotated[
         str | None, Field(description="Only songs of this artist, without regard to case and accents.")
     ] = None
-    level: Level | None = None
+    level: Annotated[Level | None, Field(description="Only songs of this level.")] = None
 
     @cached_property
     def song_filter(self) -> SongFilter:

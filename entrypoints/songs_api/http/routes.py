@@ -105,7 +105,7 @@ _ACCOUNTS: Final = (
         summary="Get new tokens for a refresh token",
         description="A refresh token is good once. If the answer was lost, sign in again; a token that is used again "
         "later than 10 s after the first time ends its session.",
-        request=schemas.RefreshToken,
+        request=schemas.RefreshRequest,
         answers={200: answers.SignedIn},
         audited=True,
         problems=(errors.RefreshRefused,),
@@ -228,7 +228,7 @@ _SONGS: Final = (
         summary="Average difficulty",
         query=queries.LevelQuery,
         tagged=True,
-        answers={200: answers.AverageDifficulty},
+        answers={200: answers.DifficultyAverage},
     ),
     Route(
         method="GET",
@@ -348,26 +348,12 @@ _SERVICE: Final = (
             needs=None,
             operation_id=f"get_{path}",
             tag="service",
-            summary="Leads to the documentation page",
+            summary="The documentation page, and what leads there",
             limited=False,
             at_root=True,
             documented=False,
         )
-        for path in ("/", "/docs/")
-    ),
-    *(
-        Route(
-            method="GET",
-            path=path,
-            needs=None,
-            operation_id=f"get_{path}",
-            tag="service",
-            summary="The documentation page",
-            limited=False,
-            at_root=True,
-            documented=False,
-        )
-        for path in ("/docs", *(f"/docs/{file_name}" for file_name in ASSETS))
+        for path in ("/", "/docs/", "/docs", *(f"/docs/{file_name}" for file_name in ASSETS))
     ),
 )
 

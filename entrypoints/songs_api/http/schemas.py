@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from songs.errors import InvalidInput
 from songs.limits import MAX_LEVEL, MAX_RATING, MAX_TEXT, MIN_RATING, text_problem
 from songs.model import Role, SongDetails, difficulty_milli
-from songs.services.password_policy import MAX_PASSWORD
+from songs.services.password_policy import DEFAULT_MIN_PASSWORD, MAX_PASSWORD
 from songs_api.http.validation import STRICT
 
 _FAR: Final = 1_000
@@ -56,25 +56,36 @@ WHOLE: Final = BeforeValidator(_whole)
 Title = Annotated[
     str,
     Field(
+        description="1 to 1024 characters after NFC, without control characters.",
         min_length=1,
         max_length=MAX_TEXT,
         json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"},
     ),
     AfterValidator(_title),
 ]
-Level = Annotated[int, Field(ge=0, le=MAX_LEVEL), WHOLE]
-Rating = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING), WHOLE]
+Level = Annotated[int, Field(ge=0, le=MAX_LEVEL, description="From 0 to 100."), WHOLE]
+Rating = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING, description="From 1, the worst, to 5."), WHOLE]
 Released = Annotated[
     date,
     BeforeValidator(_released),
+    Field(description="When it was published."),
     WithJsonSchema({"type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}),
 ]
 DifficultyMilli = Annotated[
     int,
     BeforeValidator(_milli),
+    Field(description="From 0 to 100, with at most 3 decimals."),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.001}),
 ]
 Secret = Annotated[str, Field(repr=False, json_schema_extra={"format": "password"})]
+NewSecret = Annotated[
+    Secret,
+    Field(
+        description=f"{DEFAULT_MIN_PASSWORD} to {MAX_PASSWORD} characters, or more at least where the service asks "
+        "for it; neither a common one nor the username.",
+        json_schema_extra={"format": "password", "minLength": DEFAULT_MIN_PASSWORD},
+    ),
+]
 Difficulty = Annotated[float, Field(ge=0, le=100, description="With at most 3 decimals.")]
 
 
@@ -150,10 +161,10 @@ class NewRating(BaseModel):
     """One rating of one song."""
 
     model_config = ConfigDict(
-        **STRICT, json_schema_extra={"examples": [{"song_id": "the id of a song, from GET /songs", "rating": 4}]}
+        **STRICT, json_schema_extra={"examples": [{"song_id": "01a2307eeb17982a0b776b083bfe4a86", "rating": 4}]}
     )
 
-    song_id: str
+    song_id: Annotated[str, Field(description="The id of the song.")]
     rating: Rating
 
 
@@ -171,34 +182,34 @@ class Registration(BaseModel):
             json_schema_extra={"pattern": r"^[0-9A-Za-z._@+-]{3,50}$"},
         ),
     ]
-    password: Annotated[Secret, Field(description=f"At most {MAX_PASSWORD} characters.")]
+    password: NewSecret
 
 
 class Credentials(BaseModel):
     """Who signs in."""
 
     model_config = ConfigDict(
-        **STRICT, json_schema_extra={"examples": [{"username": "demo", "password": "as songs demo printed it"}]}
+        **STRICT, json_schema_extra={"examples": [{"username": "ada", "password": "a long pass phrase"}]}
     )
 
-    username: str
-    password: Secret
+    username: Annotated[str, Field(description="The name, in any case.")]
+    password: Annotated[Secret, Field(description="The password.")]
 
 
-class RefreshToken(BaseModel):
+class RefreshRequest(BaseModel):
     """A refresh token that was not used yet."""
 
-    model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [{"refresh_token": "as POST /auth/login said"}]})
+    model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [{"refresh_token": "session.secret"}]})
 
-    refresh_token: Secret
+    refresh_token: Annotated[Secret, Field(description="As it was answered.")]
 
 
 class SignOut(BaseModel):
     """The session that is to end."""
 
-    model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [{"refresh_token": "as POST /auth/login said"}]})
+    model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [{"refresh_token": "session.secret"}]})
 
-    refresh_token: Secret
+    refresh_token: Annotated[Secret, Field(description="As it was answered.")]
     everywhere: Annotated[bool, Field(description="End all sessions of the user.")] = False
 
 
@@ -210,8 +221,8 @@ class PasswordChange(BaseModel):
         json_schema_extra={"examples": [{"current_password": "a long pass phrase", "new_password": "a longer phrase"}]},
     )
 
-    current_password: Secret
-    new_password: Annotated[Secret, Field(description=f"At most {MAX_PASSWORD} characters.")]
+    current_password: Annotated[Secret, Field(description="The password of now.")]
+    new_password: NewSecret
 
 
 class Confirmation(BaseModel):
@@ -219,7 +230,7 @@ class Confirmation(BaseModel):
 
     model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [{"password": "a long pass phrase"}]})
 
-    password: Secret
+    password: Annotated[Secret, Field(description="The password of now.")]
 
 
 class UserChanges(BaseModel):
@@ -227,5 +238,7 @@ class UserChanges(BaseModel):
 
     model_config = ConfigDict(**STRICT, json_schema_extra={"examples": [{"role": "editor"}]})
 
-    role: Annotated[Role, Field(strict=False)] = Field(default_factory=lambda: Role.USER)
-    disabled: bool = Field(default_factory=bool)
+    role: Annotated[Role, Field(strict=False, description="What the user may do.")] = Field(
+        default_factory=lambda: Role.USER
+    )
+    disabled: Annotated[bool, Field(description="Whether to keep the user out.")] = Field(default_factory=bool)

@@ -104,14 +104,16 @@ class Lines:
         """Write what is left, unless that takes long, and end the thread. Called again, it does not wait again."""
         wait_s = 0.0 if self._stopped.is_set() else STOP_S
         self._stopped.set()
-        if self._thread is not None:
+        if self._thread is None:
+            self.write()
+        else:
+            # What is left is written there: this one, at the end of the process, must not hang in it.
             self._thread.join(wait_s)
-            if self._thread.is_alive():
-                return
-        self.write()
 
     def _run(self) -> None:
-        while not self._stopped.wait(EVERY_S):
+        stopped = False
+        while not stopped:
+            stopped = self._stopped.wait(EVERY_S)
             # A stream that raises what no stream should ends no thread.
             with contextlib.suppress(Exception):
                 self.write()

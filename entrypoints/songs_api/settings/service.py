@@ -158,7 +158,7 @@ class ServiceSettings(BaseSettings):
     limiter_sign_in_user: Rate = Field(
         "30/hour",
         validate_default=True,
-        description="Sign-ins with one username from anywhere; those beyond take up to 2 s longer.",
+        description="Sign-ins with one username from anywhere; beyond it each address has 10 an hour.",
     )
     registration: Literal["open", "closed"] = Field("open", description="Whether anyone may register: open or closed.")
     password_min_length: int = Field(8, ge=8, le=128, description="The shortest new password, in characters.")

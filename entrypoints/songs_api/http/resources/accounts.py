@@ -15,7 +15,7 @@ from songs_api.http.schemas import (
     Confirmation,
     Credentials,
     PasswordChange,
-    RefreshToken,
+    RefreshRequest,
     Registration,
     UserChanges,
 )
@@ -87,7 +87,7 @@ class Refresh:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
-    def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[RefreshToken]) -> None:
+    def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: Read[RefreshRequest]) -> None:
         """Answer with the next tokens of a session."""
         body = read()
         try:

@@ -24,7 +24,7 @@ class JsonFileRatings:
                 raise SongNotFound
             earlier = events.get(rating.id)
             if earlier is None and rating.key is not None:
-                earlier = state.keyed.get((rating.user_id, rating.key))
+                earlier = state.rating_of_key(rating.user_id, rating.key)
                 if earlier is not None and (earlier.song_id, earlier.value) != (rating.song_id, rating.value):
                     raise KeyReused
             if earlier is None:

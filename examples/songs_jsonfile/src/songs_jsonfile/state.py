@@ -3,11 +3,15 @@
 from bisect import insort
 from collections.abc import Iterator
 from itertools import chain
+from typing import Final
 
 from songs.model import Rating, RatingStats, Session, Song, SongIdentity, User
 from songs.ports.coherence import CoherenceRecord
 from songs.text import fold
 from songs_jsonfile.changes import Change, Identity, Put, Row
+
+FORGOTTEN_AT_ONCE: Final = 1000
+"""How many ratings of songs that are gone each change drops."""
 
 
 class State:
@@ -29,6 +33,7 @@ class State:
         self.sessions: dict[str, Session] = {}
         self.coherence = CoherenceRecord(epoch=1, cache_on=True)
         self.identity: Identity | None = None
+        self.leftovers: list[dict[str, Rating]] = []
 
     def rows(self) -> Iterator[Row]:
         """Yield every row, songs before their ratings."""
@@ -53,6 +58,14 @@ class State:
         else:
             for row_id in change.ids:
                 self._remove(change.kind, row_id)
+        self._forget_some_keys()
+
+    def rating_of_key(self, user_id: str, key: str) -> Rating | None:
+        """Return the rating to which a user's key belongs, or None: not one of a song that is gone."""
+        rating = self.keyed.get((user_id, key))
+        if rating is None or self.events.get(rating.song_id, {}).get(rating.id) is not rating:
+            return None
+        return rating
 
     def _put(self, row: Row) -> None:
         match row:
@@ -90,9 +103,7 @@ class State:
             del self.identities[self.songs.pop(row_id).identity]
             self.order.remove(row_id)
             del self.folds[row_id], self.stats[row_id]
-            for rating in self.events.pop(row_id).values():
-                if rating.key is not None:
-                    del self.keyed[rating.user_id, rating.key]
+            self.leftovers.append(self.events.pop(row_id))
         elif kind is User:
             del self.names[self.users.pop(row_id).name_key]
             self.sessions = {key: each for key, each in self.sessions.items() if each.user_id != row_id}
@@ -100,3 +111,14 @@ class State:
             del self.sessions[row_id]
         else:
             raise KeyError(kind.__name__)
+
+    def _forget_some_keys(self) -> None:
+        """Drop some ratings of songs that are gone, with their keys: all at once, others would wait for that."""
+        for _ in range(FORGOTTEN_AT_ONCE):
+            while self.leftovers and not self.leftovers[-1]:
+                self.leftovers.pop()
+            if not self.leftovers:
+                return
+            _, rating = self.leftovers[-1].popitem()
+            if rating.key is not None and self.keyed.get((rating.user_id, rating.key)) is rating:
+                del self.keyed[rating.user_id, rating.key]

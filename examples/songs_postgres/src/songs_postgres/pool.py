@@ -19,6 +19,7 @@ class Pool:
     """At most `size` connections at once, made when they are needed and kept for the next one. Thread-safe.
 
     It belongs to the process that made it: another one on the same connections would read the other's answers.
+    `has_leftovers` says that each write is to be followed by the removal of a batch of what deleted songs left behind.
     """
 
     def __init__(self, parameters: Mapping[str, Any], schema_name: str, *, size: int) -> None:
@@ -29,6 +30,7 @@ class Pool:
         self._idle: deque[Connection] = deque()
         self._process = os.getpid()
         self._closed = False
+        self.has_leftovers = False
 
     @property
     def usable_here(self) -> bool:

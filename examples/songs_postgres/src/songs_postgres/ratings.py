@@ -12,24 +12,32 @@ from songs_postgres.transaction import Transaction
 
 _COUNTERS: Final = "n1, n2, n3, n4, n5"
 # One statement. The event comes first: who uses the same id or key waits for it there, before locking the song's
-# counters. A song that is deleted meanwhile takes the counters with it, and the event's foreign key fails.
+# counters. A song that is deleted meanwhile takes the counters with it: then the event is there without them.
 ADD: Final = (
     "WITH stored AS (INSERT INTO ratings (song_id, id, user_id, value, rated_at_ms, key) "
-    "SELECT song_id, %s, %s, %s::smallint, %s::bigint, %s FROM stats WHERE song_id = %s "
-    "ON CONFLICT DO NOTHING RETURNING song_id, value) "
-    "UPDATE stats SET n1 = n1 + (value = 1)::integer, n2 = n2 + (value = 2)::integer, "
+    "SELECT coalesce(incarnation, song_id), %s, %s, %s::smallint, %s::bigint, %s FROM stats WHERE song_id = %s "
+    "ON CONFLICT DO NOTHING RETURNING song_id AS incarnation, value), "
+    "counted AS (UPDATE stats SET n1 = n1 + (value = 1)::integer, n2 = n2 + (value = 2)::integer, "
     "n3 = n3 + (value = 3)::integer, n4 = n4 + (value = 4)::integer, n5 = n5 + (value = 5)::integer "
-    f"FROM stored WHERE stats.song_id = stored.song_id RETURNING {_COUNTERS}"
+    f"FROM stored WHERE stats.song_id = %s RETURNING {_COUNTERS}) "
+    f"SELECT stored.incarnation, {_COUNTERS} FROM stored LEFT JOIN counted ON true"
+)
+TAKE_BACK: Final = "DELETE FROM ratings WHERE song_id = %s AND id = %s"
+FREE_KEY: Final = (
+    "DELETE FROM ratings WHERE user_id = %s AND key = %s AND song_id IN (SELECT incarnation FROM deleted_songs)"
 )
 WHY_NOT: Final = (
-    f"SELECT {_COUNTERS}, same.id, keyed.id, keyed.song_id, keyed.value FROM stats "
-    "LEFT JOIN ratings AS same ON same.song_id = stats.song_id AND same.id = %s "
+    f"SELECT {_COUNTERS}, same.id, keyed.id, keyed.song_id, keyed.value, "
+    "EXISTS (SELECT FROM deleted_songs WHERE incarnation = keyed.song_id) FROM stats "
+    "LEFT JOIN ratings AS same ON same.song_id = coalesce(stats.incarnation, stats.song_id) AND same.id = %s "
     "LEFT JOIN ratings AS keyed ON keyed.user_id = %s AND keyed.key = %s "
     "WHERE stats.song_id = %s"
 )
 STATS: Final = f"SELECT {_COUNTERS} FROM stats WHERE song_id = %s"
 OF_SONG: Final = (
-    "SELECT id, user_id, value, rated_at_ms, key FROM ratings WHERE song_id = %s AND id > %s ORDER BY id LIMIT %s"
+    "SELECT id, user_id, value, rated_at_ms, key FROM ratings "
+    "WHERE song_id = (SELECT coalesce(incarnation, song_id) FROM stats WHERE song_id = %s) AND id > %s "
+    "ORDER BY id LIMIT %s"
 )
 
 
@@ -41,13 +49,8 @@ class PostgresRatings:
 
     def add(self, rating: Rating) -> RatingReceipt:
         self._transaction.writing()
-        counters = self._transaction.rows(
-            ADD,
-            (rating.id, rating.user_id, rating.value, milliseconds(rating.rated_at), rating.key, rating.song_id),
-        )
-        if counters:
-            return RatingReceipt(_stats(counters[0]), rating.id)
-        return self._stored_before(rating)
+        stats = self._added(rating)
+        return self._stored_before(rating) if stats is None else RatingReceipt(stats, rating.id)
 
     def stats(self, song_id: str) -> RatingStats | None:
         rows = self._transaction.rows(STATS, (sought(song_id),))
@@ -60,19 +63,37 @@ class PostgresRatings:
             for rating_id, user_id, value, rated_at_ms, key in rows
         )
 
+    def _added(self, rating: Rating) -> RatingStats | None:
+        """Store and count a rating; return the statistics, or None where something is in the way."""
+        event = (rating.id, rating.user_id, rating.value, milliseconds(rating.rated_at), rating.key)
+        rows = self._transaction.rows(ADD, (*event, rating.song_id, rating.song_id))
+        if not rows:
+            return None
+        incarnation, *counters = rows[0]
+        if None in counters:
+            self._transaction.rows(TAKE_BACK, (incarnation, rating.id))
+            raise SongNotFound
+        return _stats(counters)
+
     def _stored_before(self, rating: Rating) -> RatingReceipt:
         """Return the receipt for a rating that was not stored, because of what is stored already."""
         rows = self._transaction.rows(WHY_NOT, (rating.id, rating.user_id, rating.key, rating.song_id))
         if not rows:
             raise SongNotFound
-        *counters, same_id, keyed_id, song_id, value = rows[0]
+        *counters, same_id, keyed_id, song_id, value, gone = rows[0]
         stats = _stats(counters)
         if same_id is not None:
             return RatingReceipt(stats, rating.id)
-        if keyed_id is None:
+        if gone:
+            # The key belonged to a rating of a song that is gone, which is removed a little later.
+            self._transaction.rows(FREE_KEY, (rating.user_id, rating.key))
+            added = self._added(rating)
+            if added is not None:
+                return RatingReceipt(added, rating.id)
+        if keyed_id is None or gone:
             # The song of the rating that had the key has been deleted since, or this one has been added.
             raise TransientConflict
-        if (song_id, value) != (rating.song_id, rating.value):
+        if (song_id.partition("/")[0], value) != (rating.song_id, rating.value):
             raise KeyReused
         return RatingReceipt(stats, keyed_id)
 

@@ -4,7 +4,9 @@
 - Texts may be longer than a row of an index. So the identity is kept unique by its SHA-256, and a folded artist is
   found by its hash and then compared.
 - ``stats`` is apart from ``songs`` so that a rating rewrites one narrow row, in place, and touches no index. A row of
-  it is there exactly as long as its song, and a rating as long as that row: by foreign keys, which no race gets around.
+  it is there exactly as long as its song, by a foreign key.
+- Ratings stand under their song's incarnation: its id, or another name where an earlier song with that id has left
+  ratings behind (`leftovers`). NULL: the id.
 - ``level_totals`` is changed by the statement that changes ``songs``. Each level has up to 16 rows, of which a
   connection uses one: writers seldom wait for each other, and a total is the sum of 16 rows, or 1616.
 - The index of trigrams holds what `songs.text.fold` made. Without ``fastupdate = off`` each search would look through
@@ -85,6 +87,11 @@ MIGRATIONS: Final[tuple[LiteralString, ...]] = (
     # A process of an older version that is still running leaves it as it is.
     "ALTER TABLE coherence ADD COLUMN cache text NOT NULL DEFAULT ''",
     "ALTER TABLE schema_version ADD COLUMN identity uuid NOT NULL DEFAULT gen_random_uuid();",
+    """
+    ALTER TABLE ratings DROP CONSTRAINT ratings_song_id_fkey;
+    ALTER TABLE stats ADD COLUMN incarnation text COLLATE "C";
+    CREATE TABLE deleted_songs (incarnation text COLLATE "C" PRIMARY KEY);
+    """,
 )
 """The n-th of these takes a schema from version n to n + 1. One that was released is never changed again."""
 

@@ -8,7 +8,7 @@ from songs.errors import DuplicateSong, SongNotFound, TransientConflict, Version
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
-from songs_postgres import search
+from songs_postgres import leftovers, search
 from songs_postgres.connection import Row
 from songs_postgres.encoding import SONG_COLUMNS, identity_key, song, sought
 from songs_postgres.transaction import Transaction
@@ -32,6 +32,11 @@ ADD: Final = (
     "change AS (SELECT level, 1 AS songs, difficulty_milli AS sum_milli FROM added), "
     f"counted AS ({_COUNT}) SELECT id FROM added"
 )
+# A statement of its own: it sees what those had committed for whom the one before waited.
+RENAME: Final = (
+    "UPDATE stats SET incarnation = song_id || '/' || gen_random_uuid() "
+    "WHERE song_id = ANY (%s) AND song_id IN (SELECT incarnation FROM deleted_songs)"
+)
 STORED: Final = "SELECT id, identity_key FROM songs WHERE id = ANY (%s) OR identity_key = ANY (%s)"
 REPLACE: Final = (
     "WITH new AS (UPDATE songs SET artist = %s, title = %s, difficulty_milli = %s, level = %s, released = %s, "
@@ -42,6 +47,7 @@ REPLACE: Final = (
     "UNION ALL SELECT %s::smallint, -1, %s::integer FROM new), "
     f"counted AS ({_COUNT}) SELECT id FROM new"
 )
+DELETE_STATS: Final = "DELETE FROM stats WHERE song_id = %s RETURNING coalesce(incarnation, song_id)"
 DELETE: Final = (
     "WITH old AS (DELETE FROM songs WHERE id = %s RETURNING level, difficulty_milli), "
     "change AS (SELECT level, -1 AS songs, -difficulty_milli AS sum_milli FROM old), "
@@ -73,6 +79,8 @@ class PostgresSongs:
         self._transaction.writing()
         keys = [identity_key(each.identity) for each in songs]
         added = self._transaction.rows(ADD, _columns(songs, keys))
+        if added:
+            self._transaction.rows(RENAME, ([song_id for (song_id,) in added],))
         if len(added) == len(songs):
             return frozenset()
         ids = [each.id for each in songs]
@@ -121,6 +129,12 @@ class PostgresSongs:
             return False
         if if_version is not None and stored.version != if_version:
             raise VersionConflict
+        # Whoever rates has committed by then, or will find no counters.
+        for (incarnation,) in self._transaction.rows(DELETE_STATS, (stored.id,)):
+            ((removed,),) = self._transaction.rows(leftovers.REMOVE_SOME, (incarnation, leftovers.BATCH))
+            if removed == leftovers.BATCH:
+                self._transaction.rows(leftovers.NOTE, (incarnation,))
+                self._transaction.leave_behind()
         self._transaction.rows(DELETE, (stored.id,))
         return True
 

@@ -12,6 +12,7 @@ from songs.deadline import Deadline
 from songs.errors import StorageClosed
 from songs.ports.clock import Clock
 from songs.ports.storage import Scope, StorageCapabilities
+from songs_postgres import leftovers
 from songs_postgres.connection import Connection
 from songs_postgres.errors import translated
 from songs_postgres.pool import Pool
@@ -28,6 +29,9 @@ PARAMETERS: Final[dict[str, Any]] = {
     "application_name": "songs-api",
 }
 """Options of a connection that the URL may change."""
+
+SWEEP_S: Final = 4.0
+"""How long `prepare` removes what deleted songs left behind; writes go on with it."""
 
 
 class PostgresStorage:
@@ -53,6 +57,9 @@ class PostgresStorage:
 
     def open_existing(self, identity: str | None = None) -> None:
         self._open(lambda connection: check_identity(connection, self._settings.schema_name, identity))
+        pool = self._opened()
+        with self._connected(pool) as connection:
+            pool.has_leftovers = leftovers.are_there(connection)
 
     def identity(self) -> str:
         with self._connected(self._opened()) as connection:
@@ -61,6 +68,9 @@ class PostgresStorage:
     def prepare(self) -> None:
         with self._connected(self._opened()) as connection:
             bring_up_to_date(connection, self._settings.schema_name, self._clock)
+            sweeping = Deadline.after(self._clock, SWEEP_S)
+            while sweeping.remaining_s() > 0.0 and leftovers.collect(connection):
+                connection.deadline = Deadline.after(self._clock, PATIENCE_S)
 
     def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
         return Unit(self._opened(), scope, deadline)

@@ -13,6 +13,10 @@ class Transaction(Protocol):
         """Begin one write, of any number of statements; raise `ScopeViolation` where the unit may not write."""
         ...
 
+    def leave_behind(self) -> None:
+        """Note that ratings of a song that is gone are left, to be removed after the commit."""
+        ...
+
     def rows(self, sql: LiteralString, parameters: Sequence[object] = (), *, prepare: bool | None = None) -> list[Row]:
         """Run a statement; return its rows, none where it has none to return."""
         ...

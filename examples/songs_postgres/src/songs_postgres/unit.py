@@ -11,6 +11,7 @@ import psycopg
 from songs.deadline import Deadline
 from songs.errors import DeadlineExceeded, OutcomeUnknown, ScopeViolation, SongsError, StorageUnavailable
 from songs.ports.storage import Scope
+from songs_postgres import leftovers
 from songs_postgres.coherence import PostgresCoherence
 from songs_postgres.connection import Connection, Row
 from songs_postgres.errors import translated, translated_commit
@@ -49,6 +50,7 @@ class Unit:
         self._thread = 0
         self._state = "new"
         self._wrote = False
+        self._leaves = False
         self._failure: SongsError | None = None
         self.songs: Final = PostgresSongs(self)
         self.ratings: Final = PostgresRatings(self)
@@ -101,6 +103,10 @@ class Unit:
             self._failure = translated(failure)
             raise self._failure from failure
 
+    def leave_behind(self) -> None:
+        """Note that ratings of a song that is gone are left, to be removed after the commit."""
+        self._leaves = True
+
     def writing(self) -> None:
         """Begin one write of a repository, of any number of statements.
 
@@ -149,6 +155,9 @@ class Unit:
         if self._wrote and connection.warned:
             # The wait for a synchronous standby was cut short: it is kept here, and perhaps nowhere else.
             raise OutcomeUnknown
+        self._pool.has_leftovers |= self._leaves
+        if self._wrote and self._pool.has_leftovers and self._deadline.remaining_s() > 0.0:
+            self._pool.has_leftovers = leftovers.collect(connection)
 
     def _roll_back(self, connection: Connection) -> None:
         if connection.closed:
