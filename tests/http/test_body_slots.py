@@ -244,3 +244,24 @@ def test_a_body_without_a_connection_is_left_alone(slots: BodySlots, clock: Step
 def test_what_has_a_body(environ: dict[str, str], expected: bool) -> None:
     """What announces one, of whatever length."""
     assert has_body(environ) is expected
+
+
+def test_a_connection_that_cannot_be_cut_ends_nothing(
+    slots: BodySlots, clock: SteppedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever a server raises: the others are cut all the same, and so they are for one that waits."""
+
+    class Broken:
+        def cut(self, answer: LastAnswer) -> None:
+            raise RuntimeError("no")
+
+    cuts = Cuts(slots)
+    broken = slots.take("a", known=False, connection=Broken(), answer=_answer)
+    cuts.take("second", "a")
+    clock.sleep(TIMEOUT_S)
+
+    slots.cut_overdue()
+
+    assert cuts.cut == ["second"]
+    assert "could not be cut" in caplog.text
+    assert slots.release(broken) is False

@@ -1,14 +1,18 @@
 """Clients that send slowly, or nothing, or not to the end: others are served, and what they hold is taken back."""
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.running import Running, free_port
 
+from .conftest import command_of
 from .raw import REGISTER, answer, connect, half_body, head, is_closed, registration
 
 pytestmark = pytest.mark.server
@@ -208,3 +212,18 @@ def test_whole_bodies_one_after_another_keep_their_connection(
         connection.sendall(request[-10:])
         status, headers, _ = answer(connection)
         assert (status, headers.get("connection")) == (201, None if server == "granian" else "keep-alive")
+
+
+@SERVERS
+def test_more_connections_than_files_may_be_open(tmp_path: Path, stack: ExitStack, server: str) -> None:
+    """Those beyond wait until others are closed; the worker is still the same one then, and answers."""
+    limited = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160)); "
+    command = [sys.executable, "-c", limited + "os.execv(sys.argv[1], sys.argv[1:])", *command_of(server)]
+    running = Running.start(command, tmp_path, free_port(), {})
+    stack.callback(running.stop)
+    running.wait_until_it_answers()
+    silent = [_open(stack, running.port) for _ in range(MANY)]
+
+    assert all(is_closed(connection) for connection in silent)
+    assert running.get(timeout_s=30.0)[0] == 200
+    assert running.children() == running.workers

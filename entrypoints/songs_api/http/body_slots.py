@@ -1,5 +1,6 @@
 """A bulkhead for request bodies: caps how many are received at once, and for how long."""
 
+import logging
 import threading
 import weakref
 from collections import Counter, deque
@@ -15,6 +16,7 @@ WAIT_S: Final = 1.0
 GRACE_S: Final = 0.5
 """How long a body has its slot to itself; after that it gives way to one that waits."""
 _POLL_S: Final = 0.25
+_log: Final = logging.getLogger(__name__)
 
 
 class LastAnswer(NamedTuple):
@@ -70,8 +72,12 @@ class Slot:
 
     def cut(self) -> None:
         """Wake its reader."""
-        if self._connection is not None:
-            self._connection.cut(self._answer())
+        try:
+            if self._connection is not None:
+                self._connection.cut(self._answer())
+        except Exception:  # noqa: BLE001 - logged
+            # Neither whoever looks after all bodies nor one that waits may end by what a server does here.
+            _log.exception("a body that takes too long could not be cut")
 
 
 class _Waiting:

@@ -17,7 +17,7 @@ from granian.log import LogLevels
 from songs_api.http.body_slots import CONNECTION, LastAnswer, has_body
 from songs_api.refusals import EXPECTED, REFUSED, report
 from songs_api.servers.lifetime import end_with_parent
-from songs_api.servers.listening import BACKLOG
+from songs_api.servers.listening import BACKLOG, connections_allowed
 from songs_api.servers.options import (
     CONNECTION_BUFFER_BYTES,
     GRACE_S,
@@ -54,7 +54,7 @@ def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
         workers=options.workers,
         blocking_threads=options.threads,
         backlog=BACKLOG,
-        backpressure=BACKLOG,  # counts connections, idle ones too
+        backpressure=connections_allowed(),  # counts connections, idle ones too
         http1_settings=HTTP1Settings(
             header_read_timeout=HEADER_TIMEOUT_S * 1000,
             max_buffer_size=CONNECTION_BUFFER_BYTES,

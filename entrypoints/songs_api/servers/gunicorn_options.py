@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from songs_api.servers.lifetime import end_with_parent
-from songs_api.servers.listening import BACKLOG
+from songs_api.servers.listening import BACKLOG, connections_allowed
 from songs_api.servers.options import (
     GRACE_S,
     HEADER_BYTES,
@@ -53,7 +53,7 @@ def gunicorn_options(options: ServerOptions) -> dict[str, Any]:
         "threads": options.threads,
         "worker_class": "songs_api.servers.gunicorn_worker.Worker",
         "backlog": BACKLOG,
-        "worker_connections": BACKLOG,
+        "worker_connections": connections_allowed(),
         "timeout": _HEARTBEAT_S,  # of the whole worker: requests are bounded by SONGS_DEADLINE_S
         "graceful_timeout": GRACE_S,
         "keepalive": KEEP_ALIVE_S,

@@ -2,6 +2,7 @@
 
 import errno
 import http.client
+import resource
 import socket
 import threading
 import time
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 BACKLOG: Final = 4096
+_OTHER_FILES: Final = 256
+"""Files that a worker may have open besides its clients' connections: of storages, caches and logs."""
 _POLL_S: Final = 0.02
 _PATIENCE_S: Final = 120.0
 _ANY: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
@@ -49,6 +52,21 @@ def _bind_problem(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EACCES:
         return f"port {port} on {host} may not be used by this user; choose one above 1023 with --port or SONGS_PORT"
     return f"{host}:{port} cannot be listened on: {error.strerror}; set SONGS_HOST to an address of this machine"
+
+
+def connections_allowed() -> int:
+    """Return how many connections a worker takes, for which this process and its children may open files then.
+
+    A server that may open no file for a connection which it has to accept fails, or tries again without end.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = BACKLOG + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return BACKLOG
+    return max(soft // 2, soft - _OTHER_FILES)
 
 
 def url(host: str, port: int) -> str:
