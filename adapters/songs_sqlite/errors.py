@@ -21,6 +21,9 @@ from songs.errors import (
 RETRYABLE: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 """Primary codes of a lock that another connection holds: waiting helps."""
 
+NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+"""Primary codes of writes that failed, perhaps because a file may not grow."""
+
 _NOTHING_KEPT_AT_COMMIT: Final = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT}
 )

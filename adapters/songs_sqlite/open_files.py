@@ -157,6 +157,16 @@ class OpenFiles:
             raise _lost("write-ahead log")
         return emptied
 
+    def has_room(self) -> bool:
+        """Return whether the log's file system has as much room as the log takes, as far as it says."""
+        if not self.log_bytes:
+            return True
+        try:
+            found = os.statvfs(self._log)
+        except OSError:
+            return True
+        return not found.f_blocks or found.f_bavail * found.f_frsize >= self.log_bytes
+
     def check_emptied(self, *, has_frames: bool) -> None:
         """Raise where SQLite believes to have something in the log that `check` found empty, and it still is.
 

@@ -14,7 +14,7 @@ from songs.errors import StorageClosed, StorageUnavailable
 from songs.ports.clock import Clock
 from songs_sqlite import leftovers
 from songs_sqlite.connection import Connection
-from songs_sqlite.errors import translated
+from songs_sqlite.errors import NO_ROOM, primary_code, translated
 from songs_sqlite.open_files import OpenFiles
 from songs_sqlite.turns import Turns
 
@@ -46,6 +46,7 @@ class Pool:
         self._closed = False
         self.files = OpenFiles(path)
         self.has_leftovers = False
+        self._needs_room = False
         self._opening = threading.Lock()
         self._opened = 0
         self._large_log_bytes = LARGE_LOG_BYTES
@@ -107,6 +108,26 @@ class Pool:
         size = self.files.log_bytes
         if size >= self._large_log_bytes:
             self._large_log_bytes = LARGE_LOG_BYTES if connection.empty_log() else size + LARGE_LOG_BYTES
+
+    def note_error(self, error: sqlite3.Error) -> None:
+        """Note that the log may be what fills the disk, where something could not be written."""
+        self._needs_room |= primary_code(error) in NO_ROOM
+
+    def make_room(self, connection: Connection) -> None:
+        """Empty the log before a write if it may fill the disk, or there is no more room than it takes.
+
+        SQLite does so after commits alone, of which there are none on a full disk: when the reader has gone for whom
+        the log had grown, it would stay full. And what is in the log may need as much room again in the file.
+
+        Raises:
+            StorageUnavailable: There is too little room, and a reader needs the log.
+        """
+        if not self._needs_room and self.files.has_room():
+            return
+        self._needs_room = not connection.empty_log()
+        self.files.check()
+        if not self.files.has_room():
+            raise StorageUnavailable("The disk is nearly full; nothing was changed. Free some space.")
 
     def collect_leftovers(self, connection: Connection) -> bool:
         """Remove a batch of what songs that are gone have left, in a transaction of its own; return whether to go on.

@@ -202,6 +202,7 @@ class Unit:
         try:
             connection.change("COMMIT")
         except sqlite3.Error as error:
+            self._pool.note_error(error)
             raise translated_commit(error) from error
         try:
             # Synced is not enough: it must be where others, and the next one who opens the database, look for it.
@@ -214,6 +215,7 @@ class Unit:
             self._pool.collect_leftovers(connection)
 
     def _check_log(self, connection: Connection) -> None:
+        self._pool.make_room(connection)
         files = self._pool.files
         if files.check():
             files.check_emptied(has_frames=connection.has_frames(self._deadline))
@@ -234,6 +236,7 @@ class Unit:
 
     def _failed(self, error: Exception) -> SongsError:
         if isinstance(error, sqlite3.Error):
+            self._pool.note_error(error)
             self._failure = translated(error)
         else:
             self._failure = InvalidInput([FieldError("", "holds text or a number that cannot be stored")])

@@ -18,6 +18,7 @@ from songs_sqlite import SqliteStorage
 from songs_system.clock import SystemClock
 
 CLOCK = SystemClock()
+LOG_BYTES = 2**20
 
 
 def opened(path: str) -> SqliteStorage:
@@ -117,6 +118,23 @@ def fill(path: str, song_id: str) -> None:
     storage.close()
 
 
+def fill_under_reader(path: str, song_id: str) -> None:
+    """Rate until the log may not grow any more, which a reader needs; let it go, and rate again, three times."""
+    storage = opened(path)
+    reading = storage.unit_of_work(Scope.READ, deadline=Deadline.after(CLOCK, 600))
+    with reading:
+        reading.songs.get(song_id)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (LOG_BYTES, resource.RLIM_INFINITY))
+        count = 0
+        try:
+            while True:
+                rate(storage, f"R{count:06d}", song_id)
+                count += 1
+        except StorageUnavailable as error:
+            print(f"{type(error).__name__} after {count > 0}")
+    print([rate(storage, f"S{n}", song_id) - count for n in range(3)])
+
+
 def commits(path: str, song_id: str, count: str) -> None:
     """Rate that many times."""
     storage = opened(path)
@@ -191,6 +209,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "ratings": ratings,
     "forever": forever,
     "fill": fill,
+    "fill_under_reader": fill_under_reader,
     "commits": commits,
     "fork": fork,
     "fork_and_close": fork_and_close,

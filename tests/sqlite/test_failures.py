@@ -28,6 +28,7 @@ from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
 from songs_sqlite import SqliteStorage
 from songs_sqlite.errors import translated, translated_commit
+from songs_sqlite.open_files import OpenFiles
 from songs_sqlite.unit import Unit
 
 Child = subprocess.Popen[str]
@@ -217,6 +218,32 @@ def test_a_full_disk_keeps_nothing_and_harms_nothing(
     assert error.startswith("StorageUnavailable: ")
     assert (read, counted) == (acknowledged, acknowledged + 1)
     assert acknowledged > 0
+
+
+def test_a_log_that_filled_the_disk_is_emptied(
+    storage: SqliteStorage, start: Start, song: Callable[..., Song], unit: Units
+) -> None:
+    """When the reader has gone for whom the log had grown, the first write succeeds, though no file may grow yet."""
+    with unit(Scope.WRITE_ONE) as before:
+        before.songs.add(song("S1"))
+    storage.close()
+    out, _ = start("fill_under_reader", "S1").communicate()
+    assert out.splitlines() == ["StorageUnavailable after True", "[1, 2, 3]"]
+
+
+def test_a_disk_with_less_room_than_the_log_takes_is_full(
+    storage: SqliteStorage, song: Callable[..., Song], unit: Units, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writes stop while what is in the log could still be moved into the file, and go on when there is room."""
+    with unit(Scope.READ) as reader:
+        reader.songs.get("S1")
+        with unit(Scope.WRITE_ONE) as write:
+            write.songs.add(song("S1"))
+        monkeypatch.setattr(OpenFiles, "has_room", lambda files: files.log_bytes == 0)
+        with pytest.raises(StorageUnavailable, match="nearly full"), unit(Scope.WRITE_ONE):
+            pytest.fail("entered")
+    with unit(Scope.WRITE_ONE) as after:
+        after.songs.add(song("S2"))
 
 
 def test_a_lost_file_is_noticed(storage: SqliteStorage, path: Path, deadline: At, song: Callable[..., Song]) -> None:

@@ -17,7 +17,8 @@ from songs_jsonfile.log import Log
 from songs_jsonfile.storage import JsonFileStorage
 from storage_user import User
 
-from songs.errors import OutcomeUnknown, SongsError, StorageInUse, StorageUnavailable
+from songs.errors import OutcomeUnknown, StorageInUse, StorageUnavailable
+from songs.ports.storage import Scope
 
 
 def in_a_child(work: Callable[[], object]) -> int:
@@ -188,7 +189,7 @@ def test_killed_at_each_step_of_writing_the_file_anew(user: User, monkeypatch: p
 
 
 def test_writing_the_file_anew_on_a_full_disk(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is an error, and the old file goes on being used."""
+    """That is a warning, and the old file goes on being used: what is there can be read and served."""
     for n in range(20):
         user.rate(n)
     monkeypatch.setattr(journal, "SLACK", -100)
@@ -198,8 +199,7 @@ def test_writing_the_file_anew_on_a_full_disk(user: User, monkeypatch: pytest.Mo
     def prepare() -> None:
         user.storage.open()
         resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
-        with pytest.raises(SongsError, match="cannot be written"):
-            user.storage.prepare()
+        user.storage.prepare()
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         assert user.path.read_bytes() == whole
         assert not user.path.with_name("songs.jsonl.new").exists()
@@ -209,6 +209,27 @@ def test_writing_the_file_anew_on_a_full_disk(user: User, monkeypatch: pytest.Mo
     assert in_a_child(prepare) == 0
     user.open()
     assert len(user.rated()) == 21
+
+
+def test_an_outdated_log_that_fills_the_disk_is_written_anew(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the log may not grow and most of it is out of date, a write makes room by itself, and is kept."""
+    for n in range(2, 40):
+        user.add(n)
+        user.run(Scope.WRITE_ONE, lambda unit, n=n: unit.songs.delete(f"s{n}"))  # type: ignore[misc]
+    monkeypatch.setattr(journal, "SLACK", 0)
+    size = user.path.stat().st_size
+
+    def rate() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        user.storage.open()
+        for n in range(3):
+            user.rate(n)
+
+    user.storage.close()
+    assert in_a_child(rate) == 0
+    assert user.path.stat().st_size < size
+    user.open()
+    assert len(user.rated()) == 3
 
 
 def test_what_is_synced_and_when(user: User, monkeypatch: pytest.MonkeyPatch) -> None:

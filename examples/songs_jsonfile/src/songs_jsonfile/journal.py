@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 import secrets
 import threading
@@ -18,6 +19,10 @@ from songs_jsonfile.state import State
 
 SLACK: Final = 1000
 """How many changes the file may hold beyond twice the number of rows before it is written anew."""
+
+SHORTENED_AT_ONCE: Final = 20_000
+"""With how many rows the file is written anew within a request, where it may not grow: a part of a second."""
+_logger: Final = logging.getLogger("songs_jsonfile")
 
 
 class Journal:
@@ -83,7 +88,14 @@ class Journal:
         """
         if self._prepared and not self._log.sound:
             self._rewrite()
-        self._log.append(change)
+        try:
+            self._log.append(change)
+        except StorageUnavailable:
+            # Where the log itself takes the room, writing it anew makes some.
+            if not (self._log.sound and self._is_outdated() and len(self._state) <= SHORTENED_AT_ONCE):
+                raise
+            self._shorten()
+            self._log.append(change)
         self._state.apply(change)
 
     def prepare(self) -> None:
@@ -97,8 +109,10 @@ class Journal:
                 self.record(Put((_new_identity(),)))
             elif state.identity is None:
                 state.apply(Put((_new_identity(),)))
-            if not self._log.sound or self._log.changes > 2 * len(state) + SLACK:
+            if not self._log.sound:
                 self._rewrite()
+            elif self._is_outdated():
+                self._shorten()
             self._prepared = True
 
     @property
@@ -118,6 +132,18 @@ class Journal:
             raise StorageUnavailable(f"{self._path} is not there, or was not prepared; run `songs prepare`.")
         if wanted is not None and found != wanted:
             raise StorageUnavailable(f"{self._path} is another file than before; bring it back, or start again.")
+
+    def _is_outdated(self) -> bool:
+        return self._log.changes > 2 * len(self._state) + SLACK
+
+    def _shorten(self) -> None:
+        """Write the file anew if there is room for another one; else go on with the long one."""
+        try:
+            self._rewrite()
+        except StorageUnavailable as error:
+            if not self._log.sound:
+                raise
+            _logger.warning("The log stays as long as it is: %s", error.detail)
 
     def _rewrite(self) -> None:
         self._log.rewrite(Put((row,)) for row in self._state.rows())
