@@ -342,7 +342,8 @@ def test_clients_behind_a_proxy_of_the_host_have_limits_of_their_own(new_stack: 
     first, second = (f"{number}.0.0.1" for number in (198, 203))
 
     def status(*forwarded: str) -> int:
-        return ask(stack.port, "GET", "/api/v1/openapi.json", X_Forwarded_For=", ".join(forwarded)).status
+        token = {"refresh_token": "nonsense"}
+        return ask(stack.port, "POST", f"{PREFIX}/auth/refresh", token, X_Forwarded_For=", ".join(forwarded)).status
 
     def until_refused(*addresses: str) -> set[int]:
         """Ask as these clients in turn until one is refused; more than the limit where the limiter was too slow."""
@@ -359,7 +360,7 @@ def test_clients_behind_a_proxy_of_the_host_have_limits_of_their_own(new_stack: 
     assert shared[0]
     assert shared[1:] == (429, 429)
     assert apart[0]
-    assert apart[1] == 200
+    assert apart[1] in {401, 422}
     assert apart[2]
     assert lied == [429] * 3
 
