@@ -36,7 +36,8 @@ class MemoryCache:
 
     A group's lease is random, and made anew when the group was invalidated or forgotten: a lease from before never
     fits. What was not used for longest is forgotten first, when `max_bytes` would be exceeded. Before `open` and after
-    `close` every call raises `CacheUnavailable`.
+    `close` every call raises `CacheUnavailable`. Its identity is random, and made anew by each `open`: nobody else sees
+    these entries.
 
     Args:
         clock: Its monotonic clock ends entries.
@@ -51,19 +52,22 @@ class MemoryCache:
         self._lock = threading.Lock()
         self._groups: OrderedDict[str, _Group] | None = None
         self._bytes = 0
+        self._identity = ""
 
     def open(self) -> None:
         with self._lock:
             if self._groups is None:
                 self._groups, self._bytes = OrderedDict(), 0
+                self._identity = f"memory {secrets.token_hex(16)}"
 
     def close(self) -> None:
         with self._lock:
             self._groups, self._bytes = None, 0
 
-    def ping(self) -> None:
+    def ping(self) -> str:
         with self._lock:
             self._opened()
+            return self._identity
 
     def get(self, group: str, key: str) -> Hit | Miss:
         with self._lock:
@@ -78,12 +82,12 @@ class MemoryCache:
                 groups.move_to_end(group)
             entry = found.entries.get(key)
             if entry is None:
-                return Miss(found.lease)
+                return Miss(found.lease, self._identity)
             if self._clock.monotonic_s() >= entry.expires_at_s:
                 self._drop(found, key)
-                return Miss(found.lease)
+                return Miss(found.lease, self._identity)
             found.entries.move_to_end(key)
-            return Hit(entry.value)
+            return Hit(entry.value, self._identity)
 
     def fill(self, group: str, key: str, value: bytes, *, lease: bytes, ttl_s: float) -> None:
         with self._lock:
@@ -99,13 +103,14 @@ class MemoryCache:
             groups.move_to_end(group)
             self._shrink(groups)
 
-    def invalidate(self, groups: Collection[str]) -> None:
+    def invalidate(self, groups: Collection[str]) -> str:
         with self._lock:
             kept = self._opened()
             for name in groups:
                 group = kept.pop(name, None)
                 if group is not None:
                     self._bytes -= group.size + sum(entry.size for entry in group.entries.values())
+            return self._identity
 
     def _opened(self) -> OrderedDict[str, _Group]:
         if self._groups is None:

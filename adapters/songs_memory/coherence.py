@@ -17,10 +17,10 @@ class MemoryCoherence:
     def read(self) -> CoherenceRecord:
         return self._view.reading().coherence
 
-    def advance(self, *, expected_epoch: int, cache_on: bool) -> CoherenceRecord:
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
         state = self._view.writing()
         if state.coherence.epoch != expected_epoch:
             return state.coherence
-        record = CoherenceRecord(expected_epoch + 1, cache_on)
+        record = CoherenceRecord(expected_epoch + 1, cache_on, cache)
         self._view.stage(replace(state, coherence=record))
         return record

@@ -20,12 +20,12 @@ class MongoCoherence:
         document = self._transaction.read(lambda db, session: db[META].find_one({"_id": COHERENCE}, session=session))
         return _record(document)
 
-    def advance(self, *, expected_epoch: int, cache_on: bool) -> CoherenceRecord:
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
         self._transaction.writing()
         document = self._transaction.write(
             lambda db, session: db[META].find_one_and_update(
                 {"_id": COHERENCE, "epoch": expected_epoch},
-                {"$inc": {"epoch": 1}, "$set": {"cache_on": cache_on}},
+                {"$inc": {"epoch": 1}, "$set": {"cache_on": cache_on, "cache": cache}},
                 return_document=ReturnDocument.AFTER,
                 session=session,
             )
@@ -36,4 +36,5 @@ class MongoCoherence:
 def _record(document: Document | None) -> CoherenceRecord:
     if document is None:
         raise StorageMismatch("The database lacks the coherence record; run `songs prepare`.")
-    return CoherenceRecord(document["epoch"], cache_on=bool(document["cache_on"]))
+    # One that no process of this version has advanced yet names no cache.
+    return CoherenceRecord(document["epoch"], bool(document["cache_on"]), document.get("cache", ""))

@@ -19,8 +19,9 @@ class NoCache:
     def close(self) -> None:
         """Do nothing."""
 
-    def ping(self) -> None:
-        """Do nothing."""
+    def ping(self) -> str:
+        """Return no identity: there is nothing to agree about."""
+        return ""
 
     def get(self, group: str, key: str) -> Hit | Miss:
         """Return a miss that there is no use in filling."""
@@ -29,8 +30,9 @@ class NoCache:
     def fill(self, group: str, key: str, value: bytes, *, lease: bytes, ttl_s: float) -> None:
         """Do nothing."""
 
-    def invalidate(self, groups: Collection[str]) -> None:
+    def invalidate(self, groups: Collection[str]) -> str:
         """Do nothing."""
+        return ""
 
 
 class NoLimiter:

@@ -10,11 +10,13 @@ from songs.ports.cache import CacheCapabilities, Hit, Miss
 from songs.ports.limiter import RateLimit, Verdict
 from songs_redis.client import Client, NotAnsweredError
 from songs_redis.limiter import RedisLimiter, unavailable, verdict_of
-from songs_redis.scripts import CACHE_FILL, CACHE_GET
+from songs_redis.scripts import CACHE_FILL, CACHE_GET, CACHE_INVALIDATE
 from songs_redis.wire import Command
 
 FORMAT: Final = b"\x01"
 """What an entry begins with; another number when its layout changes."""
+RANDOM_BYTES: Final = 15
+"""What makes a generation unlike any other; a character precedes it."""
 GENERATION_BYTES: Final = 16
 GENERATION_TTL_MS: Final = 24 * 60 * 60 * 1000
 
@@ -24,9 +26,10 @@ class RedisCache:
 
     A group is a random generation; an invalidation removes it, and the next `get` makes another. An entry holds the
     generation, and the run of the server, that it was filled under, and is a miss under any other. So neither a flush
-    nor an eviction nor a restart from an old snapshot brings back what was invalidated.
+    nor an eviction nor a restart from an old snapshot nor a dump that is loaded brings back what was invalidated.
 
-    The time to live goes by the server's clock.
+    Its identity is made of the run of the server as a primary, the database and the prefix. How the server is reached
+    plays no part. The time to live goes by the server's clock.
 
     Args:
         client: Asks the server; opened and closed by this.
@@ -38,6 +41,8 @@ class RedisCache:
     def __init__(self, client: Client, prefix: str) -> None:
         self._client = client
         self._prefix = prefix
+        self._place = f"redis {client.database} {prefix}"
+        self._known = ""
 
     def open(self) -> None:
         self._client.open()
@@ -45,12 +50,18 @@ class RedisCache:
     def close(self) -> None:
         self._client.close()
 
-    def ping(self) -> None:
+    def ping(self) -> str:
         # Not PING: a replica, or a server that cannot save, answers that and refuses invalidations.
-        self._call("UNLINK", f"{self._prefix}:ping", probe=True)
+        command = self._invalidate_command(f"{self._prefix}:ping")
+        identity = self._identified(self._call(*command, probe=True))
+        if identity != self._known:
+            # The connections of before may lead to a server that others do not use any more.
+            self._client.forget_idle()
+            self._known = identity
+        return identity
 
     def get(self, group: str, key: str) -> Hit | Miss:
-        return _found(self._call(*self._get_command(group, key)))
+        return self._found(self._call(*self._get_command(group, key)))
 
     def fill(self, group: str, key: str, value: bytes, *, lease: bytes, ttl_s: float) -> None:
         ttl_ms = int(ttl_s * 1000)
@@ -68,15 +79,15 @@ class RedisCache:
             max(ttl_ms, GENERATION_TTL_MS),
         )
 
-    def invalidate(self, groups: Collection[str]) -> None:
-        if groups:
-            # One command is atomic, works whatever type a key has, and on a server that is full.
-            self._call("UNLINK", *(self._generation_key(group) for group in groups))
+    def invalidate(self, groups: Collection[str]) -> str:
+        if not groups:
+            return ""
+        return self._identified(self._call(*self._invalidate_command(*map(self._generation_key, groups))))
 
     def together_with(self, limiter: object) -> "RedisTogether | None":
         """Return what asks this cache and `limiter` together, if that is a limiter on the same server."""
         if isinstance(limiter, RedisLimiter) and limiter.is_on(self._client):
-            return RedisTogether(self._client, limiter.hit_command, self._get_command)
+            return RedisTogether(self._client, limiter.hit_command, self._get_command, self._found)
         return None
 
     def _get_command(self, group: str, key: str) -> Command:
@@ -86,10 +97,27 @@ class RedisCache:
             2,
             self._generation_key(group),
             self._entry_key(group, key),
-            os.urandom(GENERATION_BYTES),
+            os.urandom(RANDOM_BYTES),
             GENERATION_TTL_MS,
             FORMAT,
         )
+
+    def _invalidate_command(self, *keys: str) -> Command:
+        return ("EVAL", CACHE_INVALIDATE, len(keys), *keys)
+
+    def _found(self, answer: object) -> Hit | Miss:
+        match answer:
+            case [bytes(lease), bytes(value)] if len(lease) > GENERATION_BYTES:
+                return Hit(value, self._identified(lease[:-GENERATION_BYTES]))
+            case [bytes(lease)] if len(lease) > GENERATION_BYTES:
+                return Miss(lease, self._identified(lease[:-GENERATION_BYTES]))
+        raise CacheUnavailable("The cache gave an answer that makes no sense.")
+
+    def _identified(self, primary: object) -> str:
+        match primary:
+            case bytes() if primary.isalnum():
+                return f"{self._place} {primary.decode('ascii')}"
+        raise CacheUnavailable("The cache gave an answer that makes no sense.")
 
     def _call(self, *command: str | bytes | int, probe: bool = False) -> Any:  # noqa: ANN401 - what the server says
         try:
@@ -112,6 +140,7 @@ class RedisTogether:
         client: Asks the server; opened and closed by the cache.
         hit_command: Makes the limiter's command.
         get_command: Makes the cache's.
+        found: Reads the answer to that; raises `CacheUnavailable` where it makes no sense.
     """
 
     def __init__(
@@ -119,10 +148,12 @@ class RedisTogether:
         client: Client,
         hit_command: Callable[[str, RateLimit], Command],
         get_command: Callable[[str, str], Command],
+        found: Callable[[object], Hit | Miss],
     ) -> None:
         self._client = client
         self._hit_command = hit_command
         self._get_command = get_command
+        self._found = found
 
     def hit_and_get(self, bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, Hit | Miss | None]:
         try:
@@ -131,18 +162,9 @@ class RedisTogether:
             raise unavailable(error) from error
         verdict = verdict_of(hit)
         try:
-            return verdict, _found(got)
+            return verdict, self._found(got)
         except CacheUnavailable:
             return verdict, None
-
-
-def _found(answer: object) -> Hit | Miss:
-    match answer:
-        case [bytes(), bytes(value)]:
-            return Hit(value)
-        case [bytes(lease)]:
-            return Miss(lease)
-    raise CacheUnavailable("The cache gave an answer that makes no sense.")
 
 
 def _digest(text: str) -> str:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from redis.exceptions import ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 
 from songs.ports.clock import Clock
 from songs_redis.breaker import Breaker
@@ -55,6 +55,11 @@ class Client:
         """The server's address, with credentials: for comparing, not for showing."""
         return self._settings.url.get_secret_value()
 
+    @property
+    def database(self) -> int:
+        """The number of the database on the server."""
+        return int(self._settings.options().get("db", 0))
+
     def open(self) -> None:
         """Make calls possible. Does no I/O."""
         with self._lock:
@@ -73,7 +78,8 @@ class Client:
 
         Args:
             command: Its name and arguments.
-            probe: Ask even while the circuit breaker says that there will be no answer.
+            probe: Ask even while the circuit breaker says that there will be no answer, and by a new connection: the
+                server's name may lead elsewhere by now.
 
         Raises:
             NotAnsweredError: There is none, after `call_s` at the latest; whether the server obeyed is unknown.
@@ -95,13 +101,19 @@ class Client:
         if ticket is None:
             raise NotAnsweredError("It did not answer a moment ago.")
         try:
-            answers = pool.exchange(commands, time.monotonic() + self._call_s)
+            answers = pool.exchange(commands, time.monotonic() + self._call_s, anew=probe)
         except Exception as error:  # what a driver that is fed with rubbish may raise is anything
             breaker.failed(ticket)
             msg = f"The connection failed: {type(error).__name__}."
             raise NotAnsweredError(msg) from error
         breaker.worked()
         return [_refused(answer) if isinstance(answer, ResponseError) else answer for answer in answers]
+
+    def forget_idle(self) -> None:
+        """Close the connections that nobody is using: the next calls make new ones."""
+        pool = self._pool
+        if pool is not None and pool.pid == os.getpid():
+            pool.forget_idle()
 
     def _open_pool(self) -> "_Pool":
         pool = self._pool
@@ -135,21 +147,22 @@ class _Pool:
         self._idle: deque[Link] = deque()
         self._closed = False
 
-    def exchange(self, commands: Sequence[Command], ends_at_s: float) -> list[Any]:
+    def exchange(self, commands: Sequence[Command], ends_at_s: float, *, anew: bool) -> list[Any]:
         if not self._slots.acquire(timeout=max(0.0, ends_at_s - time.monotonic())):
             raise TimeoutError("all connections are in use")
         try:
-            link = self._take()
-            answered = False
+            link = self._links.make() if anew else self._take()
+            keep = False
             try:
                 answers = link.ask(commands, ends_at_s)
-                answered = True
+                # A server that is a primary no more goes on answering: its name leads to another one, perhaps.
+                keep = not any(_is_demoted(answer) for answer in answers)
                 return answers
             finally:
                 # The answer to a call that failed may still come: nobody else shall take it for theirs.
-                if answered:
+                if keep:
                     self._idle.append(link)
-                if self._closed or not answered:
+                if self._closed or not keep:
                     link.drop()
         finally:
             self._slots.release()
@@ -165,7 +178,17 @@ class _Pool:
                 return link
             link.drop()
 
+    def forget_idle(self) -> None:
+        while True:
+            try:
+                self._idle.pop().drop()
+            except IndexError:
+                return
+
     def close(self) -> None:
         self._closed = True
-        while self._idle:
-            self._idle.pop().drop()
+        self.forget_idle()
+
+
+def _is_demoted(answer: object) -> bool:
+    return isinstance(answer, ReadOnlyError) or (isinstance(answer, ResponseError) and "NOTPRIMARY" in str(answer))

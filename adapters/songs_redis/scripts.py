@@ -4,7 +4,13 @@ They are sent whole (``EVAL``), not by their digest: that costs no measurable ti
 needs no second round trip.
 
 What makes leases of before a restart worthless, an old snapshot notwithstanding, is the server's replication id: a
-primary makes it anew whenever it starts, whenever it becomes one, and also when its first replica comes.
+primary makes it anew whenever it starts, whenever it becomes one, and also when its first replica comes. It is the
+server's part of the cache's identity, and read anew in each script: a connection may live on when its server is no
+primary any more.
+
+A server that goes on running and takes up an old state (``DEBUG RELOAD NOSAVE``, ``RESTORE``) keeps that id. What gives
+it away is how it holds a generation: a string that was made by ``SETRANGE`` has the encoding ``raw`` for as long as it
+lives; one that came from a dump has ``embstr``, as every short string, and is as good as missing.
 """
 
 from typing import Final
@@ -18,13 +24,22 @@ if not primary then return redis.error_reply('NOTPRIMARY this server is a replic
 _GENERATION: Final = """
 local generation = redis.pcall('GET', KEYS[1])
 if type(generation) ~= 'string' or #generation ~= 16 then generation = nil end
+if generation and string.sub(generation, 1, 1) == 'R' and redis.pcall('OBJECT', 'ENCODING', KEYS[1]) ~= 'raw' then
+  generation = nil
+end
 """
 
 CACHE_GET: Final = f"""
 {_PRIMARY}{_GENERATION}
 if not generation then
-  generation = ARGV[1]
-  redis.call('SET', KEYS[1], generation, 'PX', ARGV[2])
+  generation = 'R' .. ARGV[1]
+  if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('UNLINK', KEYS[1]) end
+  redis.call('SETRANGE', KEYS[1], 0, generation)
+  if redis.pcall('OBJECT', 'ENCODING', KEYS[1]) ~= 'raw' then
+    generation = 'N' .. ARGV[1]
+    redis.call('SET', KEYS[1], generation)
+  end
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
   return {{primary .. generation}}
 end
 local tag = ARGV[3] .. primary .. generation
@@ -34,9 +49,10 @@ if type(entry) == 'string' and string.sub(entry, 1, #tag) == tag then
 end
 return {{primary .. generation}}
 """
-"""KEYS: generation, entry. ARGV: a random generation of 16 bytes, its time to live in ms, the entry's format.
+"""KEYS: generation, entry. ARGV: 15 random bytes for a generation, its time to live in ms, the entry's format.
 
-Returns the lease, and the value where there is one. A key that holds anything unknown counts as missing.
+Returns the lease, and the value where there is one. A key that holds anything unknown counts as missing. The first
+character of a generation says whether this server lets one tell that it came from a dump (R), or not (N).
 """
 
 CACHE_FILL: Final = f"""
@@ -49,6 +65,18 @@ return 1
 """KEYS: generation, entry. ARGV: lease, entry, its time to live in ms, the generation's.
 
 Returns whether the lease counted.
+"""
+
+CACHE_INVALIDATE: Final = f"""
+{_PRIMARY}
+for first = 1, #KEYS, 1000 do
+  redis.call('UNLINK', unpack(KEYS, first, math.min(first + 999, #KEYS)))
+end
+return primary
+"""
+"""KEYS: generations, of any type. Works on a server that is full, and fails on one that takes no writes.
+
+Returns the server's part of the cache's identity.
 """
 
 LIMITER_HIT: Final = """

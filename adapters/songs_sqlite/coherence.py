@@ -5,8 +5,8 @@ from typing import Final
 from songs.ports.coherence import CoherenceRecord
 from songs_sqlite.transaction import Transaction
 
-READ: Final = "SELECT epoch, cache_on FROM coherence"
-ADVANCE: Final = "UPDATE coherence SET epoch = epoch + 1, cache_on = ? WHERE only = 1 AND epoch = ?"
+READ: Final = "SELECT epoch, cache_on, cache FROM coherence"
+ADVANCE: Final = "UPDATE coherence SET epoch = epoch + 1, cache_on = ?, cache = ? WHERE only = 1 AND epoch = ?"
 
 
 class SqliteCoherence:
@@ -18,10 +18,10 @@ class SqliteCoherence:
         self._transaction = transaction
 
     def read(self) -> CoherenceRecord:
-        epoch, cache_on = self._transaction.rows(READ)[0]
-        return CoherenceRecord(epoch, bool(cache_on))
+        epoch, cache_on, cache = self._transaction.rows(READ)[0]
+        return CoherenceRecord(epoch, bool(cache_on), cache)
 
-    def advance(self, *, expected_epoch: int, cache_on: bool) -> CoherenceRecord:
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
         self._transaction.writing()
-        self._transaction.change(ADVANCE, (cache_on, expected_epoch))
+        self._transaction.change(ADVANCE, (cache_on, cache, expected_epoch))
         return self.read()

@@ -118,6 +118,10 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "INSERT INTO songs_search (songs_search, rank) VALUES ('usermerge', 2)",
         "INSERT INTO songs_search (songs_search) VALUES ('optimize')",
     ),
+    (
+        # A process of an older version that is still running leaves it as it is.
+        "ALTER TABLE coherence ADD COLUMN cache TEXT NOT NULL DEFAULT ''",
+    ),
     ("INSERT INTO meta VALUES ('identity', lower(hex(randomblob(16))))",),
     (
         # What songs that are gone leave behind is removed later: see `leftovers`. NULL: the song's id.

@@ -39,7 +39,7 @@ def fill(use: StorageUser) -> None:
         use.add_sessions(session(f"session-{n}", user_id=owner))
     use.rotate("hash-1", "hash-2", LATER)
     use.delete_user("user-3")
-    use.write(lambda unit: unit.coherence.advance(expected_epoch=1, cache_on=False))
+    use.write(lambda unit: unit.coherence.advance(expected_epoch=1, cache_on=False, cache="redis 0 a"))
 
 
 def contents(use: StorageUser) -> Contents:

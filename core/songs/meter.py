@@ -2,7 +2,7 @@
 
 from typing import Final, Literal, Protocol
 
-CacheOutcome = Literal["hit", "miss", "outdated", "off", "unavailable"]
+CacheOutcome = Literal["hit", "miss", "outdated", "off", "elsewhere", "unavailable"]
 """What asking the cache came to: `outdated` is a hit that was not believed, `off` that the cache is switched off."""
 
 

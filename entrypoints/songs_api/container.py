@@ -11,11 +11,12 @@ from songs.meter import UNMETERED
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
 from songs.ports.limiter import LimiterCapabilities
+from songs.ports.storage import StorageCapabilities
 from songs.ports.together import JoinsLimiter
 from songs.services.access import Access
 from songs.services.accounts import Accounts
 from songs.services.catalogue import Catalogue
-from songs.services.coherence import Coherence
+from songs.services.coherence import ANNOUNCE_S, Coherence
 from songs.services.cursors import Cursors
 from songs.services.importing import Importer
 from songs.services.password_policy import PasswordPolicy
@@ -95,7 +96,16 @@ def _runner(settings: Settings, storage: Any, clock: Clock, recorder: Recorder) 
 
 
 def _coherence(settings: Settings, cache: Any, runner: UnitRunner, clock: Clock, recorder: Recorder) -> Coherence:  # noqa: ANN401 - checked by the spec
-    return Coherence(cache, runner, clock, ttl_s=settings.service.cache_ttl_s, meter=recorder.meter)
+    storage = settings.adapters[Port.STORAGE].spec.capabilities
+    alone = isinstance(storage, StorageCapabilities) and not storage.shared
+    return Coherence(
+        cache,
+        runner,
+        clock,
+        ttl_s=settings.service.cache_ttl_s,
+        announce_s=0.0 if alone else ANNOUNCE_S,
+        meter=recorder.meter,
+    )
 
 
 def _read_ahead(cache: Any, limiter: Any, coherence: Coherence) -> ReadAhead | None:  # noqa: ANN401 - checked by the spec

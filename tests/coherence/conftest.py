@@ -16,6 +16,7 @@ from songs.services.coherence import Coherence
 from songs.services.run import UnitRunner
 from songs_memory.cache import MemoryCache
 from songs_memory.storage import MemoryStorage
+from songs_plugins.none import NoCache
 
 
 def _nothing() -> None:
@@ -95,6 +96,7 @@ class FailingCache:
     """A cache that all processes of a test share, as one process sees it.
 
     Attributes:
+        inner: The cache that this process reaches now.
         down: Whether it answers this process.
         asked: What it was asked, by this process, whether it answered or not.
         during: Called at every call, before it is answered: others may act then, and time may pass.
@@ -104,7 +106,7 @@ class FailingCache:
     capabilities = CacheCapabilities(shared=True)
 
     def __init__(self, inner: Cache) -> None:
-        self._inner = inner
+        self.inner = inner
         self.down = False
         self.asked: list[str] = []
         self.during = _nothing
@@ -116,7 +118,7 @@ class FailingCache:
         self.during()
         if self.down:
             raise CacheUnavailable
-        yield self._inner
+        yield self.inner
         self.after()
 
     def open(self) -> None:
@@ -125,10 +127,10 @@ class FailingCache:
     def close(self) -> None:
         """Do nothing: others use it."""
 
-    def ping(self) -> None:
+    def ping(self) -> str:
         """Ask the inner cache."""
         with self._ask("ping") as inner:
-            inner.ping()
+            return inner.ping()
 
     def get(self, group: str, key: str) -> Hit | Miss:
         """Ask the inner cache."""
@@ -140,20 +142,20 @@ class FailingCache:
         with self._ask("fill") as inner:
             inner.fill(group, key, value, lease=lease, ttl_s=ttl_s)
 
-    def invalidate(self, groups: Collection[str]) -> None:
+    def invalidate(self, groups: Collection[str]) -> str:
         """Ask the inner cache."""
         with self._ask("invalidate") as inner:
-            inner.invalidate(groups)
+            return inner.invalidate(groups)
 
 
 class Process:
-    """One process: its coherence and its view of the cache. All of a test share storage, cache and clock."""
+    """One process: its coherence and its view of a cache. All of a test share storage and clock, and most the cache."""
 
-    def __init__(self, clock: StillClock, storage: FailingStorage, cache: Cache) -> None:
+    def __init__(self, clock: StillClock, storage: FailingStorage, cache: Cache | None) -> None:
         self._clock = clock
-        self.cache = FailingCache(cache)
+        self.cache = FailingCache(cache or NoCache())
         self.runner = UnitRunner(storage, clock, max_calls=64, jitter=lambda: 1.0)  # type: ignore[arg-type]
-        self.coherence = Coherence(self.cache, self.runner, clock, ttl_s=300.0)
+        self.coherence = Coherence(self.cache if cache else NoCache(), self.runner, clock, ttl_s=300.0)
 
     def deadline(self) -> Deadline:
         """Return the deadline of a request that begins now."""
@@ -183,11 +185,22 @@ class Process:
         """The record that the storage holds."""
         return self.runner.read(lambda unit: unit.coherence.read(), deadline=self.deadline())
 
-    def move(self, *, cache_on: bool) -> None:
-        """Advance the record, as some other process may."""
-        epoch = self.record.epoch
+    @property
+    def state(self) -> tuple[int, str]:
+        """The epoch, and whether a cache is on, announced, or off."""
+        record = self.record
+        return record.epoch, "on" if record.cache_on else "announced" if record.cache else "off"
+
+    @property
+    def identity(self) -> str:
+        """That of the cache which this process reaches."""
+        return self.cache.inner.ping()
+
+    def move(self, state: str) -> None:
+        """Advance the record, as some other process with this cache may."""
+        epoch, named = self.record.epoch, "" if state == "off" else self.identity
         self.runner.write(
-            lambda unit: unit.coherence.advance(expected_epoch=epoch, cache_on=cache_on),
+            lambda unit: unit.coherence.advance(expected_epoch=epoch, cache_on=state == "on", cache=named),
             deadline=self.deadline(),
         )
 
@@ -209,16 +222,29 @@ def storage() -> Iterator[FailingStorage]:
 
 
 @pytest.fixture
-def shared(clock: StillClock) -> MemoryCache:
-    """The cache that all processes share, as it is when nothing fails."""
-    cache = MemoryCache(clock, max_bytes=1_000_000)
-    cache.open()
+def new_cache(clock: StillClock) -> Callable[[], MemoryCache]:
+    """Makes a cache on a server of its own."""
+
+    def make() -> MemoryCache:
+        cache = MemoryCache(clock, max_bytes=1_000_000)
+        cache.open()
+        return cache
+
+    return make
+
+
+@pytest.fixture
+def shared(new_cache: Callable[[], MemoryCache], storage: FailingStorage, clock: StillClock) -> MemoryCache:
+    """The cache that all processes share, as it is when nothing fails: on, in epoch 2."""
+    cache = new_cache()
+    Process(clock, storage, cache).move("on")
+    storage.units.clear()
     return cache
 
 
 @pytest.fixture
-def new_process_on(clock: StillClock, storage: FailingStorage) -> Callable[[Cache], Process]:
-    """Starts a process with a cache."""
+def new_process_on(clock: StillClock, storage: FailingStorage) -> Callable[[Cache | None], Process]:
+    """Starts a process with a cache, or without one."""
     return lambda cache: Process(clock, storage, cache)
 
 
@@ -236,16 +262,20 @@ def process(new_process: Callable[[], Process]) -> Process:
 
 @pytest.fixture
 def new_world() -> Callable[..., Any]:
-    """Makes three processes over a storage and a cache of their own, which let others act whenever they are asked."""
+    """Makes five processes over one storage, which let others act whenever they are asked.
+
+    Three share a cache, until they move to another server; one has a cache of its own, and one none.
+    """
 
     def make(kind: Callable[..., Any], chance: Any) -> Any:
         clock, memory = StillClock(), MemoryStorage()
         memory.open()
         storage = FailingStorage(memory)
-        shared = MemoryCache(clock, max_bytes=1_000_000)
-        shared.open()
-        processes = [Process(clock, storage, shared) for _ in range(3)]
-        world = kind(processes, clock, storage, shared, chance)
+        servers = [MemoryCache(clock, max_bytes=1_000_000) for _ in range(3)]
+        for server in servers:
+            server.open()
+        processes = [Process(clock, storage, server) for server in (*[servers[0]] * 3, servers[2], None)]
+        world = kind(processes, clock, storage, servers, chance)
         clock.during = storage.during = world.others_act
         for process in processes:
             process.cache.during = process.cache.after = world.others_act

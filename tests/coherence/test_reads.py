@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from songs.errors import SongNotFound
-from songs.ports.coherence import CoherenceRecord
 from songs.services.coherence import Coherence
 from songs_plugins.none import NoCache
 
@@ -68,8 +67,8 @@ def test_an_entry_of_another_epoch(process: Any, new_process: Any, clock: Any) -
     """After the record moved off and on, nothing of before is found."""
     process.read(lambda: b"kept")
     other = new_process()
-    other.move(cache_on=False)
-    other.move(cache_on=True)
+    other.move("off")
+    other.move("on")
     assert not other.hits()
     clock.advance(0.5)
     assert process.read(lambda: b"mine") == b"loaded by this read"
@@ -80,8 +79,8 @@ def test_a_load_during_which_the_epoch_moves(process: Any, new_process: Any, clo
     other = new_process()
 
     def load() -> bytes:
-        other.move(cache_on=False)
-        other.move(cache_on=True)
+        other.move("off")
+        other.move("on")
         return b"perhaps old"
 
     assert process.read(load) == b"perhaps old"
@@ -91,9 +90,12 @@ def test_a_load_during_which_the_epoch_moves(process: Any, new_process: Any, clo
     assert other.read(lambda: b"mine") == b"loaded by this read"
 
 
-def test_while_the_record_says_off(process: Any, new_process: Any) -> None:
+def test_while_the_record_says_off(process: Any, clock: Any) -> None:
     """The cache is neither asked nor filled, though it answers."""
-    new_process().move(cache_on=False)
+    process.read()
+    process.move("off")
+    clock.advance(0.5)
+    process.cache.asked.clear()
     assert [process.read(lambda n=n: bytes([n])) for n in range(3)] == [b"\0", b"\1", b"\2"]
     assert process.cache.asked == []
 
@@ -130,7 +132,7 @@ def test_reads_do_without_a_cache(process: Any, failing: str) -> None:
 
     process.cache.during = during
     assert [process.read(lambda n=n: bytes([n])) for n in range(2)] == [b"\0", b"\1"]
-    assert process.record == CoherenceRecord(1, cache_on=True)
+    assert process.state == (2, "on")
 
 
 def test_an_error_is_not_kept(process: Any) -> None:
@@ -155,7 +157,7 @@ def test_a_write_is_seen(process: Any, new_process: Any) -> None:
     process.wrote()
     assert process.cache.asked[-1] == "invalidate"
     assert other.read(lambda: b"new") == b"new"
-    assert process.record == CoherenceRecord(1, cache_on=True)
+    assert process.state == (2, "on")
 
 
 def test_a_load_from_before_a_write(process: Any, new_process: Any) -> None:
@@ -173,15 +175,22 @@ def test_a_load_from_before_a_write(process: Any, new_process: Any) -> None:
 
 
 def test_a_cache_that_keeps_nothing(process: Any, clock: Any, storage: Any) -> None:
-    """Neither it nor the record is ever asked for."""
+    """It is never asked, and no read asks for the record; of writes one in half a second does."""
 
     class Watched(NoCache):
         def __getattribute__(self, name: str) -> Any:
             assert name == "capabilities"
             return super().__getattribute__(name)
 
+    process.move("off")
+    storage.units.clear()
     coherence = Coherence(Watched(), process.runner, clock)
     assert coherence.fetch("group", "key", lambda: b"loaded", deadline=process.deadline()) == b"loaded"
-    coherence.wrote(["group"])
     assert storage.units == []
     assert coherence.record is None
+    looks = []
+    for _ in range(6):
+        coherence.wrote(["group"])
+        clock.advance(0.25)
+        looks.append(len(storage.units))
+    assert looks == [1, 2, 2, 3, 3, 4]

@@ -5,6 +5,7 @@ Time is the machine's for the server and, moved by hand, the test's for the proc
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from songs.ports.cache import Hit
-from songs.ports.coherence import CoherenceRecord
+from songs_contract.waiting import eventually
 from songs_redis import RedisCache, RedisSettings
 from songs_redis.client import CALL_S, Client
 from songs_redis.server import PrivateServer
@@ -63,18 +64,30 @@ def stopped(server: PrivateServer, clients: list[Client]) -> Callable[[], Abstra
 
 @pytest.fixture
 def new_process(server: PrivateServer, clock: Any, clients: list[Client], new_process_on: Any) -> Iterator[Any]:
-    """Starts a process with connections of its own."""
+    """Starts a process with connections of its own, to `server` unless the test says; the first has the cache on."""
 
-    def make() -> Any:
-        settings = RedisSettings(url=SecretStr(server.url))
-        clients.append(Client(settings, clock, connections=4, call_s=PATIENT_S))
-        cache = RedisCache(clients[-1], "songs")
+    def make(url: str = server.url, prefix: str = "songs") -> Any:
+        clients.append(Client(RedisSettings(url=SecretStr(url)), clock, connections=4, call_s=PATIENT_S))
+        cache = RedisCache(clients[-1], prefix)
         cache.open()
-        return new_process_on(cache)
+        process = new_process_on(cache)
+        if process.state == (1, "on"):
+            process.move("on")
+        return process
 
     yield make
     for client in clients:
         client.close()
+
+
+def _returns(process: Any, clock: Any) -> None:
+    """Let the time pass after which a cache that answers is on again."""
+    process.read(lambda: b"not kept")
+    for pause_s in (5.0, 1.1):
+        clock.advance(pause_s)
+        process.read(lambda: b"not kept")
+    assert process.record.cache_on
+    process.cache.invalidate(["group"])
 
 
 def _seconds(call: Callable[[], Any], clock: Any) -> float:
@@ -111,12 +124,15 @@ def test_a_server_that_hangs(stopped: Any, new_process: Any, clock: Any) -> None
         assert len(clock.slept_s) == 1
         clock.advance(5.0)
         assert one.read(lambda: b"2") == b"2"
-        assert one.record == CoherenceRecord(2, cache_on=False)
+        assert one.state == (3, "off")
     # Now the server takes what was sent to it, and the entry of before is there again.
     assert one.read(lambda: b"3") == b"3"
     clock.advance(5.0)
     one.read(lambda: b"3")
-    assert one.record == CoherenceRecord(3, cache_on=True)
+    assert one.state == (4, "announced")
+    clock.advance(1.1)
+    one.read(lambda: b"4")
+    assert one.state == (5, "on")
     clock.advance(0.5)
     assert one.read(lambda: b"4") == b"4"
     assert two.read(lambda: b"not asked") == b"4"
@@ -151,19 +167,25 @@ def test_a_flush_between_load_and_fill(new_process: Any, admin: Any) -> None:
 
 
 def test_a_restart_from_an_old_snapshot(server: PrivateServer, new_process: Any, admin: Any, clock: Any) -> None:
-    """What was invalidated after the snapshot does not come back; nobody notices more than a miss."""
+    """What was invalidated after the snapshot does not come back: the server is another one, which is noticed."""
     one, two = new_process(), new_process()
     one.read(lambda: b"old")
     admin("SAVE")
     one.wrote()
     server.kill()
     server.start()
-    assert admin("DBSIZE") == 2
+    assert admin("KEYS", "songs:e:*")
     assert two.read(lambda: b"new") == b"new"
-    assert one.read(lambda: b"not asked") == b"new"
     one.wrote()
-    assert one.record == CoherenceRecord(1, cache_on=True)
-    assert clock.slept_s == []
+    assert one.state == (3, "off")
+    assert clock.slept_s == pytest.approx([1.1])
+    _returns(two, clock)
+    assert two.read(lambda: b"newer") == b"newer"
+    clock.advance(0.5)
+    assert one.read(lambda: b"not asked") == b"newer"
+    one.wrote()
+    assert one.state == (5, "on")
+    assert clock.slept_s == pytest.approx([1.1])
 
 
 def test_a_server_that_is_gone_for_a_while(server: PrivateServer, new_process: Any, admin: Any, clock: Any) -> None:
@@ -178,12 +200,11 @@ def test_a_server_that_is_gone_for_a_while(server: PrivateServer, new_process: A
     server.start()
     for process in (one, two):
         assert process.read(lambda: b"2") == b"2"
-    clock.advance(5.0)
-    two.read(lambda: b"3")
+    _returns(two, clock)
     clock.advance(0.5)
     assert two.read(lambda: b"3") == b"3"
     assert one.read(lambda: b"not asked") == b"3"
-    assert one.record == CoherenceRecord(3, cache_on=True)
+    assert one.state == (5, "on")
 
 
 def test_a_cache_that_comes_and_goes(stopped: Any, new_process: Any, clock: Any) -> None:
@@ -193,10 +214,102 @@ def test_a_cache_that_comes_and_goes(stopped: Any, new_process: Any, clock: Any)
         with stopped():
             process.wrote()
         off_at_s = clock.now_s - 1.1
-        while not process.record.cache_on:
+        while process.state[1] == "off":
             clock.advance(0.5)
             process.read()
         pauses_s.append(round(clock.now_s - off_at_s))
+        clock.advance(1.1)
+        process.read()
+        assert process.state[1] == "on"
     assert pauses_s == [5, 10, 20]
     found = process.cache.get("group", f"{process.record.epoch}:key")
-    assert not isinstance(found, Hit)
+    assert not isinstance(found, Hit) or found.value == b"loaded"
+
+
+# Failover: rules 1 and 3. `away` is a second server, a replica of the first until it is promoted.
+
+
+@pytest.fixture
+def away(server: PrivateServer, admin: Any, new_redis_server: Any, new_redis_admin: Any) -> Any:
+    """The second server, and what promotes it, and demotes it again."""
+    admin("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+    admin("CONFIG", "SET", "bind", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = int(listening.getsockname()[1])
+    admin("CONFIG", "SET", "port", port)
+    second = new_redis_server("--replicaof", "127.0.0.1", str(port))
+    ask = new_redis_admin(second)
+    eventually(lambda: ask("INFO", "replication")["master_link_status"] == "up", within_s=20)
+    return second, ask
+
+
+def test_a_process_that_keeps_to_the_old_primary(new_process: Any, away: Any, clock: Any) -> None:
+    """It is cut off from the others, which write through the new one: it counts no hit once they were answered."""
+    second, promote = away
+    one = new_process()
+    one.read(lambda: b"old")
+    assert one.hits()
+    promote("REPLICAOF", "NO", "ONE")
+    two = new_process(second.url)
+    with one.coherence._refreshing:  # it has read the record a moment ago
+        two.wrote()
+        assert one.read(lambda: b"new") == b"new"
+    for n in range(200):
+        clock.advance(0.5)
+        assert one.read(lambda n=n: b"%d" % n) == b"%d" % n
+        assert two.read(lambda n=n: b"%d" % n) == b"%d" % n
+        two.wrote()
+        one.wrote()
+    assert len(clock.slept_s) < 60, "two that differ for good switch each other off ever more rarely"
+
+
+def test_both_move_away_and_back(new_process: Any, away: Any, admin: Any, server: PrivateServer, clock: Any) -> None:
+    """What the first server has of before is not believed again, whether it was a replica in between or not."""
+    second, promote = away
+    for demoted in (False, True):
+        one, two = new_process(), new_process()
+        _returns(one, clock) if not one.record.cache_on else None
+        one.read(lambda: b"old")
+        promote("REPLICAOF", "NO", "ONE")
+        three = new_process(second.url)
+        three.wrote()
+        if demoted:
+            with socket.create_server(("127.0.0.1", 0)) as listening:
+                port = int(listening.getsockname()[1])
+            promote("CONFIG", "SET", "port", port)
+            admin("REPLICAOF", "127.0.0.1", port)
+            eventually(lambda: admin("INFO", "replication")["master_link_status"] == "up", within_s=20)
+            assert one.read(lambda: b"new") == b"new"
+            admin("REPLICAOF", "NO", "ONE")
+        assert one.read(lambda: b"new") == b"new"
+        assert two.read(lambda: b"new") == b"new"
+        _returns(two, clock)
+        clock.advance(0.5)
+        assert two.read(lambda: b"newer") == b"newer"
+        assert one.read(lambda: b"not asked") == b"newer"
+
+
+@pytest.mark.parametrize("how", ["none", "prefix", "database"])
+def test_a_writer_with_other_settings(
+    server: PrivateServer, new_process: Any, new_process_on: Any, clock: Any, how: str
+) -> None:
+    """It is noticed before it is answered, and the cache of the service is on again later, without what it held."""
+    service = new_process()
+    service.read(lambda: b"old")
+    makes = {
+        "none": lambda: new_process_on(None),
+        "prefix": lambda: new_process(prefix="other"),
+        "database": lambda: new_process(f"{server.url}?db=3"),
+    }
+    writer = makes[how]()
+    with service.coherence._refreshing:
+        writer.wrote()
+        assert service.read(lambda: b"new") == b"new"
+    assert service.state == (3, "off")
+    again = new_process()
+    assert again.read(lambda: b"new") == b"new"
+    _returns(service, clock)
+    clock.advance(0.5)
+    assert again.read(lambda: b"new") == b"new"
+    assert service.hits()
+    assert clock.slept_s == pytest.approx([1.1])

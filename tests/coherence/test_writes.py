@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from songs.errors import OutcomeUnknown, StorageUnavailable
-from songs.ports.coherence import CoherenceRecord
 
 # Rule 3: an invalidation that failed.
 
@@ -14,18 +13,18 @@ def test_the_first_write_of_an_outage(process: Any, clock: Any) -> None:
     """It moves the record off and is answered 1.1 s later; those after it are answered at once."""
     process.cache.down = True
     process.wrote()
-    assert process.record == CoherenceRecord(2, cache_on=False)
+    assert process.state == (3, "off")
     assert clock.slept_s == pytest.approx([1.1])
     for _ in range(3):
         process.wrote()
     assert clock.slept_s == pytest.approx([1.1])
-    assert process.record == CoherenceRecord(2, cache_on=False)
+    assert process.state == (3, "off")
 
 
 def test_a_second_write_during_the_wait(process: Any, clock: Any) -> None:
     """It waits for what is left of the time."""
     process.cache.down = True
-    process.move(cache_on=False)
+    process.move("off")
     process.read()
     clock.advance(0.4)
     process.wrote()
@@ -45,7 +44,7 @@ def test_every_process_waits_once(process: Any, new_process: Any, clock: Any) ->
     other.wrote()
     third.wrote()
     assert clock.slept_s == pytest.approx([1.1, 1.1])
-    assert process.record == CoherenceRecord(2, cache_on=False)
+    assert process.state == (3, "off")
 
 
 def test_no_hit_of_before_counts_after_the_wait(process: Any, new_process: Any, clock: Any) -> None:
@@ -64,9 +63,9 @@ def test_a_cache_that_another_process_has_switched_on_again(process: Any, new_pr
     """A write whose invalidation fails moves the record off again, and waits again: others may have hits."""
     process.cache.down = True
     process.wrote()
-    new_process().move(cache_on=True)
+    new_process().move("on")
     process.wrote()
-    assert process.record == CoherenceRecord(4, cache_on=False)
+    assert process.state == (5, "off")
     assert clock.slept_s == pytest.approx([1.1, 1.1])
 
 
@@ -74,16 +73,16 @@ def test_a_record_that_moves_meanwhile(process: Any, new_process: Any, clock: An
     """When others move it between reading and moving it, what is now there counts."""
     other = new_process()
     process.cache.down = True
-    write, moves = process.runner.write, [False, True]
+    write, moves = process.runner.write, ["off", "on"]
 
     def overtaken(*arguments: Any, **more: Any) -> Any:
         while moves:
-            other.move(cache_on=moves.pop(0))
+            other.move(moves.pop(0))
         return write(*arguments, **more)
 
     process.runner.write = overtaken
     process.wrote()
-    assert process.record == CoherenceRecord(4, cache_on=False)
+    assert process.state == (5, "off")
     assert clock.slept_s == pytest.approx([1.1])
 
 
@@ -104,14 +103,14 @@ def test_a_move_without_an_answer(process: Any, storage: Any) -> None:
     process.cache.down = True
     storage.after = [None, OutcomeUnknown()]
     process.wrote()
-    assert process.record == CoherenceRecord(2, cache_on=False)
+    assert process.state == (3, "off")
 
 
 # Rule 4: switching on again.
 
 
 def test_a_cache_that_answers_again(process: Any, clock: Any) -> None:
-    """It is switched on 5 s after it was seen off, under a new epoch, in which nothing of before is found."""
+    """It is announced 5 s after it was seen off, and on 1.1 s later, in a new epoch: nothing of before is found."""
     process.read(lambda: b"old")
     process.cache.down = True
     process.wrote()
@@ -123,8 +122,14 @@ def test_a_cache_that_answers_again(process: Any, clock: Any) -> None:
     clock.advance(0.001)
     assert process.read(lambda: b"new") == b"new"
     assert process.cache.asked == ["ping"]
-    assert process.record == CoherenceRecord(3, cache_on=True)
-    assert not process.hits()
+    assert process.state == (4, "announced")
+    clock.advance(1.099)
+    assert process.read(lambda: b"new") == b"new"
+    assert process.cache.asked == ["ping"]
+    clock.advance(0.001)
+    assert process.read(lambda: b"new") == b"new"
+    assert process.cache.asked == ["ping", "ping", "get", "fill"]
+    assert process.state == (5, "on")
     assert process.hits()
 
 
@@ -137,7 +142,7 @@ def test_a_cache_that_stays_away(process: Any, clock: Any) -> None:
         clock.advance(1.0)
         process.read()
     assert process.cache.asked == ["ping"] * 6
-    assert process.record == CoherenceRecord(2, cache_on=False)
+    assert process.state == (3, "off")
 
 
 def _off_for_s(process: Any, clock: Any) -> float:
@@ -145,10 +150,14 @@ def _off_for_s(process: Any, clock: Any) -> float:
     process.wrote()
     process.cache.down = False
     since_s = clock.now_s - 1.1
-    while process.record.cache_on is False:
+    while process.state[1] == "off":
         clock.advance(0.5)
         process.read()
-    return float(clock.now_s - since_s)
+    announced_s = clock.now_s
+    clock.advance(1.1)
+    process.read()
+    assert process.state[1] == "on"
+    return float(announced_s - since_s)
 
 
 def test_a_cache_that_comes_and_goes(process: Any, clock: Any) -> None:
@@ -170,7 +179,9 @@ def test_a_process_that_is_cut_off(process: Any, new_process: Any, clock: Any) -
     assert not other.hits()
     clock.advance(5.0)
     other.read()
-    assert other.record == CoherenceRecord(3, cache_on=True)
+    clock.advance(1.1)
+    other.read()
+    assert other.state == (5, "on")
     other.read(lambda: b"new")
     assert other.hits()
     assert process.read(lambda: b"from the storage") == b"from the storage"

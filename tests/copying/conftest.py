@@ -14,10 +14,12 @@ from songs.ports.clock import Clock
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope, Storage, UnitOfWork
 from songs.query import SongFilter
+from songs.services.coherence import Coherence
 from songs.services.comparing import StorageReader
 from songs.services.copying import Copier
 from songs.services.run import UnitRunner
 from songs_memory.storage import MemoryStorage
+from songs_plugins.none import NoCache
 from songs_system.clock import SystemClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,6 +55,7 @@ class Place:
     fail: Iterator[BaseException | None] = field(default_factory=lambda: iter(()))
     cheat: Callable[[UnitOfWork], Any] = lambda unit: unit
     scopes: list[Scope] = field(default_factory=list)
+    _coherence: list[Coherence] = field(default_factory=list)
 
     @contextmanager
     def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Iterator[UnitOfWork]:
@@ -86,6 +89,12 @@ class Place:
         with self.storage.unit_of_work(Scope.READ, deadline=Deadline.after(self.clock, 5)) as unit:
             return unit.coherence.read()
 
+    def outdating(self) -> Coherence:
+        """Return what makes writes visible, the same each time: it remembers that nobody else is there to wait for."""
+        if not self._coherence:
+            self._coherence.append(Coherence(NoCache(), self.runner(), self.clock))
+        return self._coherence[0]
+
     def runner(self) -> UnitRunner:
         """Return what runs units of this place."""
         return UnitRunner(self, self.clock, max_calls=2)  # type: ignore[arg-type]
@@ -103,7 +112,8 @@ class Pair:
         runner = self.target.runner()
         clock = self.target.clock
         source = StorageReader("old", self.source.runner(), clock)
-        return Copier(source, StorageReader("new", runner, clock), runner, clock, transactions=transactions)
+        target, coherence = StorageReader("new", runner, clock), self.target.outdating()
+        return Copier(source, target, runner, coherence, clock, transactions=transactions)
 
 
 class Make:

@@ -1,16 +1,21 @@
 """A copy holds what the source holds, can be interrupted anywhere, and never touches a target with other data."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
 import pytest
 
+from songs.deadline import Deadline
 from songs.errors import StorageUnavailable, TransientConflict
 from songs.ports.storage import Scope
+from songs.query import SongFilter
 from songs.services import comparing, copying
+from songs.services.coherence import Coherence
 from songs.services.comparing import PAGE, RATINGS_PAGE, Tally
 from songs.services.copying import CopyInterrupted, Stage, TargetNotACopy
+from songs_memory.cache import MemoryCache
 
 EVERYTHING = Tally(songs=5, ratings=6, users=3)
 
@@ -197,6 +202,31 @@ def test_nothing_cached_outlives_a_copy(small: Any) -> None:
 
     assert (small.target.coherence().epoch, small.target.coherence().cache_on) == (5, False)
     assert small.source.coherence() == before
+
+
+@pytest.mark.parametrize("interrupted", [False, True], ids=["complete", "interrupted"])
+def test_a_copy_into_a_storage_that_is_served(small: Any, interrupted: bool) -> None:
+    """Whoever serves the target shows nothing of before, once the copy has ended, whichever way it did."""
+    clock, runner = small.target.clock, small.target.runner()
+    cache = MemoryCache(clock, max_bytes=100_000)
+    cache.open()
+    service = Coherence(cache, runner, clock, announce_s=0.0)
+
+    def read() -> bytes:
+        deadline = Deadline.after(clock, 5)
+        count = partial(runner.read, lambda unit: unit.songs.count(SongFilter()), deadline=deadline)
+        return service.fetch("songs", "count", lambda: b"%d" % count(), deadline=deadline)
+
+    assert [read() for _ in range(2)] == [b"0"] * 2
+    if interrupted:
+        # The source answers until the first songs have been copied.
+        small.source.fail = (StorageUnavailable() if small.target.dump().songs else None for _ in repeat(0))
+        with pytest.raises(CopyInterrupted):
+            small.copier().run()
+    else:
+        small.copier().run()
+    assert small.target.dump().songs
+    assert read() == b"%d" % len(small.target.dump().songs)
 
 
 def test_progress_is_told(small: Any) -> None:

@@ -120,7 +120,7 @@ def build_parts(
     tokens: TokenIssuer = adapter(jwt_plugin, Port.TOKENS, context, secret=SECRET)
     recorder = Recorder(json_line, clock, level=logging.INFO, metrics=metrics, stream=log or io.StringIO())
     runner = UnitRunner(ports["storage"], clock, max_calls=8, meter=recorder.meter)
-    coherence = Coherence(ports["cache"], runner, clock, meter=recorder.meter)
+    coherence = Coherence(ports["cache"], runner, clock, announce_s=0.0, meter=recorder.meter)
     passwords = ports["passwords"]
     access = Access(runner, tokens, clock)
     sessions = Sessions(runner, tokens, ids, clock, lifetimes=Lifetimes())

@@ -119,7 +119,8 @@ def test_an_entry_of_an_older_epoch_is_not_taken(service: Service, server: OneSe
     rating = Rating(id="elsewhere", song_id=song, user_id="somebody", value=3, rated_at=clock.now())
     with service.parts.storage.unit_of_work(Scope.WRITE_MANY, deadline=service.deadline()) as unit:
         unit.ratings.add(rating)
-        unit.coherence.advance(expected_epoch=1, cache_on=True)
+        record = unit.coherence.read()
+        unit.coherence.advance(expected_epoch=record.epoch, cache_on=True, cache=record.cache)
     clock.sleep(REFRESH_S)
     server.asked.clear()
 

@@ -40,7 +40,7 @@ class _Storage(MemoryStorage):
 class _DownCache(NoCache):
     """A cache that does not answer."""
 
-    def ping(self) -> None:
+    def ping(self) -> str:
         raise CacheUnavailable
 
 

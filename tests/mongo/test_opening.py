@@ -11,6 +11,7 @@ from songs.deadline import Deadline
 from songs.errors import StorageMismatch
 from songs.model import Song
 from songs.ports.clock import Clock
+from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
 from songs.query import SongFilter
 from songs.text import FOLD_VERSION
@@ -62,6 +63,22 @@ def test_folds_of_another_version(
     with storage.unit_of_work(Scope.READ, deadline=deadline(5)) as unit:
         assert [each.id for each in unit.songs.find(SongFilter(text="strasse"), limit=9)] == ["S1"]
     assert database.meta.find_one({"_id": "schema"})["fold"] == FOLD_VERSION
+
+
+def test_a_coherence_record_of_an_older_release(storage: MongoStorage, deadline: Callable[[float], Deadline]) -> None:
+    """It names no cache; a process of before, which knows no names and still runs, leaves them alone."""
+    database: Any = storage._database
+    database.meta.update_one({"_id": "coherence"}, {"$set": {"epoch": 7, "cache_on": False}, "$unset": {"cache": 1}})
+
+    def read() -> CoherenceRecord:
+        with storage.unit_of_work(Scope.READ, deadline=deadline(5)) as unit:
+            return unit.coherence.read()
+
+    assert read() == CoherenceRecord(7, cache_on=False)
+    with storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(5)) as unit:
+        unit.coherence.advance(expected_epoch=7, cache_on=False, cache="redis 0 a")
+    database.meta.update_one({"_id": "coherence", "epoch": 8}, {"$inc": {"epoch": 1}, "$set": {"cache_on": True}})
+    assert read() == CoherenceRecord(9, cache_on=True, cache="redis 0 a")
 
 
 def test_a_database_that_was_not_prepared(server_url: str, clock: Clock, deadline: Callable[[float], Deadline]) -> None:

@@ -11,6 +11,8 @@ CHUNK_BYTES = 65_536
 class Relay:
     """Hands bytes on between clients, by TCP, and the server at a Unix socket.
 
+    It may be led to another server, as a name or a proxy may be: new connections go there, the others stay.
+
     While it is cut, connections seem to be made and nothing arrives. What was sent arrives when it is healed, also from
     clients that have hung up since: a network delivers late, and a server obeys.
     """
@@ -23,6 +25,15 @@ class Relay:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    def lead_to(self, server: Path) -> None:
+        """Let new connections go to another server."""
+        self._server = server
 
     def cut(self) -> None:
         """Let nothing through."""

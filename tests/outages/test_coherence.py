@@ -1,5 +1,6 @@
 """What was acknowledged is seen by every later read, through any process, whatever happens to the cache."""
 
+import json
 import os
 import re
 import signal
@@ -15,22 +16,36 @@ from tests.outages.relay import Relay
 from tests.outages.service import Service
 from tests.outages.storages import POSTGRESQL, SQLITE, Kind
 from tests.outages.traffic import Traffic
+from tests.running import free_port
 
+from songs_contract.waiting import eventually
 from songs_redis.server import PrivateServer
 
 pytestmark = [pytest.mark.server, pytest.mark.redis]
 
 READ_MS, FIRST_WRITE_MS = 200.0, 1500.0
 """What an outage of the cache may cost: any read, and the first write of each process."""
-RETURN_S = 60.0
+RETURN_S = 90.0
 METRICS_TOKEN = "a-token-for-those-who-watch"
 _RECORD = re.compile(r"^songs_coherence_(epoch|cache_on) ([0-9.]+)$", re.MULTILINE)
 
 
 @pytest.fixture
-def cache(new_redis_server: Callable[..., PrivateServer]) -> PrivateServer:
+def ports() -> list[int]:
+    """Those of two redis-servers."""
+    return [free_port(), free_port()]
+
+
+@pytest.fixture
+def cache(new_redis_server: Callable[..., PrivateServer], ports: list[int]) -> PrivateServer:
     """A running, empty redis-server."""
-    return new_redis_server()
+    return new_redis_server("--port", str(ports[0]), "--repl-diskless-sync-delay", "0")
+
+
+@pytest.fixture
+def standby(new_redis_server: Callable[..., PrivateServer], ports: list[int]) -> PrivateServer:
+    """Another, which becomes a replica, and the primary."""
+    return new_redis_server("--port", str(ports[1]), "--repl-diskless-sync-delay", "0")
 
 
 @pytest.fixture
@@ -40,11 +55,12 @@ def admin(cache: PrivateServer, new_redis_admin: Callable[[PrivateServer], Calla
 
 
 @pytest.fixture
-def relay(cache: PrivateServer) -> Iterator[Relay]:
-    """The way of the second process to the server."""
-    relay = Relay(cache.socket)
-    yield relay
-    relay.close()
+def relays(cache: PrivateServer) -> Iterator[list[Relay]]:
+    """The ways of the two services to the server."""
+    relays = [Relay(cache.socket) for _ in range(2)]
+    yield relays
+    for relay in relays:
+        relay.close()
 
 
 @pytest.fixture
@@ -56,9 +72,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str
 
 
 @pytest.fixture
-def services(
-    cache: PrivateServer, relay: Relay, storage: dict[str, str], new_service: Callable[..., Service]
-) -> list[Service]:
+def services(relays: list[Relay], storage: dict[str, str], new_service: Callable[..., Service]) -> list[Service]:
     """Two services, of two processes each, on one storage, one cache and one limiter."""
     variables = {
         **storage,
@@ -68,15 +82,27 @@ def services(
         "SONGS_METRICS_TOKEN": METRICS_TOKEN,
         "SONGS_WORKERS": "2",
     }
-    urls = (cache.url, f"redis://127.0.0.1:{relay.port}")
-    services = [new_service({**variables, "SONGS_REDIS_URL": url}) for url in urls]
+    services = [new_service({**variables, "SONGS_REDIS_URL": relay.url}) for relay in relays]
     services[0].add_user("ada", "editor")
+    _start(services)
+    return services
+
+
+def _start(services: list[Service]) -> None:
     for service in services:
         service.start()
     for service in services:
         assert service.running
         service.running.wait_until_it_answers()
-    return services
+
+
+@pytest.fixture
+def strangers(
+    cache: PrivateServer, storage: dict[str, str], services: list[Service], new_service: Callable[..., Service]
+) -> list[Service]:
+    """Two more, on the same storage, that are not started yet: one without a cache, and one with another prefix."""
+    redis = {"SONGS_CACHE": "redis", "SONGS_REDIS_URL": cache.url, "SONGS_REDIS_PREFIX": "another"}
+    return [new_service({**storage, **more, "SONGS_WORKERS": "1"}) for more in ({"SONGS_CACHE": "none"}, redis)]
 
 
 @pytest.fixture
@@ -90,12 +116,17 @@ class Outages:
     """What befalls the cache while there is traffic."""
 
     def __init__(
-        self, traffic: Traffic, cache: PrivateServer, admin: Callable[..., Any], relay: Relay, service: Service
+        self,
+        traffic: Traffic,
+        cache: PrivateServer,
+        admin: Callable[..., Any],
+        relays: list[Relay],
+        service: Service,
     ) -> None:
         self.traffic = traffic
         self._cache = cache
         self._admin = admin
-        self._relay = relay
+        self._relays = relays
         self._service = service
 
     def flushed(self, duration_s: float) -> None:
@@ -116,9 +147,9 @@ class Outages:
 
     def cut_off(self, duration_s: float) -> None:
         """One of the processes cannot reach it, and what that one sent arrives later."""
-        self._relay.cut()
+        self._relays[1].cut()
         self.traffic.wait("cut off", duration_s)
-        self._relay.heal()
+        self._relays[1].heal()
         self.traffic.wait("healed", 0.5)
 
     def restored(self, duration_s: float) -> None:
@@ -136,6 +167,37 @@ class Outages:
         self.traffic.wait("gone", duration_s)
         self._cache.start()
         self.traffic.wait("back", 0.5)
+
+    def failed_over(self, standby: PrivateServer, ask: Callable[..., Any], ports: list[int], duration_s: float) -> None:
+        """A replica is promoted, which one service learns before the other; and then all go back to where they were.
+
+        No connection is broken: one that was made before stays with its server, until whoever has it looks anew.
+        """
+        ask("REPLICAOF", "127.0.0.1", ports[0])
+        eventually(lambda: ask("INFO", "replication")["master_link_status"] == "up", within_s=RETURN_S)
+        self.traffic.during = "promoted"
+        ask("REPLICAOF", "NO", "ONE")
+        self._relays[1].lead_to(standby.socket)
+        self.traffic.wait("promoted", duration_s)
+        self._relays[0].lead_to(standby.socket)
+        self._admin("REPLICAOF", "127.0.0.1", ports[1])
+        self.traffic.wait("moved", duration_s)
+        eventually(lambda: self._admin("INFO", "replication")["master_link_status"] == "up", within_s=RETURN_S)
+        self._admin("REPLICAOF", "NO", "ONE")
+        for relay in self._relays:
+            relay.lead_to(self._cache.socket)
+        self.traffic.wait("moved back", duration_s)
+
+    def written_by(self, strangers: list[Service], token: str, duration_s: float) -> None:
+        """Others write, who have no cache, or another one."""
+        _start(strangers)
+        self.traffic.during = "strangers"
+        self.traffic.strangers = [stranger.connect(token) for stranger in strangers]
+        self.traffic.wait("strangers", duration_s)
+        self.traffic.strangers = []
+        self.traffic.wait("strangers", 0.5)
+        for stranger in strangers:
+            stranger.stop()
 
     def over(self, duration_s: float) -> None:
         """It is used again."""
@@ -157,10 +219,10 @@ class Outages:
 
 @pytest.fixture
 def outages(
-    traffic: Traffic, cache: PrivateServer, admin: Callable[..., Any], relay: Relay, services: list[Service]
+    traffic: Traffic, cache: PrivateServer, admin: Callable[..., Any], relays: list[Relay], services: list[Service]
 ) -> Outages:
     """What may befall the cache."""
-    return Outages(traffic, cache, admin, relay, services[0])
+    return Outages(traffic, cache, admin, relays, services[0])
 
 
 def test_no_stale_read(outages: Outages) -> None:
@@ -178,10 +240,61 @@ def test_no_stale_read(outages: Outages) -> None:
     assert outages.record()[0] > 3, "an outage was not noticed"
 
 
+@pytest.mark.timeout(240)
+def test_no_stale_read_after_a_failover(
+    outages: Outages, standby: PrivateServer, new_redis_admin: Callable[..., Any], ports: list[int]
+) -> None:
+    """Through a new primary, beside an old one that some keep to, and back on the old one: nothing is stale, no 5xx."""
+    with outages.traffic.flowing():
+        outages.over(0.5)
+        outages.failed_over(standby, new_redis_admin(standby), ports, 2.0)
+    print(outages.traffic.report())  # noqa: T201 - for -rP
+    assert outages.traffic.faults == []
+
+
+@pytest.mark.timeout(240)
+def test_no_stale_read_after_others_wrote(outages: Outages, strangers: list[Service], services: list[Service]) -> None:
+    """Writers without a cache, and with another prefix, are seen through the service's cache: nothing is stale."""
+    with outages.traffic.flowing():
+        outages.over(0.5)
+        outages.written_by(strangers, services[0].signed_in("ada"), 3.0)
+    print(outages.traffic.report())  # noqa: T201 - for -rP
+    assert outages.traffic.faults == []
+
+
+@pytest.mark.timeout(240)
+def test_a_command_without_the_cache(
+    outages: Outages, services: list[Service], strangers: list[Service], tmp_path: Path
+) -> None:
+    """`songs import` from a shell that lacks SONGS_CACHE: when it has ended, the service shows what it wrote."""
+    token = services[0].signed_in("ada")
+    client = services[0].connect(token)
+    song = {"artist": "Queen", "title": "39", "difficulty": 1.0, "level": 1, "released": "1975-11-21"}
+    song_id = client.ask("POST", "/songs", song).body["id"]
+
+    def level() -> int:
+        return int(client.ask("GET", f"/songs/{song_id}").body["level"])
+
+    eventually(lambda: (level(), outages.record()[1]) == (1, True), within_s=RETURN_S)
+    for now in (2, 3):
+        assert [level() for _ in range(20)] == [now - 1] * 20
+        (tmp_path / "songs.jsonl").write_text(json.dumps({**song, "level": now}))
+        strangers[0].songs("import", str(tmp_path / "songs.jsonl"))
+        client = services[0].connect(token)
+        assert [level() for _ in range(20)] == [now] * 20
+
+
 @pytest.mark.thorough
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("storage", [SQLITE, POSTGRESQL], ids=lambda kind: kind.name, indirect=True)
-def test_no_stale_read_for_a_minute(outages: Outages) -> None:
+def test_no_stale_read_for_a_minute(
+    outages: Outages,
+    services: list[Service],
+    strangers: list[Service],
+    standby: PrivateServer,
+    new_redis_admin: Callable[..., Any],
+    ports: list[int],
+) -> None:
     """The same for longer, each outage with the cache in use before; and nobody waits longer than promised."""
     traffic = outages.traffic
     with traffic.flowing():
@@ -193,10 +306,15 @@ def test_no_stale_read_for_a_minute(outages: Outages) -> None:
         outages.over(2.0)
         outages.cut_off(5.0)
         outages.over(2.0)
+        outages.failed_over(standby, new_redis_admin(standby), ports, 5.0)
+        outages.over(2.0)
+        outages.written_by(strangers, services[0].signed_in("ada"), 10.0)
+        outages.over(2.0)
         outages.gone(5.0)
     print(traffic.report())  # noqa: T201 - for -rP
     assert traffic.faults == []
-    for during in ("flushed", "restored", "stopped", "continued", "cut off", "healed", "gone", "back", "calm"):
+    broken = ("flushed", "restored", "stopped", "continued", "cut off", "healed", "promoted", "moved", "moved back")
+    for during in (*broken, "strangers", "gone", "back", "calm"):
         for write, added_ms in ((False, READ_MS), (True, FIRST_WRITE_MS)):
             # What this machine takes where nobody waits for the cache.
             usual_ms = max(max(traffic.took_ms(each, write=write)) for each in ("before", "off"))

@@ -38,12 +38,14 @@ class Traffic:
         during: What goes on now: the test says.
         faults: What was answered and is wrong.
         waits: Of all requests.
+        strangers: More clients to write through, of processes with other settings.
     """
 
     def __init__(self, connect: list[Callable[[], Client]]) -> None:
         self.during = "beginning"
         self.faults: list[str] = []
         self.waits: list[Wait] = []
+        self.strangers: list[Client] = []
         self._connect = connect
         self._history = History()
         self._stopping = threading.Event()
@@ -150,7 +152,8 @@ class _Writer:
         self._history.end()
 
     def _send(self, method: str, path: str, body: object) -> Answer:
-        answer = self._traffic.ask(random.choice(self._clients), method, path, body)
+        client = random.choice([*self._clients, *self._traffic.strangers])
+        answer = self._traffic.ask(client, method, path, body)
         if answer.status >= 300:
             msg = f"{method} {path} was answered {answer.status}: {answer.body}"
             raise AssertionError(msg)

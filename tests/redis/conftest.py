@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from tests.outages.relay import Relay as Way
 
 from songs.ports.cache import Miss
 from songs_redis import RedisCache, RedisLimiter, RedisSettings
@@ -91,11 +92,21 @@ def server(new_redis_server: Callable[..., PrivateServer]) -> PrivateServer:
     return new_redis_server()
 
 
+@pytest.fixture(scope="session")
+def new_port() -> Callable[[], int]:
+    """Finds a port that nobody listened on a moment ago."""
+
+    def find() -> int:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            return int(listening.getsockname()[1])
+
+    return find
+
+
 @pytest.fixture
-def free_port() -> int:
+def free_port(new_port: Callable[[], int]) -> int:
     """A port that nobody listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+    return new_port()
 
 
 @pytest.fixture
@@ -183,6 +194,18 @@ def new_relay_to(new_relay: Callable[..., Relay]) -> Callable[[PrivateServer], R
         relay = new_relay(answer)
         relay._open.append(behind)
         return relay
+
+    return make
+
+
+@pytest.fixture
+def new_way(request: pytest.FixtureRequest) -> Callable[[PrivateServer], Way]:
+    """Makes a way to a server, which may lead to another one later."""
+
+    def make(server: PrivateServer) -> Way:
+        way = Way(server.socket)
+        request.addfinalizer(way.close)
+        return way
 
     return make
 

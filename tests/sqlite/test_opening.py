@@ -15,6 +15,7 @@ from songs.deadline import Deadline
 from songs.errors import StorageClosed, StorageMismatch, StorageUnavailable
 from songs.model import Song
 from songs.ports.clock import Clock
+from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
 from songs.text import fold
@@ -161,6 +162,30 @@ def test_a_file_of_an_older_release_is_brought_up_to_date(
     with new.unit_of_work(Scope.READ, deadline=Deadline.after(clock, 5)) as unit:
         assert unit.songs.find(SongFilter(text=fold(song("S1").title)), limit=9) == (song("S1"),)
     assert list(new.examine()) == []
+
+
+def test_a_coherence_record_of_schema_2(
+    open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch, path: Path, clock: Clock
+) -> None:
+    """It is kept and names no cache; a process of before, which knows no names and still runs, leaves them alone."""
+    monkeypatch.setattr(songs_sqlite.preparing, "MIGRATIONS", MIGRATIONS[:2])
+    monkeypatch.setattr(songs_sqlite.preparing, "NEWEST", 2)
+    open_storage().close()
+    monkeypatch.undo()
+    before = sqlite3.connect(path, isolation_level=None)
+    before.execute("UPDATE coherence SET epoch = 7, cache_on = 0")
+    new = open_storage()
+
+    def read() -> CoherenceRecord:
+        with new.unit_of_work(Scope.READ, deadline=Deadline.after(clock, 5)) as unit:
+            return unit.coherence.read()
+
+    assert read() == CoherenceRecord(7, cache_on=False)
+    with new.unit_of_work(Scope.WRITE_ONE, deadline=Deadline.after(clock, 5)) as unit:
+        unit.coherence.advance(expected_epoch=7, cache_on=False, cache="redis 0 a")
+    before.execute("UPDATE coherence SET epoch = epoch + 1, cache_on = 1 WHERE only = 1 AND epoch = 8")
+    before.close()
+    assert read() == CoherenceRecord(9, cache_on=True, cache="redis 0 a")
 
 
 def test_a_failed_migration_leaves_nothing(path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from songs.services.coherence import Coherence
 from songs.services.comparing import RATINGS_PAGE, StorageReader, Tally
 from songs.services.copying import Copier
 from songs.services.run import UnitRunner
 from songs_contract.checks import rating, song
 from songs_contract.contents import Contents, contents, fill
+from songs_plugins.none import NoCache
 from songs_plugins.registry import Registry
 
 AROUND = ("memory", "jsonfile", "sqlite", "postgres", "mongo", "sqlite")
@@ -31,6 +33,7 @@ def _copier(source: Any, target: Any) -> Copier:
         StorageReader(source.name, runners[0], source.clock),
         StorageReader(target.name, runners[1], target.clock),
         runners[1],
+        Coherence(NoCache(), runners[1], target.clock),
         target.clock,
         transactions=target.storage.capabilities.transactions,
     )

@@ -1,6 +1,8 @@
 """Caches: entries, leases, invalidation, time to live."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from songs.ports.cache import Cache, Hit, Miss
 from songs_contract.checks import race
 from songs_contract.clauses import clause, requires
 from songs_contract.strategies import texts
-from songs_contract.subject import Subject
+from songs_contract.subject import Subject, place
 from songs_contract.waiting import eventually
 from songs_plugins import Port
 
@@ -231,6 +233,86 @@ def test_a_closed_cache(cache: Cache) -> None:
     cache.open()
     cache.open()
     cache.ping()
+
+
+def identities_of(cache: Cache) -> dict[str, str]:
+    """Return what each kind of answer says of who gave it."""
+    first = cache.get("identified", "key")
+    if isinstance(first, Miss) and first.lease is not None:
+        cache.fill("identified", "key", b"value", lease=first.lease, ttl_s=TTL_S)
+    second = cache.get("identified", "key")
+    answers = {f"a {type(found).__name__.lower()}": found.identity for found in (first, second)}
+    return {**answers, "an invalidation": cache.invalidate(["identified"]), "a ping": cache.ping()}
+
+
+def identity_of(cache: Cache) -> str:
+    """Return who a cache says it is, in all its answers."""
+    identities = identities_of(cache)
+    assert len(set(identities.values())) == 1, f"the answers do not come from one cache: {identities}"
+    return cache.ping()
+
+
+@clause("CACHE-10")
+def test_every_answer_says_whose_it_is(cache: Cache) -> None:
+    """A hit, a miss, an invalidation and a ping name one identity: visible ASCII, and not too long to be kept."""
+    identity = identity_of(cache)
+    assert isinstance(identity, str)
+    assert re.fullmatch(r"[ -~]{1,200}", identity), identity
+
+
+@clause("CACHE-10")
+def test_the_identity_lasts(subject: Subject, cache: Cache) -> None:
+    """It is the same while the cache goes on answering, however long that is, and whatever it forgets."""
+    before = identity_of(cache)
+    for n in range(20):
+        subject.clock.advance(3600.0)
+        cache.invalidate([f"group-{n}"])
+        assert identity_of(cache) == before
+    cache.open()
+    assert identity_of(cache) == before, "it was open"
+
+
+@clause("CACHE-10", "CACHE-11")
+@requires("shared")
+def test_the_identity_is_shared(subject: Subject, cache: Cache) -> None:
+    """Objects that see each other's invalidations have one identity, or each would hold the other for a stranger."""
+    assert identity_of(cache) == identity_of(subject.open())
+
+
+@clause("CACHE-11")
+@requires("not shared")
+def test_a_cache_of_its_own_has_an_identity_of_its_own(subject: Subject, cache: Cache) -> None:
+    """Of two that do not see each other's invalidations neither may pass for the other."""
+    assert identity_of(cache) != identity_of(subject.open())
+
+
+@clause("CACHE-11")
+def test_another_place_has_another_identity(subject: Subject, cache: Cache, tmp_path: Path) -> None:
+    """So has a cache of the same adapter that does not hear of an invalidation, on another server or wherever it is."""
+    folder = tmp_path / "another"
+    folder.mkdir()
+    with place(subject.target, subject.spec, folder) as elsewhere:
+        other: Cache = elsewhere.open()
+        put(other, "group", "key", b"value")
+        cache.invalidate(["group"])
+        # Without a sandbox it may be the same place.
+        hears = value_of(other, "group", "key") is None
+        assert (identity_of(other) == identity_of(cache)) is hears
+
+
+@clause("CACHE-11")
+def test_a_cache_that_lost_something(cache: Cache) -> None:
+    """What was closed and opened has another identity, or nothing that it handed out or kept before counts."""
+    before = identity_of(cache)
+    put(cache, "group", "key", b"old")
+    lease = lease_of(cache, "group", "second")
+    cache.close()
+    cache.open()
+    if identity_of(cache) == before:
+        cache.invalidate(["group"])
+        cache.fill("group", "second", b"stale", lease=lease, ttl_s=TTL_S)
+        assert value_of(cache, "group", "key") is None
+        assert value_of(cache, "group", "second") is None
 
 
 @clause("CACHE-1")

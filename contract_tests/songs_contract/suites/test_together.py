@@ -130,6 +130,16 @@ def test_who_is_refused_gets_the_entry(both: Both) -> None:
     assert missed.lease is not None
 
 
+@clause("TOG-10")
+def test_the_entry_says_whose_it_is(both: Both) -> None:
+    """Hit and miss name the identity that the cache gives when it is asked alone."""
+    identity = both.cache.ping()
+    assert both.get().identity == identity
+    both.put(b"value")
+    assert both.get() == Hit(b"value")
+    assert both.get().identity == identity
+
+
 @clause("TOG-8")
 def test_joining_what_is_not_open_yet(subject: Subject, beside: Subject) -> None:
     """The service joins both before it opens them; what it got works from then on."""

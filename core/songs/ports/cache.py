@@ -6,7 +6,7 @@ only while nothing was invalidated since. How services stay coherent with a cach
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 
@@ -22,16 +22,21 @@ class CacheCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """The entry is there."""
+    """The entry is there. `identity` is that of the cache that answered; two hits are equal if their values are."""
 
     value: bytes
+    identity: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """The entry is not there. `lease` entitles to one fill; None when there is nothing to fill."""
+    """The entry is not there. `lease` entitles to one fill; None when there is nothing to fill.
+
+    `identity` is that of the cache that answered; two misses are equal if their leases are.
+    """
 
     lease: bytes | None
+    identity: str = field(default="", compare=False)
 
 
 @runtime_checkable
@@ -52,6 +57,13 @@ class Cache(Protocol):
     CACHE-8: A cache that does not answer raises `songs.errors.CacheUnavailable`, within 0.2 s at a `get`, a `fill` or
         an `invalidate`, and nothing else. An `invalidate` that raised may or may not have happened, then or later.
     CACHE-9: `get` takes one round trip to a cache server, `fill` one, `invalidate` one for any number of groups.
+    CACHE-10: `get`, `invalidate` and `ping` say which cache answered, each time anew: its identity, 1 to 200 visible
+        ASCII characters and spaces. It is the same in all of them, and through every object that sees the same entries,
+        for as long as the cache goes on answering.
+    CACHE-11: What answers with one identity has one history: an invalidation that was answered with an identity holds
+        for every later answer with it. Whatever does not see each other's invalidations has different identities: other
+        settings, another place, a replica that was promoted, a cache in each process; and one that lost
+        invalidations, or may have gone back to an older state, has another identity than before, or forgets all.
     """
 
     @property
@@ -70,8 +82,10 @@ class Cache(Protocol):
         """Let go of everything that `open` took. Calling it again does nothing."""
         ...
 
-    def ping(self) -> None:
-        """Return when the cache answers.
+    def ping(self) -> str:
+        """Return the identity of the cache, when it answers and would take an invalidation.
+
+        It looks for the server anew: where a name or a proxy leads elsewhere by now, calls go there from then on.
 
         Raises:
             CacheUnavailable: It does not, within 0.2 s.
@@ -94,8 +108,10 @@ class Cache(Protocol):
         """
         ...
 
-    def invalidate(self, groups: Collection[str]) -> None:
-        """Forget every entry, and void every lease, of these groups, all together.
+    def invalidate(self, groups: Collection[str]) -> str:
+        """Forget every entry, and void every lease, of these groups, all together; return the cache's identity.
+
+        Of no groups it may return an empty text, without asking anyone.
 
         Raises:
             CacheUnavailable: The cache does not answer; whether it forgot is unknown.

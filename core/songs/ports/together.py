@@ -22,6 +22,7 @@ class Together(Protocol):
     TOG-6: Where the limiter does not answer, `songs.errors.LimiterUnavailable` is raised, as LIM-6 has it, and nothing
         else, whatever becomes of the entry.
     TOG-7: `hit_and_get` takes one round trip to a server.
+    TOG-10: The entry, or its miss, names the identity of the cache that answered, as that of `Cache.get` does.
     """
 
     def hit_and_get(self, bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, Hit | Miss | None]:

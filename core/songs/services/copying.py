@@ -1,6 +1,7 @@
 """Copying everything that one storage holds into another: songs, ratings and users, with their ids, times and keys.
 
-Sessions are left out: everyone signs in again. So is the coherence record, which describes a cache and not the data.
+Sessions are left out: everyone signs in again. So is the coherence record, which describes a cache and not the data;
+the target's is moved on at the end, so that no cache shows what was there before, also where the target is served.
 
 1. Check: every record of the target must be equal to the source's. Else nothing is written: the target holds other
    data than a part of this source.
@@ -19,8 +20,8 @@ from songs.deadline import Deadline
 from songs.errors import Conflict, KeyReused, SongNotFound, SongsError, StorageUnavailable, UserExists
 from songs.model import Rating, Song, User
 from songs.ports.clock import Clock
-from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
+from songs.services.coherence import Coherence
 from songs.services.comparing import (
     SONGS_AT_ONCE,
     UNIT_DEADLINE_S,
@@ -85,16 +86,25 @@ class Copier:
         source: Reads what is copied.
         target: Reads what is there already.
         runner: Writes to the target.
+        coherence: The target's: makes what was written visible through any cache.
         clock: For the deadline of each unit.
         transactions: Whether the target has them: many ratings are then added in one, which is faster.
     """
 
     def __init__(
-        self, source: StorageReader, target: StorageReader, runner: UnitRunner, clock: Clock, *, transactions: bool
+        self,
+        source: StorageReader,
+        target: StorageReader,
+        runner: UnitRunner,
+        coherence: Coherence,
+        clock: Clock,
+        *,
+        transactions: bool,
     ) -> None:
         self._source = source
         self._target = target
         self._runner = runner
+        self._coherence = coherence
         self._clock = clock
         self._transactions = transactions
 
@@ -110,8 +120,13 @@ class Copier:
         self._check(report.found, progress)
         stage = Stage.COPYING
         try:
-            self._copy(report.added, progress)
-            self._outdate_caches()
+            beyond = self._source.coherence().epoch
+            try:
+                self._copy(report.added, progress)
+                beyond = self._source.coherence().epoch
+            finally:
+                # What a copy added that was interrupted may be read as well.
+                self._outdate_caches(beyond)
             stage = Stage.VERIFYING
             report.verified = compare(self._source, self._target, lambda tally: progress(Stage.VERIFYING, tally))
         except StorageUnavailable as error:
@@ -190,12 +205,10 @@ class Copier:
                 added += self._write(_adding_ratings([each]))
         return added
 
-    def _outdate_caches(self) -> None:
+    def _outdate_caches(self, beyond: int) -> None:
         """Move the target's epoch beyond both: nothing that a cache holds of either is taken for the target's now."""
-        record = self._target.coherence()
-        passed = max(self._source.coherence().epoch, record.epoch)
-        while record.epoch <= passed:
-            record = self._write(_advancing(record))
+        with naming(self._target.name):
+            self._coherence.outdate(beyond=beyond)
 
     def _write(self, work: Work[T], scope: Scope = Scope.WRITE_ONE) -> T:
         with naming(self._target.name):
@@ -208,7 +221,3 @@ def _adding_user(user: User) -> Work[None]:
 
 def _adding_ratings(ratings: Sequence[Rating]) -> Work[int]:
     return lambda unit: sum(unit.ratings.add(rating).rating_id == rating.id for rating in ratings)
-
-
-def _advancing(record: CoherenceRecord) -> Work[CoherenceRecord]:
-    return lambda unit: unit.coherence.advance(expected_epoch=record.epoch, cache_on=record.cache_on)

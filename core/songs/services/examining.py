@@ -108,20 +108,6 @@ class Examiner:
             found.wrong += _wrong_totals(before, counts, sums)
         return found
 
-    def outdate_caches(self) -> None:
-        """Move on to another epoch, so that no cache shows what was there before; to be called after a repair.
-
-        Raises:
-            StorageUnavailable: It does not answer.
-        """
-        with naming(self._name):
-            record = self._read(lambda unit: unit.coherence.read())
-            # Where others have moved it on since, that will do.
-            self._runner.write(
-                lambda unit: unit.coherence.advance(expected_epoch=record.epoch, cache_on=record.cache_on),
-                deadline=Deadline.after(self._clock, UNIT_DEADLINE_S),
-            )
-
     def _looks(self, look: Callable[[UnitOfWork, str | None], _Look]) -> Iterator[_Look]:
         after_id: str | None = None
         while (seen := self._look(look, after_id)).count:

@@ -48,6 +48,7 @@ def copy(
                 reader,
                 StorageReader(target, right.runner(), right.clock()),
                 right.runner(),
+                right.coherence(),
                 right.clock(),
                 transactions=right.storage().capabilities.transactions,
             )

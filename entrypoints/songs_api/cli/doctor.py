@@ -48,8 +48,9 @@ def doctor(
                 typer.echo(f"mended: {finding.what}") if finding.mended else wrong.append(_told(finding))
         finally:
             if mended:
-                with audited(container, "repair", mended=mended):
-                    examiner.outdate_caches()
+                # Whatever a cache holds may be of before the repair.
+                with audited(container, "repair", mended=mended), naming(name):
+                    container.coherence().outdate()
         with _telling(StorageReader(name, runner, clock).count()) as tell:
             found = examiner.run(tell)
     wrong += found.wrong

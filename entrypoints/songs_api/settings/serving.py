@@ -72,8 +72,8 @@ def _process_problems(settings: Settings, workers: int) -> Iterator[str]:
     many = workers > 1 or (service.environment == "production" and storage is not None and storage.shared)
     if many:
         yield (
-            f"SONGS_CACHE: the cache {service.cache!r} belongs to one process, so others would go on reading old "
-            f"entries after a write; select a shared cache, or none"
+            f"SONGS_CACHE: the cache {service.cache!r} belongs to one process, so several would switch off each "
+            f"other's at every write; select a shared cache, or none"
         )
 
 
@@ -109,6 +109,9 @@ def _warnings(settings: Settings, workers: int) -> Iterator[str]:
     if storage is not None and not storage.durable:
         yield f"the storage {service.storage!r} forgets everything when the process ends"
     if storage is not None and storage.shared and _cache_is_private(settings):
-        yield f"the cache {service.cache!r} does not see what other programs write to the storage {service.storage!r}"
+        yield (
+            f"the cache {service.cache!r} belongs to one process: what other programs write to the storage "
+            f"{service.storage!r} switches it off for a while"
+        )
     if workers > 1 and service.limiter == "memory":
         yield f"the limiter 'memory' counts in each of the {workers} processes on its own"

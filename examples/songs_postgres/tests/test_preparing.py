@@ -8,6 +8,7 @@ from songs_postgres.schema import NEWEST
 from songs_postgres.storage import PostgresStorage
 
 from songs.errors import StorageMismatch
+from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
 from songs.query import SongFilter
 from songs.text import FOLD_VERSION
@@ -100,3 +101,19 @@ def test_a_database_of_another_encoding(user: User) -> None:
             _storage(user, url=SecretStr(url)).open()
     finally:
         user.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_a_schema_of_the_version_before(user: User) -> None:
+    """The coherence record is kept and names no cache; a process of before, which knows no names, leaves them alone."""
+    user.sql("ALTER TABLE coherence DROP COLUMN cache")
+    user.sql("UPDATE coherence SET epoch = 7, cache_on = false")
+    user.sql("UPDATE schema_version SET version = 1")
+    user.storage.prepare()
+
+    def read() -> CoherenceRecord:
+        return user.run(Scope.READ, lambda unit: unit.coherence.read())
+
+    assert read() == CoherenceRecord(7, cache_on=False)
+    user.run(Scope.WRITE_ONE, lambda unit: unit.coherence.advance(expected_epoch=7, cache_on=False, cache="redis 0 a"))
+    user.sql("UPDATE coherence SET epoch = epoch + 1, cache_on = true WHERE epoch = 8")
+    assert read() == CoherenceRecord(9, cache_on=True, cache="redis 0 a")

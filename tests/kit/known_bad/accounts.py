@@ -215,22 +215,64 @@ coherence_begins_with_epoch_zero = repositories(coherence=_EpochZero)
 
 
 class _Uncompared(MemoryCoherence):
-    def advance(self, *, expected_epoch: int, cache_on: bool) -> CoherenceRecord:
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
         """Advance whatever the epoch is."""
-        return super().advance(expected_epoch=self.read().epoch, cache_on=cache_on)
+        return super().advance(expected_epoch=self.read().epoch, cache_on=cache_on, cache=cache)
 
 
 coherence_advances_without_comparing = repositories(coherence=_Uncompared)
 
 
 class _Wishful(MemoryCoherence):
-    def advance(self, *, expected_epoch: int, cache_on: bool) -> CoherenceRecord:
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
         """Answer with what was asked for."""
-        super().advance(expected_epoch=expected_epoch, cache_on=cache_on)
-        return CoherenceRecord(expected_epoch + 1, cache_on)
+        super().advance(expected_epoch=expected_epoch, cache_on=cache_on, cache=cache)
+        return CoherenceRecord(expected_epoch + 1, cache_on, cache)
 
 
 coherence_answers_with_the_wish = repositories(coherence=_Wishful)
+
+
+class _NamesNone(MemoryCoherence):
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
+        """Keep two of the three members."""
+        return super().advance(expected_epoch=expected_epoch, cache_on=cache_on)
+
+
+coherence_names_no_cache = repositories(coherence=_NamesNone)
+
+
+class _NamesTheFirst(MemoryCoherence):
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
+        """Name a cache where none is named yet."""
+        known = self.read().cache
+        return super().advance(expected_epoch=expected_epoch, cache_on=cache_on, cache=known or cache)
+
+
+coherence_names_the_first_cache_for_ever = repositories(coherence=_NamesTheFirst)
+
+
+class _NamesTheLatest(MemoryCoherence):
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
+        """Name the cache whatever the epoch is."""
+        if self.read().epoch == expected_epoch:
+            return super().advance(expected_epoch=expected_epoch, cache_on=cache_on, cache=cache)
+        state = self._view.writing()
+        named = replace(state.coherence, cache=cache)
+        self._view.stage(replace(state, coherence=named))
+        return named
+
+
+coherence_names_a_cache_without_comparing = repositories(coherence=_NamesTheLatest)
+
+
+class _ShortColumn(MemoryCoherence):
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
+        """Keep what fits."""
+        return super().advance(expected_epoch=expected_epoch, cache_on=cache_on, cache=cache[:64])
+
+
+coherence_cuts_the_name_of_the_cache = repositories(coherence=_ShortColumn)
 
 
 class _LoginsRemembered(MemoryUsers):

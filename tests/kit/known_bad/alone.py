@@ -85,10 +85,10 @@ scope_is_kept_in_the_storage = storage(type("Planted", (PlantedStorage,), {"unit
 
 
 class _SilentlyRefuses(MemoryCoherence):
-    def advance(self, *, expected_epoch: int, cache_on: bool) -> CoherenceRecord:
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
         """Change nothing where nothing may be changed, and say nothing of it."""
         try:
-            return super().advance(expected_epoch=expected_epoch, cache_on=cache_on)
+            return super().advance(expected_epoch=expected_epoch, cache_on=cache_on, cache=cache)
         except ScopeViolation:
             return self.read()
 
@@ -260,11 +260,11 @@ class _ComesBack(MemoryCache):
         super().__init__(clock, max_bytes=max_bytes)
         self._snapshot: dict[str, Any] = {}
 
-    def invalidate(self, groups: Collection[str]) -> None:
+    def invalidate(self, groups: Collection[str]) -> str:
         """Take a snapshot before."""
         if self._groups is not None:
             self._snapshot |= {name: group.entries for name, group in self._groups.items() if group.entries}
-        super().invalidate(groups)
+        return super().invalidate(groups)
 
     def open(self) -> None:
         """Read the snapshot."""

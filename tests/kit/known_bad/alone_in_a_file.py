@@ -22,10 +22,10 @@ class _OncePerObject(SqliteCoherence):
         known = unit.storage.__dict__
         return cast("CoherenceRecord", known.setdefault("record", super().read())) if unit.reads else super().read()
 
-    def advance(self, *, expected_epoch: int, cache_on: bool) -> CoherenceRecord:
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
         """Forget what it was."""
         cast("_UnitOf", self._transaction).storage.__dict__.pop("record", None)
-        return super().advance(expected_epoch=expected_epoch, cache_on=cache_on)
+        return super().advance(expected_epoch=expected_epoch, cache_on=cache_on, cache=cache)
 
 
 class _UnitOf(Unit):
@@ -57,11 +57,11 @@ class _WritesLater(SqliteCoherence):
         unit = cast("_LateUnit", self._transaction)
         return unit.wished or _UNWRITTEN.get(unit._pool.path) or super().read()
 
-    def advance(self, *, expected_epoch: int, cache_on: bool) -> CoherenceRecord:
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
         """Keep it in memory."""
         self._transaction.writing()
         if self.read().epoch == expected_epoch:
-            cast("_LateUnit", self._transaction).wished = CoherenceRecord(expected_epoch + 1, cache_on)
+            cast("_LateUnit", self._transaction).wished = CoherenceRecord(expected_epoch + 1, cache_on, cache)
         return self.read()
 
 
@@ -90,8 +90,8 @@ class _Late(SqliteStorage):
         super().close()
         record = _UNWRITTEN.pop(self.path, None)
         if record is not None:
-            text = f"UPDATE coherence SET epoch = {record.epoch}, cache_on = {int(record.cache_on)}"  # noqa: S608
-            run(self.path, text)
+            columns = f"epoch = {record.epoch}, cache_on = {int(record.cache_on)}, cache = '{record.cache}'"
+            run(self.path, f"UPDATE coherence SET {columns}")  # noqa: S608
 
 
 record_is_written_when_closing = planted(_Late)

@@ -1,6 +1,7 @@
 """Caches whose server can be made to fail; all but one deal wrongly with that, or ask it too often."""
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import TypeVar
 
 from songs.errors import CacheUnavailable
@@ -47,7 +48,7 @@ class Served(MemoryCache):
     def stored(self, group: str, key: str) -> Hit | Miss:
         """Return what the server has."""
         found = super().get(group, key)
-        return Hit(b"\x00rubbish") if self.server.spoilt and isinstance(found, Hit) else found
+        return replace(found, value=b"\x00rubbish") if self.server.spoilt and isinstance(found, Hit) else found
 
     def read(self, group: str, found: Hit | Miss, key: str) -> Hit | Miss:
         """Return what the answer means."""
@@ -57,17 +58,17 @@ class Served(MemoryCache):
             self.server.spoilt = False
             super().invalidate([group])
             return super().get(group, key)
-        return Hit(found.value.removeprefix(FORMAT))
+        return replace(found, value=found.value.removeprefix(FORMAT))
 
     def fill(self, group: str, key: str, value: bytes, *, lease: bytes, ttl_s: float) -> None:
         """Keep it in our format."""
         keep = super().fill
         self.server.ask(lambda: keep(group, key, FORMAT + value, lease=lease, ttl_s=ttl_s))
 
-    def invalidate(self, groups: Collection[str]) -> None:
+    def invalidate(self, groups: Collection[str]) -> str:
         """Forget all groups at once."""
         forget = super().invalidate
-        self.server.ask(lambda: forget(groups))
+        return self.server.ask(lambda: forget(groups))
 
 
 def _planted(kind: type[Served]) -> AdapterSpec:
@@ -78,10 +79,12 @@ served = _planted(Served)
 
 
 class _OneByOne(Served):
-    def invalidate(self, groups: Collection[str]) -> None:
+    def invalidate(self, groups: Collection[str]) -> str:
         """Ask for each group."""
+        identity = ""
         for each in groups:
-            super().invalidate([each])
+            identity = super().invalidate([each])
+        return identity
 
 
 groups_are_invalidated_one_by_one = _planted(_OneByOne)
@@ -91,7 +94,7 @@ class _Believes(Served):
     def read(self, group: str, found: Hit | Miss, key: str) -> Hit | Miss:
         """Unpack without looking."""
         if isinstance(found, Hit):
-            return Hit(found.value.split(b":", 1)[1])
+            return replace(found, value=found.value.split(b":", 1)[1])
         return found
 
 
@@ -101,7 +104,7 @@ rubbish_is_an_error = _planted(_Believes)
 class _Rubbish(Served):
     def read(self, group: str, found: Hit | Miss, key: str) -> Hit | Miss:
         """Take whatever is there for a value."""
-        return Hit(found.value.removeprefix(FORMAT)) if isinstance(found, Hit) else found
+        return replace(found, value=found.value.removeprefix(FORMAT)) if isinstance(found, Hit) else found
 
 
 rubbish_is_a_hit = _planted(_Rubbish)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from songs.errors import CacheUnavailable
 from songs.ports.cache import Hit, Miss
@@ -50,7 +51,7 @@ class _Counts(MemoryCache):
     def get(self, group: str, key: str) -> Hit | Miss:
         """Return the entry of this generation."""
         found = super().get(group, key)
-        return found if isinstance(found, Hit) else Miss(str(self._generations[group]).encode())
+        return found if isinstance(found, Hit) else replace(found, lease=str(self._generations[group]).encode())
 
     def fill(self, group: str, key: str, value: bytes, *, lease: bytes, ttl_s: float) -> None:
         """Compare generations."""
@@ -58,45 +59,46 @@ class _Counts(MemoryCache):
         if isinstance(found, Miss) and found.lease and lease == str(self._generations[group]).encode():
             super().fill(group, key, value, lease=found.lease, ttl_s=ttl_s)
 
-    def invalidate(self, groups: Collection[str]) -> None:
+    def invalidate(self, groups: Collection[str]) -> str:
         """Begin the next generation."""
-        super().invalidate(groups)
         for group in groups:
             self._generations[group] += 1
+        return super().invalidate(groups)
 
 
 lease_is_a_counter = cache(_Counts)
 
 
 class _ReusesLeases(_Counts):
-    def invalidate(self, groups: Collection[str]) -> None:
+    def invalidate(self, groups: Collection[str]) -> str:
         """Forget the group, and its counter with it."""
-        MemoryCache.invalidate(self, groups)
         for group in groups:
             self._generations.pop(group, None)
+        return MemoryCache.invalidate(self, groups)
 
 
 lease_is_handed_out_again = cache(_ReusesLeases)
 
 
 class _FirstGroup(MemoryCache):
-    def invalidate(self, groups: Collection[str]) -> None:
+    def invalidate(self, groups: Collection[str]) -> str:
         """Forget the first group alone."""
-        super().invalidate(list(groups)[:1])
+        return super().invalidate(list(groups)[:1])
 
 
 one_group_is_invalidated = cache(_FirstGroup)
 
 
 class _AllGroups(MemoryCache):
-    def invalidate(self, groups: Collection[str]) -> None:
+    def invalidate(self, groups: Collection[str]) -> str:
         """Keep the entries, and void the leases."""
         kept = {} if self._groups is None else {name: self._groups[name] for name in groups if name in self._groups}
-        super().invalidate(groups)
+        identity = super().invalidate(groups)
         for name, group in kept.items():
             group.lease += b"-"
             if self._groups is not None:
                 self._groups[name] = group
+        return identity
 
 
 invalidation_keeps_entries = cache(_AllGroups)
@@ -115,11 +117,12 @@ class _Survives(MemoryCache):
 
 
 class _SnapshotBefore(_Survives):
-    def invalidate(self, groups: Collection[str]) -> None:
+    def invalidate(self, groups: Collection[str]) -> str:
         """Invalidate what is there, not what will be read from the snapshot."""
         snapshot = None if self._groups is None else self._groups.copy()
-        super().invalidate(groups)
+        identity = super().invalidate(groups)
         self._snapshot = snapshot
+        return identity
 
     def close(self) -> None:
         """Go back to the snapshot."""
@@ -180,3 +183,58 @@ class _Leaks(MemoryCache):
 
 
 driver_error_leaks = cache(_Leaks)
+
+
+class _SameForAll(MemoryCache):
+    def open(self) -> None:
+        """Be called by the adapter's name."""
+        super().open()
+        self._identity = "memory"
+
+
+every_cache_is_called_the_same = cache(_SameForAll)
+
+
+class _NamelessHits(MemoryCache):
+    def get(self, group: str, key: str) -> Hit | Miss:
+        """Say whose a miss is alone."""
+        found = super().get(group, key)
+        return replace(found, identity="") if isinstance(found, Hit) else found
+
+
+hit_does_not_say_whose_it_is = cache(_NamelessHits)
+
+
+class _NamelessInvalidations(MemoryCache):
+    def invalidate(self, groups: Collection[str]) -> str:
+        """Say nothing of who forgot."""
+        super().invalidate(groups)
+        return ""
+
+
+invalidation_does_not_say_who_forgot = cache(_NamelessInvalidations)
+
+
+class _NewAfterEach(MemoryCache):
+    def invalidate(self, groups: Collection[str]) -> str:
+        """Be another one from then on."""
+        self._identity = super().invalidate(groups) + "."
+        return self._identity
+
+
+each_invalidation_changes_the_identity = cache(_NewAfterEach)
+
+
+class _KnowsItsSettings(MemoryCache):
+    def open(self) -> None:
+        """Be called by the settings that it was made with."""
+        super().open()
+        self._identity = f"memory {self._max_bytes}"
+
+    def close(self) -> None:
+        """Be closed."""
+        super().close()
+        self._identity = ""
+
+
+identity_is_made_of_settings = cache(_KnowsItsSettings)

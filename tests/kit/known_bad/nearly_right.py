@@ -134,7 +134,7 @@ class _CountsFromOne(MemoryCache):
         if len(found.lease or b"") == len(b"sixteen bytes ok"):
             self.__dict__["leases"] += 1
             self._groups[group].lease = str(self.__dict__["leases"]).encode()
-        return Miss(self._groups[group].lease)
+        return replace(found, lease=self._groups[group].lease)
 
 
 lease_is_repeated_after_a_loss = cache(_CountsFromOne)

@@ -1,6 +1,7 @@
 """Caches that join a limiter on their server; all but one do so wrongly."""
 
 import time
+from dataclasses import replace
 from typing import cast
 
 from songs.errors import CacheUnavailable, LimiterUnavailable
@@ -179,7 +180,9 @@ names_are_written_otherwise = _planted(_NoCase)
 class _Believes(_Together):
     def read(self, group: str, stored: Hit | Miss, key: str) -> Hit | Miss | None:
         """Unpack without looking."""
-        return Hit(stored.value.removeprefix(cache_servers.FORMAT)) if isinstance(stored, Hit) else stored
+        if isinstance(stored, Miss):
+            return stored
+        return replace(stored, value=stored.value.removeprefix(cache_servers.FORMAT))
 
 
 rubbish_is_a_hit = _planted(_Believes)
@@ -190,7 +193,7 @@ class _NoExpiry(_Together):
         """Look at what there is, and not at its time."""
         kept = None if self.cache._groups is None else self.cache._groups.get(group)
         entry = None if kept is None else kept.entries.get(key)
-        return Hit(entry.value) if entry else super().get(group, key)
+        return Hit(entry.value, self.cache._identity) if entry else super().get(group, key)
 
 
 time_to_live_is_ignored = _planted(_NoExpiry)
@@ -199,7 +202,7 @@ time_to_live_is_ignored = _planted(_NoExpiry)
 class _NoLease(_Together):
     def read(self, group: str, stored: Hit | Miss, key: str) -> Hit | Miss | None:
         """Leave it to `get` to hand out leases."""
-        return Miss(lease=None) if isinstance(stored, Miss) else super().read(group, stored, key)
+        return replace(stored, lease=None) if isinstance(stored, Miss) else super().read(group, stored, key)
 
 
 miss_has_no_lease = _planted(_NoLease)
@@ -208,7 +211,7 @@ miss_has_no_lease = _planted(_NoLease)
 class _LeaseOfItsOwn(_Together):
     def read(self, group: str, stored: Hit | Miss, key: str) -> Hit | Miss | None:
         """Hand out a lease that was made here."""
-        return Miss(lease=b"mine") if isinstance(stored, Miss) else super().read(group, stored, key)
+        return replace(stored, lease=b"mine") if isinstance(stored, Miss) else super().read(group, stored, key)
 
 
 lease_is_good_for_nothing = _planted(_LeaseOfItsOwn)
@@ -364,3 +367,13 @@ class _ExpectsItsOwn(_Cache):
 
 
 foreign_limiter_is_an_error = _planted(_Together, _ExpectsItsOwn)
+
+
+class _Nameless(_Together):
+    def read(self, group: str, stored: Hit | Miss, key: str) -> Hit | Miss | None:
+        """Return the entry, and not whose it is."""
+        found = super().read(group, stored, key)
+        return found and replace(found, identity="")
+
+
+entry_does_not_say_whose_it_is = _planted(_Nameless)

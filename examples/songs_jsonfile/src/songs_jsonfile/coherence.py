@@ -19,8 +19,8 @@ class JsonFileCoherence:
         with self._unit.reading() as state:
             return state.coherence
 
-    def advance(self, *, expected_epoch: int, cache_on: bool) -> CoherenceRecord:
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
         with self._unit.writing() as state:
             if state.coherence.epoch == expected_epoch:
-                self._unit.record(Put((CoherenceRecord(expected_epoch + 1, cache_on),)))
+                self._unit.record(Put((CoherenceRecord(expected_epoch + 1, cache_on, cache),)))
             return state.coherence

@@ -5,8 +5,11 @@ from typing import Final
 from songs.ports.coherence import CoherenceRecord
 from songs_postgres.transaction import Transaction
 
-READ: Final = "SELECT epoch, cache_on FROM coherence"
-ADVANCE: Final = "UPDATE coherence SET epoch = epoch + 1, cache_on = %s WHERE epoch = %s RETURNING epoch, cache_on"
+READ: Final = "SELECT epoch, cache_on, cache FROM coherence"
+ADVANCE: Final = (
+    "UPDATE coherence SET epoch = epoch + 1, cache_on = %s, cache = %s WHERE epoch = %s "
+    "RETURNING epoch, cache_on, cache"
+)
 
 
 class PostgresCoherence:
@@ -18,7 +21,7 @@ class PostgresCoherence:
     def read(self) -> CoherenceRecord:
         return CoherenceRecord(*self._transaction.rows(READ)[0])
 
-    def advance(self, *, expected_epoch: int, cache_on: bool) -> CoherenceRecord:
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
         self._transaction.writing()
-        moved = self._transaction.rows(ADVANCE, (cache_on, expected_epoch))
+        moved = self._transaction.rows(ADVANCE, (cache_on, cache, expected_epoch))
         return CoherenceRecord(*moved[0]) if moved else self.read()

@@ -84,6 +84,8 @@ MIGRATIONS: Final[tuple[LiteralString, ...]] = (
     CREATE TABLE coherence (epoch bigint NOT NULL, cache_on boolean NOT NULL);
     INSERT INTO coherence VALUES (1, true);
     """,
+    # A process of an older version that is still running leaves it as it is.
+    "ALTER TABLE coherence ADD COLUMN cache text NOT NULL DEFAULT ''",
     "ALTER TABLE schema_version ADD COLUMN identity uuid NOT NULL DEFAULT gen_random_uuid();",
     """
     ALTER TABLE ratings DROP CONSTRAINT ratings_song_id_fkey;
