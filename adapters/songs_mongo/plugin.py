@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from songs_mongo.client import connect
-from songs_mongo.damages import DAMAGES
+from songs_mongo.damages import DAMAGES, LOSSES
 from songs_mongo.preparing import shard
 from songs_mongo.settings import MongoSettings
 from songs_mongo.storage import MongoStorage
@@ -61,5 +61,6 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             capabilities=MongoStorage.declared,
             sandbox=sandbox,
             damages=DAMAGES,
+            losses=LOSSES,
         )
     ]

@@ -2,22 +2,24 @@
 
 import contextlib
 import logging
+import secrets
 from typing import Final
 
 import pymongo
 from pymongo.database import Database
 from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailure
 
-from songs.errors import StorageMismatch
+from songs.errors import StorageMismatch, StorageUnavailable
 from songs.text import FOLD_VERSION
 from songs_mongo.client import Client
 from songs_mongo.errors import IMPOSSIBLE
-from songs_mongo.schema import COHERENCE, INDEXES, META, RATINGS, SCHEMA, SHARDED, UNIQUE, VERSION, Document
+from songs_mongo.schema import COHERENCE, IDENTITY, INDEXES, META, RATINGS, SCHEMA, SHARDED, UNIQUE, VERSION, Document
 
 PATIENCE_S: Final = 10.0
 """How long anything but the building of indexes may take."""
 LONGEST_BUILD_S: Final = 7 * 86_400.0
 """The server is sent this limit, and takes one of up to 24 days."""
+IDENTITY_BYTES: Final = 16
 
 _log: Final = logging.getLogger("songs_mongo")
 
@@ -37,8 +39,8 @@ def check_schema(database: Database[Document]) -> Document | None:
     return record
 
 
-def bring_up_to_date(database: Database[Document]) -> None:
-    """Create what is missing; warn where the songs were folded by another version."""
+def bring_up_to_date(database: Database[Document]) -> str:
+    """Create what is missing; warn where the songs were folded by another version. Return the identity of the data."""
     with pymongo.timeout(PATIENCE_S):
         record = check_schema(database)
         # The one collection without an index of ours. A transaction should not have to create it.
@@ -46,13 +48,12 @@ def bring_up_to_date(database: Database[Document]) -> None:
             database.create_collection(RATINGS)
     # However long the server builds; that it is alive the driver sees by itself, and ends the call where it is not.
     with pymongo.timeout(LONGEST_BUILD_S):
-        for (collection, name), members in UNIQUE.items():
-            database[collection].create_index([(each, pymongo.ASCENDING) for each in members], name=name, unique=True)
-        for (collection, name), members in INDEXES.items():
-            database[collection].create_index([(each, pymongo.ASCENDING) for each in members], name=name)
+        create_indexes(database)
     with pymongo.timeout(PATIENCE_S):
         _insert_if_missing(database, {"_id": COHERENCE, "epoch": 1, "cache_on": True})
+        # Last, for whoever finds the identity may rely on the indexes.
         _insert_if_missing(database, {"_id": SCHEMA, "version": VERSION, "fold": FOLD_VERSION})
+        identity = _identify(database)
     if record is not None and record["fold"] != FOLD_VERSION:
         _log.warning(
             "The songs in the database %r were folded by version %s, and this program folds by %s: searches may miss "
@@ -61,6 +62,15 @@ def bring_up_to_date(database: Database[Document]) -> None:
             record["fold"],
             FOLD_VERSION,
         )
+    return identity
+
+
+def create_indexes(database: Database[Document]) -> None:
+    """Create the indexes that are missing."""
+    for (collection, name), members in UNIQUE.items():
+        database[collection].create_index([(each, pymongo.ASCENDING) for each in members], name=name, unique=True)
+    for (collection, name), members in INDEXES.items():
+        database[collection].create_index([(each, pymongo.ASCENDING) for each in members], name=name)
 
 
 def shard(client: Client, database: str) -> None:
@@ -83,3 +93,17 @@ def _insert_if_missing(database: Database[Document], document: Document) -> None
     if database[META].find_one({"_id": document["_id"]}) is None:
         with contextlib.suppress(DuplicateKeyError):
             database[META].insert_one(document)
+
+
+def _identify(database: Database[Document]) -> str:
+    """Give the data an identity, unless they have one; return the one that they have.
+
+    Of two who do this at once one makes the change. The other one's matches nothing, and waits for the majority all
+    the same: then the one who won is seen by a read of what the majority has.
+    """
+    mine = secrets.token_urlsafe(IDENTITY_BYTES)
+    database[META].update_one({"_id": SCHEMA, IDENTITY: {"$exists": False}}, {"$set": {IDENTITY: mine}})
+    record = database[META].find_one({"_id": SCHEMA})
+    if record is None or IDENTITY not in record:
+        raise StorageUnavailable(f"The database {database.name!r} was dropped while it was prepared.")
+    return str(record[IDENTITY])

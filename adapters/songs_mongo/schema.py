@@ -13,7 +13,8 @@ value. `recent` holds the newest events, `moved` is how many were moved to ``rat
 ``ratings``, by ``<born>/<rating id>``: the older events, {song, seq, user, value, at, key}, in the order
 of their ids; `seq` is what `moved` was when the event was still recent.
 ``claims``, by the hash of user and idempotency key: {song, born, rating, user, value, at, key}, the whole event.
-``users`` and ``sessions``, by id. ``meta``: the coherence record, and the versions of schema and fold.
+``users`` and ``sessions``, by id. ``meta``: the coherence record, and the versions of schema and fold with the identity
+of the data, a random text.
 
 Times are integers, milliseconds since 1970: they hold every time that the model admits, and come back exactly.
 
@@ -38,6 +39,8 @@ META: Final = "meta"
 
 COHERENCE: Final = "coherence"
 SCHEMA: Final = "schema"
+IDENTITY: Final = "identity"
+"""The member of the schema's record by which these data are told from others."""
 
 UNIQUE: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     (SONGS, "identity"): ("identity",),

@@ -30,6 +30,7 @@ class MongoSessions:
             self._transaction.write(lambda db, s: db[SESSIONS].insert_one(document, session=s))
         except Conflict:
             return
+        self._transaction.confirm()
 
     def get(self, session_id: str) -> Session | None:
         key = {"_id": encoding.sought(session_id)}
@@ -80,7 +81,8 @@ class MongoSessions:
 
     def _delete(self, condition: Document) -> None:
         self._transaction.writing()
-        self._transaction.write(lambda db, s: db[SESSIONS].delete_many(condition, session=s))
+        if not self._transaction.write(lambda db, s: db[SESSIONS].delete_many(condition, session=s).deleted_count):
+            self._transaction.confirm()
 
     def _change(self, condition: Document, members: Document) -> bool:
         change = {"$set": members}

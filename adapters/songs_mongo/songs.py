@@ -57,6 +57,7 @@ class MongoSongs:
                 self._insert(documents)
             except Conflict:
                 continue
+            self._transaction.confirm()
             return refused
         raise self._transaction.given_up()
 
@@ -93,6 +94,8 @@ class MongoSongs:
             self._transaction.afterwards(lambda: remove_leftovers(self._transaction, born))
         elif if_version is not None and self.get(song_id) is not None:
             raise VersionConflict
+        else:
+            self._transaction.confirm()
         return deleted is not None
 
     def find(

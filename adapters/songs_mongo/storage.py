@@ -24,6 +24,7 @@ from songs_mongo import maintenance
 from songs_mongo.attempts import Attempts
 from songs_mongo.client import PATIENCE_S, Client, connect, has_transactions, is_replicated
 from songs_mongo.errors import translated
+from songs_mongo.identity import Identity
 from songs_mongo.leftovers import sweep
 from songs_mongo.preparing import bring_up_to_date, check_schema
 from songs_mongo.primaries import Primaries
@@ -72,6 +73,7 @@ class MongoStorage:
         self._database: Database[Document] | None = None
         self._transactions = True
         self._primaries: Primaries | None = None
+        self._identity: Final = Identity(settings.database)
 
     @property
     def capabilities(self) -> StorageCapabilities:
@@ -79,6 +81,19 @@ class MongoStorage:
         return replace(self.declared, transactions=self._transactions)
 
     def open(self) -> None:
+        self._open(self._identity.take)
+
+    def open_existing(self, identity: str | None = None) -> None:
+        self._open(lambda record: self._identity.require(record, identity))
+
+    def identity(self) -> str:
+        try:
+            with pymongo.timeout(PATIENCE_S):
+                return self._identity.compare(check_schema(self.database))
+        except PyMongoError as error:
+            raise translated(error, writing=False) from error
+
+    def _open(self, take: Callable[[Document | None], None]) -> None:
         with self._turning:
             if self._client is not None and self._process == os.getpid():
                 return
@@ -86,7 +101,7 @@ class MongoStorage:
                 client = self._make_client(self._settings, self._connections, [self._attempts])
             try:
                 with _opening(), pymongo.timeout(PATIENCE_S):
-                    self._look_at(client)
+                    self._look_at(client, take)
             except BaseException:
                 client.close()
                 raise
@@ -95,19 +110,19 @@ class MongoStorage:
     def prepare(self) -> None:
         database = self._opened()[1]
         try:
-            bring_up_to_date(database)
+            self._identity.expect(bring_up_to_date(database))
         except PyMongoError as error:
             raise translated(error, writing=False) from error
         self._sweep()
 
     def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
-        client, database = self._opened()
+        _, database = self._opened()
         return Unit(
-            client,
             database,
             self._rarity,
             self._attempts,
             self._primaries,
+            self._identity,
             scope,
             deadline,
             transactions=self._transactions,
@@ -115,7 +130,7 @@ class MongoStorage:
 
     def ping(self, *, deadline: Deadline) -> None:
         with self.unit_of_work(Scope.READ, deadline=deadline) as unit:
-            unit.coherence.read()
+            unit.confirm()
 
     @property
     def database(self) -> Database[Document]:
@@ -142,13 +157,13 @@ class MongoStorage:
             if songs:
                 _log.info("removed what %d deleted songs had left behind", songs)
 
-    def _look_at(self, client: Client) -> None:
+    def _look_at(self, client: Client, take: Callable[[Document | None], None]) -> None:
         replicated = is_replicated(client)
         self._transactions = has_transactions(client, self._settings, replicated=replicated)
         # A stand-alone server has one copy of everything, and no majority to ask.
         concern = ReadConcern("majority") if replicated else ReadConcern()
         database: Database[Document] = client.get_database(self._settings.database, read_concern=concern)
-        check_schema(database)
+        take(check_schema(database))
         self._primaries = Primaries(client) if replicated else None
         if self._primaries is not None:
             self._primaries.confirm(database)

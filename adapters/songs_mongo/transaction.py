@@ -56,6 +56,14 @@ class Transaction(Protocol):
         """
         ...
 
+    def confirm(self) -> None:
+        """Return if the data are there still that the storage was opened with: after a write that does not show it.
+
+        A change of a document that is there shows it. An insertion creates whatever is missing, and what removes
+        nothing may have looked in a database that was dropped.
+        """
+        ...
+
     def given_up(self) -> SongsError:
         """Return the error for a write that others were in the way of too often."""
         ...

@@ -27,13 +27,13 @@ from songs.errors import (
 )
 from songs.ports.storage import Scope
 from songs_mongo.attempts import Attempts
-from songs_mongo.client import Client
 from songs_mongo.coherence import MongoCoherence
 from songs_mongo.errors import translated, translated_commit, untransferable
+from songs_mongo.identity import Identity
 from songs_mongo.primaries import Primaries
 from songs_mongo.rarity import Rarity
 from songs_mongo.ratings import MongoRatings
-from songs_mongo.schema import Document
+from songs_mongo.schema import META, SCHEMA, Document
 from songs_mongo.sessions import MongoSessions
 from songs_mongo.songs import MongoSongs
 from songs_mongo.transaction import Commands
@@ -60,11 +60,11 @@ class Unit:
     __slots__ = (
         "_afterwards",
         "_attempts",
-        "_client",
         "_database",
         "_deadline",
         "_entered",
         "_failure",
+        "_identity",
         "_open",
         "_primaries",
         "_rarity",
@@ -78,21 +78,21 @@ class Unit:
 
     def __init__(
         self,
-        client: Client,
         database: Database[Document],
         rarity: Rarity,
         attempts: Attempts,
         primaries: Primaries | None,
+        identity: Identity,
         scope: Scope,
         deadline: Deadline,
         *,
         transactions: bool,
     ) -> None:
-        self._client = client
         self._database = database
         self._rarity = rarity
         self._attempts = attempts
         self._primaries = primaries
+        self._identity = identity
         self._scope = scope
         self._deadline = deadline
         self._transactions = transactions
@@ -143,6 +143,8 @@ class Unit:
                 raise Unsupported("This MongoDB deployment has no transactions, or the settings turn them off.")
             self._begin()
         self._open = True
+        if self._identity.is_away:
+            self._look_again()
         return self
 
     def __exit__(
@@ -195,6 +197,14 @@ class Unit:
             raise ScopeViolation("A WRITE_ONE unit of work was asked for a second write; use WRITE_MANY.")
         self._wrote = True
 
+    def confirm(self) -> None:
+        """Return if the data are there still that the storage was opened with."""
+        record = self.read(lambda db, session: db[META].find_one({"_id": SCHEMA}, session=session))
+        try:
+            self._identity.compare(record)
+        except StorageUnavailable as error:
+            raise self._failed(error) from error
+
     def given_up(self) -> SongsError:
         """Return the error for a write that others were in the way of too often."""
         return self._failed(TransientConflict())
@@ -203,10 +213,20 @@ class Unit:
         """Have `tidy` run once the unit's writes are kept."""
         self._afterwards.append(tidy)
 
+    def _look_again(self) -> None:
+        try:
+            self.confirm()
+        except BaseException:
+            try:
+                self._end(clean=False)
+            finally:
+                self._open = False
+            raise
+
     def _begin(self) -> None:
         try:
             with pymongo.timeout(self._deadline.remaining_s()):
-                self._session = self._client.start_session(causal_consistency=True)
+                self._session = self._database.client.start_session(causal_consistency=True)
             self._session.start_transaction(read_concern=ReadConcern("snapshot"), write_concern=DURABLE)
         except PyMongoError as error:
             self._end_session()

@@ -32,6 +32,8 @@ class MongoUsers:
             if not self._is_taken(user):
                 # Whoever had the name or the id is gone again by now.
                 raise self._transaction.given_up() from conflict.__cause__
+        else:
+            self._transaction.confirm()
 
     def replace(self, user: User, *, if_version: int) -> None:
         self._transaction.writing()
@@ -59,6 +61,8 @@ class MongoUsers:
         if deleted and not self._transaction.transactional:
             # Those that began in between; from now on nobody can sign in under this id.
             self._delete_sessions(key)
+        if not deleted:
+            self._transaction.confirm()
         return deleted
 
     def find(self, *, limit: int, after_id: str | None = None) -> tuple[User, ...]:

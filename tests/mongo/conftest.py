@@ -18,6 +18,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 from songs.deadline import Deadline
 from songs.model import Rating, Song
 from songs.ports.clock import Clock
+from songs.text import FOLD_VERSION
 from songs_mongo import MongoSettings, MongoStorage
 from songs_mongo.client import connect
 from songs_mongo.plugin import TEST_URL
@@ -40,7 +41,8 @@ class HangUp(Exception):
 class ScriptedServer(socketserver.ThreadingTCPServer):
     """Speaks just enough of the protocol that the driver takes it for a replica set, or a stand-alone server.
 
-    `answers` maps a command's name to a function of the command; commands that it lacks succeed with nothing found.
+    `answers` maps a command's name to a function of the command; commands that it lacks succeed with nothing found but
+    the record that `prepare` makes.
     `seen` lists the names of the commands in the order of their arrival, without those that drivers send by themselves.
     """
 
@@ -53,6 +55,7 @@ class ScriptedServer(socketserver.ThreadingTCPServer):
         self.ending = threading.Event()
         self.seen: list[str] = []
         self.answers: dict[str, Callable[[Document], Document]] = {}
+        self.record: Document = {"_id": "schema", "version": 1, "fold": FOLD_VERSION, "identity": "these"}
         self.url = f"mongodb://127.0.0.1:{self.server_address[1]}/?retryWrites=true"
 
     def hello(self) -> Document:
@@ -84,7 +87,8 @@ class ScriptedServer(socketserver.ThreadingTCPServer):
         if name in self.answers:
             return self.answers[name](command)
         if name in {"find", "aggregate", "listCollections"}:
-            return {"ok": 1, "cursor": {"id": 0, "ns": f"songs.{command[name]}", "firstBatch": []}}
+            found = [self.record] if name == "find" and command.get("filter") == {"_id": "schema"} else []
+            return {"ok": 1, "cursor": {"id": 0, "ns": f"songs.{command[name]}", "firstBatch": found}}
         return {"ok": 1, "n": 1, "nModified": 1, "value": None}
 
 

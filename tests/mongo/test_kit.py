@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 SUITES = Path(songs_contract.__file__).with_name("suites")
 SETTINGS = Path(songs_contract.__file__).with_name("pytest.ini")
 
-EVERYWHERE = ("ratings", "users", "sessions", "coherence_record", "storage_units")
+EVERYWHERE = ("ratings", "users", "sessions", "coherence_record", "storage_units", "identity")
 """The suites that mongomock can run.
 
 Not there: songs, search, walk and storage_lifecycle, because it has no ``$indexOfCP``, by which texts of four
@@ -69,14 +69,22 @@ def holds(report: dict[str, Any]) -> set[str]:
 
 def test_over_a_wire(tmp_path: Path) -> None:
     """Over MongoDB's protocol: ratings and keys, also from many threads at once."""
-    proven = holds(run_kit("over_nx", tmp_path / "report", "ratings", "concurrency", "storage_lifecycle"))
-    assert {f"RAT-{n}" for n in range(1, 10)} | {"STO-1", "STO-2", "STO-11", "STO-17"} <= proven
+    proven = holds(run_kit("over_nx", tmp_path / "report", "ratings", "concurrency", "storage_lifecycle", "identity"))
+    assert {f"RAT-{n}" for n in range(1, 10)} | {
+        "STO-1",
+        "STO-2",
+        "STO-11",
+        "STO-17",
+        "STO-19",
+        "STO-20",
+        "STO-21",
+    } <= proven
 
 
 def test_in_one_process(tmp_path: Path) -> None:
     """Over mongomock: all that it can run."""
     proven = holds(run_kit("over_mongomock", tmp_path / "report", *EVERYWHERE))
-    assert {"STO-5", "STO-6", "RAT-4", "USR-2", "SES-2", "COH-2"} <= proven
+    assert {"STO-5", "STO-6", "RAT-4", "USR-2", "SES-2", "COH-2", "STO-20", "STO-21"} <= proven
 
 
 @pytest.mark.thorough

@@ -90,7 +90,7 @@ def test_a_database_that_was_not_prepared(server_url: str, clock: Clock, deadlin
     settings = MongoSettings(url=SecretStr(server_url), database=f"songs-{secrets.token_hex(4)}")
     storage = MongoStorage(settings, clock, connections=1)
     storage.open()
-    with pytest.raises(StorageMismatch, match="songs prepare"):
+    with pytest.raises(StorageUnavailable, match="songs prepare"):
         storage.ping(deadline=deadline(5))
     storage.close()
 

@@ -6,7 +6,7 @@ None has transactions. mongomock lives in one process and keeps nothing.
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from songs_mongo import MongoSettings, MongoStorage
+from songs_mongo.damages import losses
 from songs_mongo.plugin import songs_adapters
 from songs_plugins import AdapterContext
 
@@ -121,4 +122,5 @@ over_mongomock = replace(
     factory=_storage,
     sandbox=_sandbox,
     capabilities=replace(CAPABILITIES, transactions=False),
+    losses=losses(lambda _: nullcontext(_client())),
 )

@@ -4,16 +4,19 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from tests.outages.conftest import NewService
 from tests.outages.service import GONE, PASSWORD, Client, Service
-from tests.outages.storages import KINDS, POSTGRESQL, Kind
+from tests.outages.storages import KINDS, MONGO, POSTGRESQL, Kind
 
 from songs_contract.waiting import eventually
+from songs_mongo import MongoSettings
+from songs_mongo.damages import LOSSES
 
 pytestmark = pytest.mark.server
 
@@ -73,7 +76,15 @@ def _schema(url: str) -> tuple[Callable[[], None], Callable[[], None]]:
     return (lambda: rename("songs", "aside")), (lambda: rename("aside", "songs"))
 
 
-WAYS = ("sqlite-folder", "sqlite-replaced", "sqlite-link", "jsonfile-file", "jsonfile-folder", "postgres-schema")
+def _database(way: str, url: str) -> tuple[Callable[[], None], Callable[[], None]]:
+    losing, lost = LOSSES[way], ExitStack()
+    return (lambda: lost.enter_context(losing(MongoSettings(url=SecretStr(url))))), lost.close
+
+
+WAYS = (
+    *("sqlite-folder", "sqlite-replaced", "sqlite-link", "jsonfile-file", "jsonfile-folder", "postgres-schema"),
+    *(f"mongo-{way}" for way in LOSSES),
+)
 
 
 @pytest.fixture(params=WAYS)
@@ -87,6 +98,9 @@ def loss(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Loss]:
         variables = {"SONGS_STORAGE": name, **found}
         if kind is POSTGRESQL:
             yield Loss(kind, variables, *_schema(found["SONGS_POSTGRES_URL"]))
+            return
+        if kind is MONGO:
+            yield Loss(kind, variables, *_database(way, found["SONGS_MONGO_URL"]))
             return
         setting = f"SONGS_{name.upper()}_PATH"
         file = folder / Path(found[setting]).name

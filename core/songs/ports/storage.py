@@ -180,9 +180,11 @@ class IdentifiedStorage(Protocol):
     STO-20: `open_existing` does what `open` does where the data were prepared by this version and have the given
         identity (None: whichever they have). Else it raises `StorageUnavailable` and creates nothing; the storage
         is closed then.
-    STO-21: Where data are taken away from an open storage (moved, removed, replaced, dropped), whole or in part, no
-        write is acknowledged, and `ping` raises `StorageUnavailable`, for as long as they are away. When they are back
-        as they were, units succeed again.
+    STO-21: Where data are taken away from an open storage (moved, removed, replaced, dropped), whole or in a part that
+        the adapter watches, no write is acknowledged, and `ping` raises `StorageUnavailable`, for as long as they are
+        away. When they are back as they were, units succeed again. Only where a server, asked by name, has other data
+        in their place that hold the same record, a change of that record may be acknowledged until `ping`, or a write
+        of anything new, has met the other data.
     """
 
     def identity(self) -> str:
