@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from songs_api.http.body_slots import GRACE_S, BodySlots, LastAnswer, Slot, has_body
+from songs_api.http.body_slots import GRACE_S, REMEMBERED_S, SLOW_S, BodySlots, LastAnswer, Slot, has_body
 from songs_api.http.failures import TooManyBodies
 
 from .conftest import SteppedClock
@@ -209,6 +209,87 @@ def test_one_that_waits_gives_way_to_a_client_that_has_nothing(slots: BodySlots)
         thread.join(10)
     assert sorted(isinstance(became[0], TooManyBodies) for _, became in many) == [False] * (PLACES // 2 - 1) + [True]
     assert isinstance(new[1][0], Slot)
+
+
+def test_a_slow_user_leaves_places_to_strangers(slots: BodySlots, clock: SteppedClock) -> None:
+    """A token is no right to keep others out: whose bodies do not come gives way in slots and in places."""
+    cuts = Cuts(slots)
+    for n in range(SLOTS):
+        cuts.take(f"half {n}", "slow", known=True)
+    many = [_in_thread(lambda n=n: cuts.take(f"waits {n}", "slow", known=True)) for n in range(PLACES)]  # type: ignore[misc]
+    while slots.waiting < PLACES:
+        pass
+    clock.sleep(SLOW_S)
+    cuts.take("signs in", "address")
+
+    assert cuts.cut
+    while slots.waiting:
+        clock.sleep(GRACE_S)
+    for thread, _ in many:
+        thread.join(10)
+    assert sum(isinstance(became[0], TooManyBodies) for _, became in many) >= 1
+
+
+def test_addresses_that_were_slow_come_after_all_others(slots: BodySlots, clock: SteppedClock) -> None:
+    """However many there are: each keeps others waiting once, and again when that is forgotten."""
+    cuts = Cuts(slots)
+
+    def begin(name: str) -> list[tuple[threading.Thread, list[object]]]:
+        for n in range(SLOTS // 2):
+            cuts.take(f"{name} {n}", f"address {n}")
+        waiting = [
+            _in_thread(lambda n=n: cuts.take(f"{name} {n}", f"address {n}"))  # type: ignore[misc]
+            for n in range(SLOTS // 2, SLOTS // 2 + PLACES // 2)
+        ]
+        while slots.waiting < PLACES // 2:
+            pass
+        return waiting
+
+    def end(waiting: list[tuple[threading.Thread, list[object]]]) -> None:
+        while slots.waiting:
+            clock.sleep(GRACE_S)
+        for thread, _ in waiting:
+            thread.join(10)
+        for slot in [*slots._held]:
+            slots.release(slot)
+
+    for n in range(SLOTS // 2 + PLACES // 2):
+        slot = cuts.take(f"once slow {n}", f"address {n}")
+        clock.sleep(SLOW_S)
+        assert slots.release(slot) is True
+    waiting = begin("again")
+    clock.sleep(SLOW_S)
+    cuts.take("new", "another")
+    assert len(cuts.cut) >= 1
+    end(waiting)
+
+    clock.sleep(2 * REMEMBERED_S)
+    waiting = begin("forgotten")
+    with pytest.raises(TooManyBodies):
+        cuts.take("refused", "address 99")
+    end(waiting)
+
+
+def test_while_bodies_are_refused_slow_ones_give_way_sooner(slots: BodySlots, clock: SteppedClock) -> None:
+    """Each new address costs the others an eighth of a second of a slot, not half of one."""
+    cuts = Cuts(slots)
+    for n in range(SLOTS // 2):
+        cuts.take(f"half {n}", f"address {n}")
+    waiting = [
+        _in_thread(lambda n=n: cuts.take(f"waits {n}", f"place {n}"))  # type: ignore[misc]
+        for n in range(PLACES // 2)
+    ]
+    while slots.waiting < PLACES // 2:
+        pass
+    assert cuts.cut == []
+    with pytest.raises(TooManyBodies):
+        cuts.take("refused", "another")
+    clock.sleep(SLOW_S)
+
+    for thread, became in waiting:
+        thread.join(10)
+        assert isinstance(became[0], Slot)
+    assert len(cuts.cut) == PLACES // 2
 
 
 @pytest.mark.parametrize("threads", [4, 5, 8, 32, 1024])

@@ -3,7 +3,7 @@
 import logging
 import threading
 import weakref
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -15,6 +15,11 @@ CONNECTION: Final = "songs_api.connection"
 WAIT_S: Final = 1.0
 GRACE_S: Final = 0.5
 """How long a body has its slot to itself; after that it gives way to one that waits."""
+SLOW_S: Final = 0.125
+"""How long a body may take before it counts as slow. A slow client's gives way after this to one of a better client."""
+REMEMBERED_S: Final = 60.0
+"""How long, at least, it is remembered whose bodies were slow."""
+_MAX_REMEMBERED: Final = 10_000
 _POLL_S: Final = 0.25
 _log: Final = logging.getLogger(__name__)
 
@@ -80,6 +85,30 @@ class Slot:
             _log.exception("a body that takes too long could not be cut")
 
 
+class _SlowClients:
+    """Counts slow bodies of clients, for a minute or two."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since_s = 0.0
+        self._now: Counter[str] = Counter()
+        self._before: Counter[str] = Counter()
+
+    def add(self, client: str) -> None:
+        self._age()
+        self._now[client] += 1
+
+    def of(self, client: str) -> int:
+        self._age()
+        return self._now[client] + self._before[client]
+
+    def _age(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s - self._since_s >= REMEMBERED_S or len(self._now) >= _MAX_REMEMBERED:
+            is_old = now_s - self._since_s >= 2 * REMEMBERED_S
+            self._before, self._now, self._since_s = Counter() if is_old else self._now, Counter(), now_s
+
+
 class _Waiting:
     __slots__ = ("decided", "refused", "slot")
 
@@ -98,9 +127,12 @@ class BodySlots:
 
     Half of the request threads receive bodies at most, and half of these for clients without a token, so that whoever
     has one is never kept waiting by those who do not. A body may take `timeout_s`. When a client waits because all
-    slots are taken, a body that has been coming for `GRACE_S` gives way: one of the client that holds most slots, the
-    oldest of these; and places to wait are shared in the same way. So a client holds more than its share only while
-    nobody else wants it, and bodies that arrive at once never wait for long for those that do not.
+    slots are taken, a body that has been coming for `GRACE_S` gives way: one of the client whose bodies were slow most
+    often in the last minute, of those the one that holds most slots, and of its bodies the oldest. Places to wait, and
+    the slots that become free, are shared in the same way: slow clients, with a token or without, come last. So a
+    client holds more than its share only while nobody else wants it, and bodies that arrive at once never wait for long
+    for those that do not, from however many addresses these come: each of them is first once. While more come than find
+    a place, and for clients that were slow, `SLOW_S` takes the place of `GRACE_S`, so that this is soon over.
 
     Args:
         request_threads: How many requests the server works on at once.
@@ -127,8 +159,9 @@ class BodySlots:
         self._places = max(1, request_threads // 4)
         self._held: dict[Slot, None] = {}  # the oldest first
         self._strangers = 0
-        # Those with a token, and those without.
-        self._waiting: dict[bool, deque[_Waiting]] = {True: deque(), False: deque()}
+        self._waiting: list[_Waiting] = []  # who came first is first
+        self._slow = _SlowClients(clock)
+        self._refused_s = float("-inf")
         self._lock = threading.Lock()
         self._watched = False
 
@@ -151,13 +184,15 @@ class BodySlots:
             if connection is not None and not self._watched:
                 self._watched = True
                 _Watch(self, self._clock).start()
-            if not self._waiting[known] and self._has_room(known=known):
+            if not any(waiting.slot.known == known for waiting in self._waiting) and self._has_room(known=known):
                 self._hold(slot)
                 return slot
-            if not self._has_place(known=known) and not self._makes_place(slot):
-                raise TooManyBodies
+            if not self._has_place(known=known):
+                self._refused_s = clock_s = self._clock.monotonic_s()
+                if not self._makes_place(slot, clock_s):
+                    raise TooManyBodies
             waiting = _Waiting(slot)
-            self._waiting[known].append(waiting)
+            self._waiting.append(waiting)
         self._wait(waiting)
         return slot
 
@@ -166,7 +201,10 @@ class BodySlots:
         with self._lock:
             del self._held[slot]
             self._strangers -= not slot.known
-            self._hand_over()
+            now_s = self._clock.monotonic_s()
+            if self._is_slow(slot, now_s):
+                self._slow.add(slot.client)
+            self._hand_over(now_s)
             return not slot.was_cut
 
     def cut_overdue(self) -> None:
@@ -188,80 +226,96 @@ class BodySlots:
     @property
     def waiting(self) -> int:
         """How many wait for a slot."""
-        return sum(map(len, self._waiting.values()))
+        return len(self._waiting)
 
     def _has_room(self, *, known: bool) -> bool:
         return len(self._held) < self._slots and (known or self._strangers < (self._slots + 1) // 2)
 
     def _has_place(self, *, known: bool) -> bool:
-        strangers = len(self._waiting[False])
+        strangers = sum(not waiting.slot.known for waiting in self._waiting)
         return self.waiting < self._places and (known or strangers < (self._places + 1) // 2)
 
-    def _makes_place(self, slot: Slot) -> bool:
-        """Refuse one that waits, in favour of a client that holds and waits for less; return whether there was one."""
-        clients = Counter(held.client for held in self._held)
-        clients.update(waiting.slot.client for queue in self._waiting.values() for waiting in queue)
-        most = clients[slot.client] + 1
-        found: _Waiting | None = None
-        for waiting in (*self._waiting[False], *(self._waiting[True] if slot.known else ())):
-            if slot.known > waiting.slot.known:
-                found = waiting
-                break
-            if clients[waiting.slot.client] > most:
-                found, most = waiting, clients[waiting.slot.client]
-        if found is None:
+    def _makes_place(self, slot: Slot, now_s: float) -> bool:
+        """Refuse one that waits, in favour of a better client; return whether there was one."""
+        strangers = sum(not waiting.slot.known for waiting in self._waiting)
+        # Where strangers wait in all places that they may have, another one takes the place of one of them.
+        only_strangers = not slot.known and strangers >= (self._places + 1) // 2
+        candidates = [waiting for waiting in self._waiting if not (only_strangers and waiting.slot.known)]
+        rank = self._ranks(now_s, slot)
+        found = max(candidates, key=lambda waiting: rank(waiting.slot))
+        if rank(found.slot) <= rank(slot):
             return False
-        self._waiting[found.slot.known].remove(found)
+        self._waiting.remove(found)
         found.decide(refused=True)
         return True
+
+    def _is_slow(self, slot: Slot, now_s: float) -> bool:
+        return slot.was_cut or now_s - slot.since_s >= SLOW_S
+
+    def _ranks(self, now_s: float, *new: Slot) -> Callable[[Slot], tuple[int, bool, int]]:
+        """Return what tells better clients, by lower ranks, from worse ones; `new` are bodies that come on top."""
+        live = Counter(slot.client for slot in self._held if self._is_slow(slot, now_s))
+        counts = Counter(slot.client for slot in (*self._held, *(waiting.slot for waiting in self._waiting), *new))
+        return lambda slot: (
+            self._slow.of(slot.client) + live[slot.client],
+            not slot.known,
+            counts[slot.client],
+        )
 
     def _hold(self, slot: Slot) -> None:
         slot.since_s = self._clock.monotonic_s()
         self._held[slot] = None
         self._strangers += not slot.known
 
-    def _hand_over(self) -> None:
-        for known, queue in self._waiting.items():
-            while queue and self._has_room(known=known):
-                waiting = queue.popleft()
-                self._hold(waiting.slot)
-                waiting.decide(refused=False)
+    def _hand_over(self, now_s: float) -> None:
+        while ready := [waiting for waiting in self._waiting if self._has_room(known=waiting.slot.known)]:
+            rank = self._ranks(now_s)
+            waiting = min(ready, key=lambda waiting: rank(waiting.slot))  # the first of several
+            self._waiting.remove(waiting)
+            self._hold(waiting.slot)
+            waiting.decide(refused=False)
 
     def _wait(self, waiting: _Waiting) -> None:
-        known = waiting.slot.known
         ends_s = self._clock.monotonic_s() + self._wait_s
         victim: Slot | None = None
         while True:
             now_s = self._clock.monotonic_s()
             if victim is None:
-                victim = self._cut_for(now_s, known=known)
+                victim = self._cut_for(waiting.slot, now_s)
             left_s = ends_s - now_s
             # Who holds the slots now may have them for too long before the wait is over.
-            if waiting.decided.wait(max(0.0, left_s if victim else min(left_s, self._grace_s / 4))):
+            if waiting.decided.wait(max(0.0, left_s if victim else min(left_s, SLOW_S / 4))):
                 break
             if self._clock.monotonic_s() >= ends_s:
                 with self._lock:
                     if not waiting.decided.is_set():
-                        self._waiting[known].remove(waiting)
+                        self._waiting.remove(waiting)
                         waiting.refused = True
                 break
         if waiting.refused:
             raise TooManyBodies
 
-    def _cut_for(self, now_s: float, *, known: bool) -> Slot | None:
+    def _cut_for(self, waiting: Slot, now_s: float) -> Slot | None:
         """Cut the body that is to give way to one that waits, and return it; None where all came a moment ago."""
         with self._lock:
             # Where strangers have all that they may have, another one waits for one of them.
-            only_strangers = not known and self._strangers >= (self._slots + 1) // 2
+            only_strangers = not waiting.known and self._strangers >= (self._slots + 1) // 2
+            crowded = now_s - self._refused_s < self._grace_s
+            limit = self._slow.of(waiting.client)
+
+            def grace_s(slot: Slot) -> float:
+                return SLOW_S if crowded or self._slow.of(slot.client) > limit else self._grace_s
+
             old = [
                 slot
                 for slot in self._held
-                if slot.can_be_cut and now_s - slot.since_s >= self._grace_s and not (only_strangers and slot.known)
+                if slot.can_be_cut and now_s - slot.since_s >= grace_s(slot) and not (only_strangers and slot.known)
             ]
             if not old:
                 return None
             held = Counter(slot.client for slot in self._held)
-            victim = max(old, key=lambda slot: held[slot.client])  # the first, so the oldest, of several
+            # The first, so the oldest, of several.
+            victim = max(old, key=lambda slot: (self._slow.of(slot.client), held[slot.client]))
             victim.was_cut = True
         victim.cut()
         return victim
