@@ -301,3 +301,18 @@ def test_a_storage_that_only_an_older_version_served(
     assert clock.slept_s == pytest.approx([1.1])
     process.wrote()
     assert clock.slept_s == pytest.approx([1.1])
+
+
+def test_an_older_version_announces_nothing(process: Any, clock: Any) -> None:
+    """It switches the cache on right after a look that showed none: a write that nobody forgot for looks again."""
+    process.cache.down = True
+    process.wrote()
+    clock.advance(5.0)
+    process.wrote()
+    process.runner.write(
+        lambda unit: unit.coherence.advance(expected_epoch=3, cache_on=True), deadline=process.deadline()
+    )
+    clock.advance(0.1)
+    process.wrote()
+    assert process.state == (5, "off")
+    assert clock.slept_s == pytest.approx([1.1, 1.1])

@@ -15,8 +15,8 @@ started again, another prefix and another adapter do not share. So the record is
    without that. So whoever read the record at most `TRUST_S` ago knows each cache that is on now, and what was loaded
    since one was switched on that it does not know of was loaded later than that reading.
 3. Every answer to a write is preceded by an invalidation, and then by a look at the record: a reading that started at
-   most `TRUST_S` before. If X is on, and it was X that forgot, the answer goes out. An invalidation that another cache
-   answered is none: nobody who believes X would notice it.
+   most `TRUST_S` before, or after the invalidation where that failed. If X is on, and it was X that forgot, the answer
+   goes out. An invalidation that another cache answered is none: nobody who believes X would notice it.
 4. Else the record is advanced to off, unless it is off already, or announces the very cache that forgot; and the answer
    goes out no sooner than `SETTLE_S` after this process first saw no cache on. By then no process counts a hit of an
    older epoch any more. This is what a process does whose cache does not answer, or is another one than the record's
@@ -228,7 +228,8 @@ class Coherence:
 
     def _publish(self, forgot: str) -> None:
         deadline = Deadline.after(self._clock, SETTLE_DEADLINE_S)
-        seen = self._recent(deadline)
+        # An older version may have switched on, without announcing it, the cache that did not answer us.
+        seen = self._view.read(deadline) if self.active and not forgot else self._recent(deadline)
         while self._may_show_old(seen.record, forgot):
             seen = self._view.advance(seen.record, deadline=deadline)
         if not is_on(seen.record) and not _was_first(seen.record, forgot):
