@@ -116,7 +116,11 @@ class RedisCache:
     def _identified(self, primary: object) -> str:
         match primary:
             case bytes() if primary.isalnum():
-                return f"{self._place} {primary.decode('ascii')}"
+                identity = f"{self._place} {primary.decode('ascii')}"
+                if identity != self._known:
+                    # Some connections may lead elsewhere than others: the next ping forgets them all.
+                    self._known = ""
+                return identity
         raise CacheUnavailable("The cache gave an answer that makes no sense.")
 
     def _call(self, *command: str | bytes | int, probe: bool = False) -> Any:  # noqa: ANN401 - what the server says

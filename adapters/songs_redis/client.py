@@ -110,7 +110,7 @@ class Client:
         return [_refused(answer) if isinstance(answer, ResponseError) else answer for answer in answers]
 
     def forget_idle(self) -> None:
-        """Close the connections that nobody is using: the next calls make new ones."""
+        """Close the connections that nobody is using, and the others after their call: the next calls make new ones."""
         pool = self._pool
         if pool is not None and pool.pid == os.getpid():
             pool.forget_idle()
@@ -146,17 +146,19 @@ class _Pool:
         self._slots = threading.BoundedSemaphore(connections)
         self._idle: deque[Link] = deque()
         self._closed = False
+        self._forgotten = 0
 
     def exchange(self, commands: Sequence[Command], ends_at_s: float, *, anew: bool) -> list[Any]:
         if not self._slots.acquire(timeout=max(0.0, ends_at_s - time.monotonic())):
             raise TimeoutError("all connections are in use")
         try:
+            forgotten = self._forgotten
             link = self._links.make() if anew else self._take()
             keep = False
             try:
                 answers = link.ask(commands, ends_at_s)
                 # A server that is a primary no more goes on answering: its name leads to another one, perhaps.
-                keep = not any(_is_demoted(answer) for answer in answers)
+                keep = forgotten == self._forgotten and not any(_is_demoted(answer) for answer in answers)
                 return answers
             finally:
                 # The answer to a call that failed may still come: nobody else shall take it for theirs.
@@ -179,6 +181,7 @@ class _Pool:
             link.drop()
 
     def forget_idle(self) -> None:
+        self._forgotten += 1
         while True:
             try:
                 self._idle.pop().drop()

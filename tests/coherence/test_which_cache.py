@@ -279,3 +279,40 @@ def test_outdating_while_another_version_runs(process: Any, new_process_on: Any,
     writer.wrote()
     assert clock.slept_s == pytest.approx([1.1])
     assert not process.record.cache_on
+
+
+@pytest.mark.parametrize("announced", [False, True])
+def test_a_storage_that_only_an_older_version_served(
+    new_process_on: Any, new_cache: Any, storage: Any, clock: Any, announced: bool
+) -> None:
+    """Its processes believe the cache in the first epoch: a write that this cache does not hear of waits for them."""
+    cache = new_cache()
+    process, other = new_process_on(cache), new_process_on(cache)
+    process.wrote()
+    assert clock.slept_s == []
+    if announced:
+        other.read()
+        clock.advance(0.6)
+        process.read()
+        assert process.state == (2, "announced")
+    process.cache.down = True
+    process.wrote()
+    assert not process.record.cache
+    assert clock.slept_s == pytest.approx([1.1])
+    process.wrote()
+    assert clock.slept_s == pytest.approx([1.1])
+
+
+def test_an_older_version_announces_nothing(process: Any, clock: Any) -> None:
+    """It switches the cache on right after a look that showed none: a write that nobody forgot for looks again."""
+    process.cache.down = True
+    process.wrote()
+    clock.advance(5.0)
+    process.wrote()
+    process.runner.write(
+        lambda unit: unit.coherence.advance(expected_epoch=3, cache_on=True), deadline=process.deadline()
+    )
+    clock.advance(0.1)
+    process.wrote()
+    assert process.state == (5, "off")
+    assert clock.slept_s == pytest.approx([1.1, 1.1])

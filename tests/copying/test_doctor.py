@@ -228,6 +228,14 @@ def test_the_command_repairs(file: Path, damaged: Callable[[str], None], capfd: 
     assert run(["doctor"]) == 0
 
 
+def test_a_repair_after_one_that_was_killed(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Caches forget what they held also where nothing is left to mend. Nothing was changed: there is no audit line."""
+    assert run(["doctor", "--repair"]) == 0
+    assert capfd.readouterr().err == ""
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT epoch, cache_on FROM coherence").fetchall() == [(2, 0)]
+
+
 def test_other_folds_are_a_warning(file: Path, damaged: Callable[[str], None]) -> None:
     """Every command goes on with a line on standard error, until the storage was repaired."""
     damaged("UPDATE meta SET value = '1/1.1.0' WHERE name = 'fold_version'")

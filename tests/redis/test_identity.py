@@ -1,6 +1,7 @@
 """Which server it is that answers: after a failover and back, through connections that live on, and from a dump."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -129,6 +130,41 @@ def test_a_ping_leads_away_from_an_old_primary(pair: Any, new_cache: Any, new_wa
     way.lead_to(second[0].socket)
     assert cache.get("g", "k").identity == before
     assert cache.ping() == cache.get("g", "k").identity == known.ping() != before
+
+
+def test_a_call_that_is_under_way_while_a_ping_leads_away(pair: Any, new_cache: Any, new_way: Any) -> None:
+    """Its connection, to the old primary, is used no more: each write on it would switch the cache off for everyone."""
+    first, second = pair
+    way = new_way(first[0])
+    cache, known = new_cache(way.url), new_cache(second[0].url)
+    cache.ping()
+    cache.get("g", "k")
+    second[1]("REPLICAOF", "NO", "ONE")
+    first[1]("CLIENT", "PAUSE", 30_000, "WRITE")
+    with ThreadPoolExecutor(1) as threads:
+        under_way = threads.submit(cache.invalidate, ["g"])
+        eventually(lambda: not cache._client._pool._idle, within_s=20)
+        way.lead_to(second[0].socket)
+        assert cache.ping() == known.ping()
+        first[1]("CLIENT", "UNPAUSE")
+        assert under_way.result() != known.ping()
+    for _ in range(3):
+        assert cache.invalidate(["g"]) == known.ping()
+
+
+def test_a_way_that_leads_to_the_old_primary_for_a_moment(pair: Any, new_cache: Any, new_way: Any) -> None:
+    """A connection of that moment is left at the ping after its answer, though the pings before and after agree."""
+    first, second = pair
+    second[1]("REPLICAOF", "NO", "ONE")
+    way = new_way(second[0])
+    cache = new_cache(way.url)
+    now = cache.ping()
+    cache._client.forget_idle()
+    way.lead_to(first[0].socket)
+    assert cache.invalidate(["g"]) != now
+    way.lead_to(second[0].socket)
+    assert cache.ping() == now
+    assert not cache._client._pool._idle
 
 
 def test_a_server_that_goes_back_to_a_dump(

@@ -20,6 +20,7 @@ from songs.model import SongDetails
 from songs.ports.storage import Scope
 from songs.query import PageNumber, SongFilter, Walk
 from songs.services.catalogue import folded
+from songs.services.groups import CATALOGUE, song_group
 from songs.services.importing import Importer
 
 EVERYTHING = SongFilter()
@@ -242,6 +243,21 @@ def test_import(stack: Any) -> None:
     assert (second.added, second.updated, second.unchanged) == (1, 1, 1)
     third = importer.apply([details("A", level=2), details("B"), details("C")], deadline=stack.deadline())
     assert (third.added, third.updated, third.unchanged) == (0, 0, 3)
+
+
+def test_import_after_one_that_was_killed(stack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was killed between storing and telling the caches is made good for by running the import again."""
+    importer = Importer(stack.runner, stack.coherence, stack.ids)
+    importer.apply([details("A"), details("B")], deadline=stack.deadline())
+    with monkeypatch.context() as killed:
+        killed.setattr(stack.coherence, "wrote", lambda _: None)
+        importer.apply([details("A", level=2)], deadline=stack.deadline())
+    told: list[str] = []
+    monkeypatch.setattr(stack.coherence, "wrote", told.extend)
+    counts = importer.apply([details("A", level=2)], deadline=stack.deadline())
+    (song, _) = stack.catalogue.page(EVERYTHING, PageNumber(1, 20), deadline=stack.deadline()).songs
+    assert counts.unchanged == 1
+    assert sorted(told) == sorted([CATALOGUE, song_group(song.id)])
 
 
 def test_import_of_one_song_twice(stack: Any) -> None:

@@ -15,13 +15,15 @@ started again, another prefix and another adapter do not share. So the record is
    without that. So whoever read the record at most `TRUST_S` ago knows each cache that is on now, and what was loaded
    since one was switched on that it does not know of was loaded later than that reading.
 3. Every answer to a write is preceded by an invalidation, and then by a look at the record: a reading that started at
-   most `TRUST_S` before. If X is on, and it was X that forgot, the answer goes out. An invalidation that another cache
-   answered is none: nobody who believes X would notice it.
+   most `TRUST_S` before, or after the invalidation where that failed. If X is on, and it was X that forgot, the answer
+   goes out. An invalidation that another cache answered is none: nobody who believes X would notice it.
 4. Else the record is advanced to off, unless it is off already, or announces the very cache that forgot; and the answer
    goes out no sooner than `SETTLE_S` after this process first saw no cache on. By then no process counts a hit of an
    older epoch any more. This is what a process does whose cache does not answer, or is another one than the record's
    (other settings, another server), or that has none: so an outage, or another process with other settings, costs each
    process one such wait each time that a cache was switched on, and shows nothing old.
+   In the first epoch, before any announcement, processes of an older version may believe the cache: it counts as on
+   for whoever it did not forget for.
 5. A process whose cache answers, and is not the one that is on, announces it: 5 s after it first saw the record like
    that, and after ever longer pauses, to 60 s, while caches come and go; at once if it has only started. Whoever has
    seen its own cache announced for `ANNOUNCE_S` switches it on, under a new epoch in which nothing is stored yet.
@@ -42,7 +44,7 @@ from songs.meter import UNMETERED, Meter
 from songs.ports.cache import Cache, Hit, Miss
 from songs.ports.clock import Clock
 from songs.ports.coherence import CoherenceRecord
-from songs.services.coherence_view import CoherenceView, Seen, is_on, was_never_advanced
+from songs.services.coherence_view import FIRST_EPOCH, CoherenceView, Seen, is_on, was_never_advanced
 from songs.services.run import UnitRunner
 
 TRUST_S: Final = 1.0
@@ -226,10 +228,11 @@ class Coherence:
 
     def _publish(self, forgot: str) -> None:
         deadline = Deadline.after(self._clock, SETTLE_DEADLINE_S)
-        seen = self._recent(deadline)
+        # An older version may have switched on, without announcing it, the cache that did not answer us.
+        seen = self._view.read(deadline) if self.active and not forgot else self._recent(deadline)
         while self._may_show_old(seen.record, forgot):
             seen = self._view.advance(seen.record, deadline=deadline)
-        if not is_on(seen.record):
+        if not is_on(seen.record) and not _was_first(seen.record, forgot):
             self._settle(seen)
 
     def _recent(self, deadline: Deadline) -> Seen:
@@ -322,3 +325,8 @@ class Coherence:
 
 def _entry(record: CoherenceRecord, key: str) -> str:
     return f"{record.epoch}:{key}"
+
+
+def _was_first(record: CoherenceRecord, forgot: str) -> bool:
+    """Return whether the cache that forgot was the first to be announced: no other can have been believed yet."""
+    return record.epoch == FIRST_EPOCH + 1 and record.cache != "" and record.cache == forgot

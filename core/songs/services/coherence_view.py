@@ -107,7 +107,10 @@ def _off_since_s(known: Seen | None, record: CoherenceRecord, now_s: float) -> f
         return -inf
     if record.cache_on:
         return inf
-    if known is not None and record.epoch <= known.record.epoch + 1 and known.off_since_s < inf:
+    if known is None or was_never_advanced(known.record):
+        # Processes of an older version may have believed a cache until now.
+        return now_s
+    if record.epoch <= known.record.epoch + 1 and known.off_since_s < inf:
         # No epoch came between in which a cache could have been on.
         return known.off_since_s
     return now_s

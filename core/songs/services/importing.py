@@ -30,7 +30,8 @@ class _Plan:
 
     new: dict[SongIdentity, Song] = field(default_factory=dict)
     changed: dict[SongIdentity, Song] = field(default_factory=dict)
-    unchanged: int = 0
+    unchanged: list[str] = field(default_factory=list)
+    """Their ids."""
 
 
 class Importer:
@@ -60,7 +61,9 @@ class Importer:
                 repeated = [d for d in rest if wanted.setdefault(d.identity, d) is not d]
                 while wanted:
                     plan = self._plan(wanted, deadline)
-                    counts.unchanged += plan.unchanged
+                    counts.unchanged += len(plan.unchanged)
+                    # Whoever changed them, an import that was killed perhaps, may not have come to tell the caches.
+                    touched.update(map(song_group, plan.unchanged))
                     wanted = self._write(plan, wanted, counts, touched, deadline)
                 rest = repeated
         finally:
@@ -75,7 +78,7 @@ class Importer:
             if song is None:
                 plan.new[identity] = Song.of(self._ids.new_id(), details)
             elif song.details == details:
-                plan.unchanged += 1
+                plan.unchanged.append(song.id)
             else:
                 plan.changed[identity] = Song.of(song.id, details, version=song.version + 1)
         return plan

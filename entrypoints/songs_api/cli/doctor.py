@@ -1,7 +1,7 @@
 """`songs doctor`."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from typing import Annotated, Final
 
@@ -47,9 +47,9 @@ def doctor(
                 mended += finding.mended
                 typer.echo(f"mended: {finding.what}") if finding.mended else wrong.append(_told(finding))
         finally:
-            if mended:
-                # Whatever a cache holds may be of before the repair.
-                with audited(container, "repair", mended=mended), naming(name):
+            if repair:
+                # Whatever a cache holds may be of before this repair, or before one that was killed.
+                with audited(container, "repair", mended=mended) if mended else nullcontext(), naming(name):
                     container.coherence().outdate()
         with _telling(StorageReader(name, runner, clock).count()) as tell:
             found = examiner.run(tell)
