@@ -77,7 +77,16 @@ def _gets_in(port: int, address: str) -> float:
 @pytest.mark.server
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("server", ["granian", "gunicorn"])
-@pytest.mark.parametrize(("threads", "addresses"), [(4, 20), (7, 200), (32, 20), (32, 200)])
+@pytest.mark.parametrize(
+    ("threads", "addresses"),
+    [
+        (4, 20),
+        (32, 200),
+        pytest.param(4, 200, marks=pytest.mark.thorough),
+        pytest.param(7, 200, marks=pytest.mark.thorough),
+        pytest.param(32, 20, marks=pytest.mark.thorough),
+    ],
+)
 def test_the_right_password_gets_in(tmp_path: Path, server: str, threads: int, addresses: int) -> None:
     """From a new address and from a known one, however many guess, with limits that hold none of them back."""
     variables = {
