@@ -56,22 +56,22 @@ class SessionTable:
         """Return the table with the new state of a session whose user and expiry are still the same."""
         return type(self)(self.rows.set(session.id, session), self.of_user, self.expiries)
 
-    def minus(self, session: Session) -> Self:
-        """Return the table without a session."""
-        rest = self.of_user[session.user_id].minus(session.id)
-        return type(self)(
-            self.rows.delete(session.id),
-            self.of_user.set(session.user_id, rest) if rest else self.of_user.delete(session.user_id),
-            self.expiries.minus(_expiry(session.expires_at, session.id)),
-        )
-
-    def minus_user(self, user_id: str, *, keep_id: str | None = None) -> Self:
-        """Return the table without the sessions of a user, but for `keep_id`."""
+    def minus(self, *sessions: Session) -> Self:
+        """Return the table without these sessions."""
         table = self
-        for session_id in self.of_user.get(user_id, _NONE):
-            if session_id != keep_id:
-                table = table.minus(self.rows[session_id])
+        for session in sessions:
+            rest = table.of_user[session.user_id].minus(session.id)
+            table = type(self)(
+                table.rows.delete(session.id),
+                table.of_user.set(session.user_id, rest) if rest else table.of_user.delete(session.user_id),
+                table.expiries.minus(_expiry(session.expires_at, session.id)),
+            )
         return table
+
+    def of(self, user_id: str, *, limit: int, keep_id: str | None = None) -> list[Session]:
+        """Return at most `limit` sessions of a user, none of them `keep_id`."""
+        ids = self.of_user.get(user_id, _NONE).page(limit=limit + 1)
+        return [self.rows[session_id] for session_id in ids if session_id != keep_id][:limit]
 
     def expired(self, at: datetime, limit: int) -> list[Session]:
         """Return at most `limit` sessions that have expired at `at`, those that expired first."""

@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from songs.errors import UserExists, UserNotFound, VersionConflict
 from songs.model import Session, User, name_key
 from songs.ports.sessions import Rotation
 from songs_memory.view import View
+
+ENDED_WITH_USER: Final = 100
+"""How many sessions go with their user: a write of any number of them would keep all others waiting."""
 
 
 class MemoryUsers:
@@ -51,7 +55,8 @@ class MemoryUsers:
         stored = state.users.rows.get(user_id)
         if stored is None:
             return False
-        self._view.stage(replace(state, users=state.users.minus(stored), sessions=state.sessions.minus_user(user_id)))
+        ended = state.sessions.of(user_id, limit=ENDED_WITH_USER)
+        self._view.stage(replace(state, users=state.users.minus(stored), sessions=state.sessions.minus(*ended)))
         return True
 
     def find(self, *, limit: int, after_id: str | None = None) -> tuple[User, ...]:
@@ -97,15 +102,14 @@ class MemorySessions:
         if session is not None:
             self._view.stage(replace(state, sessions=state.sessions.minus(session)))
 
-    def delete_of_user(self, user_id: str, *, keep_id: str | None = None) -> None:
+    def delete_of_user(self, user_id: str, *, limit: int, keep_id: str | None = None) -> int:
         state = self._view.writing()
-        self._view.stage(replace(state, sessions=state.sessions.minus_user(user_id, keep_id=keep_id)))
+        found = state.sessions.of(user_id, limit=limit, keep_id=keep_id)
+        self._view.stage(replace(state, sessions=state.sessions.minus(*found)))
+        return len(found)
 
     def delete_expired(self, *, at: datetime, limit: int) -> int:
         state = self._view.writing()
         expired = state.sessions.expired(at, limit)
-        sessions = state.sessions
-        for session in expired:
-            sessions = sessions.minus(session)
-        self._view.stage(replace(state, sessions=sessions))
+        self._view.stage(replace(state, sessions=state.sessions.minus(*expired)))
         return len(expired)

@@ -59,29 +59,23 @@ class MongoSessions:
     def delete(self, session_id: str) -> None:
         self._delete({"_id": encoding.sought(session_id)})
 
-    def delete_of_user(self, user_id: str, *, keep_id: str | None = None) -> None:
+    def delete_of_user(self, user_id: str, *, limit: int, keep_id: str | None = None) -> int:
+        self._transaction.writing()
         # No session has the empty id.
-        self._delete({"user_id": encoding.sought(user_id), "_id": {"$ne": encoding.sought(keep_id or "")}})
+        of_user = {"user_id": encoding.sought(user_id), "_id": {"$ne": encoding.sought(keep_id or "")}}
+        deleted = remove_some(self._transaction, of_user, limit=encoding.bounded(limit))
+        if not deleted:
+            self._transaction.confirm()
+        return deleted
 
     def delete_expired(self, *, at: datetime, limit: int) -> int:
         self._transaction.writing()
         expired = {"expires_at": {"$lte": encoding.milliseconds(at)}}
-        most = encoding.bounded(limit)
-        if most == 0:
-            return 0
-        found = self._transaction.read(
-            lambda db, s: list(
-                in_one_batch(db[SESSIONS].find(expired, {"_id": 1}, session=s).sort("expires_at", 1).limit(most), most)
-            )
-        )
-        if not found:
-            return 0
-        ids = {"_id": {"$in": [document["_id"] for document in found]}, **expired}
-        return self._transaction.write(lambda db, s: db[SESSIONS].delete_many(ids, session=s).deleted_count)
+        return remove_some(self._transaction, expired, limit=encoding.bounded(limit))
 
     def _delete(self, condition: Document) -> None:
         self._transaction.writing()
-        if not self._transaction.write(lambda db, s: db[SESSIONS].delete_many(condition, session=s).deleted_count):
+        if not _remove(self._transaction, condition):
             self._transaction.confirm()
 
     def _change(self, condition: Document, members: Document) -> bool:
@@ -97,3 +91,27 @@ class MongoSessions:
             "previous_hash": session.previous_hash,
         }
         return self._transaction.write(lambda db, s: db[SESSIONS].delete_one(seen, session=s).deleted_count > 0)
+
+
+def remove_some(transaction: Transaction, condition: Document, *, limit: int) -> int:
+    """Remove up to `limit` sessions that meet a condition; return how many: fewer only where no more are there."""
+    removed = 0
+    while removed < limit:
+        most = limit - removed
+        found = _some(transaction, condition, most)
+        if found:
+            removed += _remove(transaction, {**condition, "_id": {"$in": found}})
+        if len(found) < most:
+            break
+    return removed
+
+
+def _some(transaction: Transaction, condition: Document, most: int) -> list[str]:
+    found = transaction.read(
+        lambda db, s: list(in_one_batch(db[SESSIONS].find(condition, {"_id": 1}, session=s).limit(most), most))
+    )
+    return [document["_id"] for document in found]
+
+
+def _remove(transaction: Transaction, condition: Document) -> int:
+    return transaction.write(lambda db, s: db[SESSIONS].delete_many(condition, session=s).deleted_count)

@@ -1,10 +1,15 @@
 """The users."""
 
+from typing import Final
+
 from songs.errors import Conflict, UserExists, UserNotFound, VersionConflict
 from songs.model import User, name_key
 from songs_mongo import encoding
-from songs_mongo.schema import SESSIONS, USERS, Document
+from songs_mongo.schema import USERS, Document
+from songs_mongo.sessions import remove_some
 from songs_mongo.transaction import Transaction, in_one_batch
+
+ENDED_WITH_USER: Final = 100
 
 
 class MongoUsers:
@@ -54,13 +59,13 @@ class MongoUsers:
     def delete(self, user_id: str) -> bool:
         self._transaction.writing()
         key = encoding.sought(user_id)
-        self._delete_sessions(key)
+        self._end_sessions(key)
         deleted = self._transaction.write(
             lambda db, session: db[USERS].delete_one({"_id": key}, session=session).deleted_count > 0
         )
         if deleted and not self._transaction.transactional:
             # Those that began in between; from now on nobody can sign in under this id.
-            self._delete_sessions(key)
+            self._end_sessions(key)
         if not deleted:
             self._transaction.confirm()
         return deleted
@@ -94,5 +99,5 @@ class MongoUsers:
             raise UserExists
         return False
 
-    def _delete_sessions(self, user_id: str) -> None:
-        self._transaction.write(lambda db, s: db[SESSIONS].delete_many({"user_id": user_id}, session=s))
+    def _end_sessions(self, user_id: str) -> None:
+        remove_some(self._transaction, {"user_id": user_id}, limit=ENDED_WITH_USER)

@@ -13,7 +13,9 @@ GET: Final = f"SELECT {encoding.SESSION_COLUMNS} FROM sessions WHERE id = ?"
 ADD: Final = f"INSERT INTO sessions ({encoding.SESSION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 ROTATE: Final = "UPDATE sessions SET previous_hash = ?, current_hash = ?, rotated_at_ms = ? WHERE id = ?"
 DELETE: Final = "DELETE FROM sessions WHERE id = ?"
-DELETE_OF_USER: Final = "DELETE FROM sessions WHERE user_id = ? AND id <> ?"
+DELETE_OF_USER: Final = (
+    "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = ? AND id <> ? LIMIT ?)"
+)
 DELETE_EXPIRED: Final = (
     "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?)"
 )
@@ -54,10 +56,11 @@ class SqliteSessions:
         self._transaction.writing()
         self._transaction.change(DELETE, (encoding.sought(session_id),))
 
-    def delete_of_user(self, user_id: str, *, keep_id: str | None = None) -> None:
+    def delete_of_user(self, user_id: str, *, limit: int, keep_id: str | None = None) -> int:
         self._transaction.writing()
         # No session has the empty id.
-        self._transaction.change(DELETE_OF_USER, (encoding.sought(user_id), encoding.sought(keep_id or "")))
+        wanted = (encoding.sought(user_id), encoding.sought(keep_id or ""), encoding.bounded(limit))
+        return self._transaction.change(DELETE_OF_USER, wanted)
 
     def delete_expired(self, *, at: datetime, limit: int) -> int:
         self._transaction.writing()

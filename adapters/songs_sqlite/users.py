@@ -19,7 +19,11 @@ REPLACE: Final = (
     "WHERE id = ?"
 )
 DELETE: Final = "DELETE FROM users WHERE id = ?"
-DELETE_SESSIONS: Final = "DELETE FROM sessions WHERE user_id = ?"
+ENDED_WITH_USER: Final = 100
+"""How many sessions go with their user: a write that removed any number of them would keep all others waiting."""
+DELETE_SESSIONS: Final = (
+    f"DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = ? LIMIT {ENDED_WITH_USER})"
+)
 
 
 class SqliteUsers:

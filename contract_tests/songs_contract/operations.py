@@ -113,7 +113,7 @@ WRITES: Final[Mapping[str, Work]] = {
     "sessions.rotate": _rotate("a"),
     "sessions.rotate, a used token": _rotate("z"),
     "sessions.delete": lambda unit: unit.sessions.delete("T1"),
-    "sessions.delete_of_user": lambda unit: unit.sessions.delete_of_user("U1", keep_id="T2"),
+    "sessions.delete_of_user": lambda unit: unit.sessions.delete_of_user("U1", limit=9, keep_id="T2"),
     "sessions.delete_expired": lambda unit: unit.sessions.delete_expired(at=LATER, limit=9),
     "coherence.advance": lambda unit: unit.coherence.advance(expected_epoch=1, cache_on=False),
 }

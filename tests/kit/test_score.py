@@ -127,6 +127,7 @@ DEFECTS: dict[str, str] = {
     "accounts:expired_session_rotates": "SES-5",
     "accounts:rotation_cannot_be_repeated": "SES-6",
     "accounts:kept_session_is_removed": "SES-7",
+    "accounts:sessions_of_a_user_go_all_at_once": "SES-7",
     "accounts:expired_sessions_go_all_at_once": "SES-8",
     "accounts:coherence_begins_with_epoch_zero": "COH-1",
     "accounts:coherence_advances_without_comparing": "COH-2",

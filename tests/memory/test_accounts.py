@@ -46,7 +46,7 @@ def test_a_removed_user_leaves_nothing_behind(units: Units) -> None:
         assert unit.users.delete("1")
         assert not unit.users.delete("1")
         unit.users.add(User(id="3", name="nAME1", password_hash="x", created_at=START))
-        unit.sessions.delete_of_user("2", keep_id="s2b")
+        unit.sessions.delete_of_user("2", limit=9, keep_id="s2b")
         assert [user.id for user in unit.users.find(limit=10)] == ["2", "3"]
         assert unit.sessions.delete_expired(at=START + timedelta(hours=9), limit=10) == 1
         assert unit.sessions.get("s2b") is None

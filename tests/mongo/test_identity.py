@@ -95,7 +95,7 @@ def writes(song: Callable[..., Song], rating: Any) -> dict[str, Callable[[UnitOf
         "sessions.add": lambda unit: unit.sessions.add(session(new())),
         "sessions.rotate": rotate,
         "sessions.delete": lambda unit: unit.sessions.delete("SE1"),
-        "sessions.delete_of_user": lambda unit: unit.sessions.delete_of_user("U1"),
+        "sessions.delete_of_user": lambda unit: unit.sessions.delete_of_user("U1", limit=9),
         "coherence.advance": lambda unit: unit.coherence.advance(expected_epoch=1, cache_on=False),
     }
 

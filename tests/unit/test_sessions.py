@@ -163,6 +163,34 @@ def test_signing_out_everywhere_ends_all_sessions(ada: Process) -> None:
     assert (ada.is_refused(here.refresh_token), ada.is_refused(there.refresh_token)) == (True, True)
 
 
+def test_many_sessions_end_in_many_writes(ada: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each write ends a bounded number of them; whoever runs out of time holds a session still, and goes on with it."""
+    monkeypatch.setattr("songs.services.sessions.ENDED_AT_ONCE", 3)
+    tokens = [ada.sign_in().refresh_token for _ in range(8)]
+
+    def left() -> int:
+        return sum(ada.stored(token) is not None for token in tokens)
+
+    ada.stack.storage.before = [None, None, StorageUnavailable()]
+    with pytest.raises(StorageUnavailable):
+        ada.accounts.sign_out(tokens[0], everywhere=True, deadline=ada.stack.deadline())
+    assert left() == 5
+    assert ada.stored(tokens[0]) is not None
+    ada.accounts.sign_out(tokens[0], everywhere=True, deadline=ada.stack.deadline())
+    assert left() == 0
+
+
+def test_sessions_of_a_user_who_is_removed(ada: Process) -> None:
+    """However many there are, none is left where the storage answers, and none is good where it does not."""
+    tokens = [ada.sign_in().refresh_token for _ in range(250)]
+    user_id = ada.sign_in().user.id
+    ada.stack.storage.before = [None, None, StorageUnavailable()]
+    ada.accounts.remove_own(user_id, PASSWORD, deadline=ada.stack.deadline())
+    left = [token for token in tokens if ada.stored(token) is not None]
+    assert 0 < len(left) <= 150
+    assert all(map(ada.is_refused, left))
+
+
 def test_an_old_token_does_not_sign_its_user_out_everywhere(ada: Process) -> None:
     """Someone may have found it: it ends its own session. One whose answer was lost a moment ago does as it is told."""
     for used_up_s, everywhere in ((GRACE_S + 1, False), (GRACE_S, True), (-GRACE_S, True), (-GRACE_S - 1, False)):

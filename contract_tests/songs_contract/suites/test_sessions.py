@@ -134,13 +134,32 @@ def test_deleting(use: StorageUser) -> None:
     use.write(lambda unit: unit.sessions.delete("session-1"))
     use.write(lambda unit: unit.sessions.delete("session-1"))
     assert left() == [2, 3, 4]
-    use.write(lambda unit: unit.sessions.delete_of_user("u", keep_id="session-3"))
+    use.write(lambda unit: unit.sessions.delete_of_user("u", limit=9, keep_id="session-3"))
     assert left() == [3, 4]
-    use.write(lambda unit: unit.sessions.delete_of_user("v", keep_id="session-3"))
+    use.write(lambda unit: unit.sessions.delete_of_user("v", limit=9, keep_id="session-3"))
     assert left() == [3]
-    use.write(lambda unit: unit.sessions.delete_of_user("u"))
-    use.write(lambda unit: unit.sessions.delete_of_user("nobody"))
+    use.write(lambda unit: unit.sessions.delete_of_user("u", limit=9))
+    use.write(lambda unit: unit.sessions.delete_of_user("nobody", limit=9))
     assert left() == []
+
+
+@clause("SES-7")
+def test_deleting_in_pieces(use: StorageUser) -> None:
+    """As many as asked for, never the one to keep, and it says how many: fewer than asked for are the last."""
+    for n in range(1, 7):
+        use.add_sessions(session(f"session-{n}", user_id="v" if n == 6 else "u"))
+
+    def left() -> list[int]:
+        return [n for n in range(1, 7) if use.session(f"session-{n}") is not None]
+
+    def delete(limit: int, keep_id: str | None = None) -> int:
+        return use.write(lambda unit: unit.sessions.delete_of_user("u", limit=limit, keep_id=keep_id))
+
+    assert (delete(0), len(left())) == (0, 6)
+    assert (delete(2, "session-2"), len(left())) == (2, 4)
+    assert (delete(2, "session-2"), left()) == (2, [2, 6])
+    assert (delete(2, "session-2"), left()) == (0, [2, 6])
+    assert (delete(2), left()) == (1, [6])
 
 
 @clause("SES-8")

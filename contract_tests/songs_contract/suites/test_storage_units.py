@@ -39,7 +39,7 @@ WRITES: dict[str, Callable[[UnitOfWork], object]] = {
         "session-1", presented_hash="hash-1", next_hash="hash-2", at=NOW, grace_s=10
     ),
     "sessions.delete": lambda unit: unit.sessions.delete("session-1"),
-    "sessions.delete_of_user": lambda unit: unit.sessions.delete_of_user("user-1"),
+    "sessions.delete_of_user": lambda unit: unit.sessions.delete_of_user("user-1", limit=9),
     "sessions.delete_expired": lambda unit: unit.sessions.delete_expired(at=session().expires_at, limit=10),
     "coherence.advance": lambda unit: unit.coherence.advance(expected_epoch=1, cache_on=False),
 }

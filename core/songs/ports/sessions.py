@@ -38,8 +38,9 @@ class SessionRepository(Protocol):
         changes.
     SES-6: `rotate` is safe to repeat: where `next_hash` is current and `presented_hash` previous already, it returns
         ROTATED and nothing changes.
-    SES-7: `delete` removes one session, `delete_of_user` all sessions of a user but the one in `keep_id`, if given;
-        removing what is not there is no error.
+    SES-7: `delete` removes one session, `delete_of_user` up to `limit` sessions of a user, but not the one in
+        `keep_id`, if given, and returns how many: fewer than `limit` only where no more were there. Removing what is
+        not there is no error.
     SES-8: `delete_expired` removes up to `limit` sessions that have expired at `at`, as in SES-5, and returns how many.
     """
 
@@ -59,8 +60,8 @@ class SessionRepository(Protocol):
         """Remove a session."""
         ...
 
-    def delete_of_user(self, user_id: str, *, keep_id: str | None = None) -> None:
-        """Remove the sessions of a user."""
+    def delete_of_user(self, user_id: str, *, limit: int, keep_id: str | None = None) -> int:
+        """Remove sessions of a user; return how many."""
         ...
 
     def delete_expired(self, *, at: datetime, limit: int) -> int:

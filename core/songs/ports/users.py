@@ -17,8 +17,9 @@ class UserRepository(Protocol):
     USR-5: `replace` stores `user` if the stored version is `if_version`; ``user.version`` is ``if_version + 1``, and
         the caller leaves the name as it is. It raises `UserNotFound` or `VersionConflict` and then changes nothing. It
         is safe to repeat: when the stored user equals `user` already, nothing changes and it is no error.
-    USR-6: `delete` removes the user and its sessions, and returns whether it was there; the name is free again. Its
-        ratings stay, under an id that is nobody's.
+    USR-6: `delete` removes the user, and returns whether it was there; the name is free again. Its sessions go with it
+        where they are no more than 100; of more, some may stay (SES-7 removes them). Its ratings stay, under an id that
+        is nobody's.
     USR-7: `find` returns users ordered by id, those with an id greater than `after_id` if given, at most `limit`.
     """
 
@@ -48,7 +49,7 @@ class UserRepository(Protocol):
         ...
 
     def delete(self, user_id: str) -> bool:
-        """Remove a user and its sessions; return whether it was there."""
+        """Remove a user, with its sessions as far as USR-6 says; return whether it was there."""
         ...
 
     def find(self, *, limit: int, after_id: str | None = None) -> tuple[User, ...]:

@@ -1,6 +1,7 @@
 """Accounts: registering, signing in and out, looking after one's own, and what admins do with users."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -12,6 +13,7 @@ from songs.errors import (
     InvalidToken,
     OutcomeUnknown,
     OwnAccount,
+    SongsError,
     Unavailable,
     UserExists,
     UserNotFound,
@@ -151,7 +153,8 @@ class Accounts:
             return None
         user = held.user
         if everywhere and held.speaks_for_user:
-            self._sessions.end_all(user.id, deadline=deadline)
+            # Whoever repeats this because the time was up still holds a session then.
+            self._sessions.end_all(user.id, last_id=held.session.id, deadline=deadline)
         else:
             self._sessions.end(held.session.id, deadline=deadline)
         try:
@@ -220,6 +223,9 @@ class Accounts:
             self._runner.write(lambda unit: unit.users.delete(user_id), deadline=deadline)
         finally:
             self._access.forget(user_id)
+        # Those of nobody are worthless: what is left of them expires.
+        with suppress(SongsError):
+            self._sessions.end_all(user_id, deadline=deadline)
 
     def own(self, user_id: str, *, deadline: Deadline) -> User:
         """Return the user who asks.

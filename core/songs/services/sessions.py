@@ -25,6 +25,8 @@ By the clocks of the processes: where they differ by more, a token that is shown
 SECRET_BYTES: Final = 32
 SWEEP_EVERY_S: Final = 60.0
 SWEPT_AT_ONCE: Final = 100
+ENDED_AT_ONCE: Final = 1000
+"""How many sessions of a user one write ends: other writers wait for no more."""
 
 _TOKEN: Final = re.compile(r"([0-9A-Za-z_-]{1,64})\.[0-9A-Za-z_-]{43}", re.ASCII)
 
@@ -180,9 +182,19 @@ class Sessions:
         """Remove a session: its refresh tokens are worthless from then on."""
         self._runner.write(lambda unit: unit.sessions.delete(session_id), deadline=deadline)
 
-    def end_all(self, user_id: str, *, deadline: Deadline) -> None:
-        """Remove all sessions of a user."""
-        self._runner.write(lambda unit: unit.sessions.delete_of_user(user_id), deadline=deadline)
+    def end_all(self, user_id: str, *, last_id: str | None = None, deadline: Deadline) -> None:
+        """Remove all sessions of a user, `ENDED_AT_ONCE` in a write, that of `last_id` last.
+
+        When the time is up before all are gone, those that are stay gone, and a repetition goes on.
+        """
+        ended = ENDED_AT_ONCE
+        while ended == ENDED_AT_ONCE:
+            ended = self._runner.write(
+                lambda unit: unit.sessions.delete_of_user(user_id, limit=ENDED_AT_ONCE, keep_id=last_id),
+                deadline=deadline,
+            )
+        if last_id is not None:
+            self.end(last_id, deadline=deadline)
 
     def _find(self, token: str, deadline: Deadline) -> tuple[Session | None, User | None]:
         match = _TOKEN.fullmatch(token)

@@ -199,12 +199,21 @@ rotation_has_two_winners = repositories(sessions=_TwoWinners)
 
 
 class _KeepsNone(MemorySessions):
-    def delete_of_user(self, user_id: str, *, keep_id: str | None = None) -> None:
+    def delete_of_user(self, user_id: str, *, limit: int, keep_id: str | None = None) -> int:
         """Remove the session that was to be kept, too."""
-        super().delete_of_user(user_id)
+        return super().delete_of_user(user_id, limit=limit)
 
 
 kept_session_is_removed = repositories(sessions=_KeepsNone)
+
+
+class _AllAtOnce(MemorySessions):
+    def delete_of_user(self, user_id: str, *, limit: int, keep_id: str | None = None) -> int:
+        """Remove them all."""
+        return super().delete_of_user(user_id, limit=max(limit, 1_000_000), keep_id=keep_id)
+
+
+sessions_of_a_user_go_all_at_once = repositories(sessions=_AllAtOnce)
 
 
 class _Unlimited(MemorySessions):

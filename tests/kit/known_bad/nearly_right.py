@@ -92,7 +92,7 @@ class _ReplacesRows(MemoryUsers):
         """Delete the row and insert it again, and its sessions with it."""
         super().replace(user, if_version=if_version)
         state = self._view.reading()
-        self._view.stage(replace(state, sessions=state.sessions.minus_user(user.id)))
+        self._view.stage(replace(state, sessions=state.sessions.minus(*state.sessions.of(user.id, limit=10_000))))
 
 
 changed_user_loses_its_sessions = repositories(users=_ReplacesRows)

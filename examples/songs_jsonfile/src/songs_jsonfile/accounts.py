@@ -97,10 +97,11 @@ class JsonFileSessions:
         with self._unit.writing() as state:
             self._remove([session_id] if session_id in state.sessions else [])
 
-    def delete_of_user(self, user_id: str, *, keep_id: str | None = None) -> None:
+    def delete_of_user(self, user_id: str, *, limit: int, keep_id: str | None = None) -> int:
         with self._unit.writing() as state:
-            of_user = [each.id for each in state.sessions.values() if each.user_id == user_id]
-            self._remove([each for each in of_user if each != keep_id])
+            of_user = [each.id for each in state.sessions.values() if each.user_id == user_id and each.id != keep_id]
+            self._remove(of_user[:limit])
+            return len(of_user[:limit])
 
     def delete_expired(self, *, at: datetime, limit: int) -> int:
         with self._unit.writing() as state:

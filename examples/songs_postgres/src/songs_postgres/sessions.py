@@ -14,7 +14,10 @@ LOCK: Final = f"{GET} FOR UPDATE"
 ADD: Final = f"INSERT INTO sessions ({SESSION_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
 ROTATE: Final = "UPDATE sessions SET previous_hash = %s, current_hash = %s, rotated_at_ms = %s WHERE id = %s"
 DELETE: Final = "DELETE FROM sessions WHERE id = %s"
-DELETE_OF_USER: Final = "DELETE FROM sessions WHERE user_id = %s AND id <> %s"
+DELETE_OF_USER: Final = (
+    "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = %s AND id <> %s LIMIT %s FOR UPDATE) "
+    "RETURNING id"
+)
 DELETE_EXPIRED: Final = (
     "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at_ms <= %s "
     "ORDER BY expires_at_ms LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING id"
@@ -56,10 +59,11 @@ class PostgresSessions:
         self._transaction.writing()
         self._transaction.rows(DELETE, (sought(session_id),))
 
-    def delete_of_user(self, user_id: str, *, keep_id: str | None = None) -> None:
+    def delete_of_user(self, user_id: str, *, limit: int, keep_id: str | None = None) -> int:
         self._transaction.writing()
         # No session has the empty id.
-        self._transaction.rows(DELETE_OF_USER, (sought(user_id), sought(keep_id or "")))
+        wanted = (sought(user_id), sought(keep_id or ""), bounded(limit))
+        return len(self._transaction.rows(DELETE_OF_USER, wanted))
 
     def delete_expired(self, *, at: datetime, limit: int) -> int:
         self._transaction.writing()

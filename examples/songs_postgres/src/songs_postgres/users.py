@@ -21,7 +21,11 @@ REPLACE: Final = (
     "UPDATE users SET password_hash = %s, role = %s, disabled = %s, created_at_ms = %s, token_version = %s, "
     "version = %s WHERE id = %s"
 )
-DELETE: Final = "WITH ended AS (DELETE FROM sessions WHERE user_id = %s) DELETE FROM users WHERE id = %s RETURNING id"
+ENDED_WITH_USER: Final = 100
+DELETE: Final = (
+    "WITH ended AS (DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = %s "
+    f"LIMIT {ENDED_WITH_USER})) DELETE FROM users WHERE id = %s RETURNING id"
+)
 
 
 class PostgresUsers:
