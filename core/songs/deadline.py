@@ -25,6 +25,10 @@ class Deadline:
         remaining_s = self.at_s - self._clock.monotonic_s()
         return max(0.0, remaining_s)
 
+    def later(self, by_s: float) -> Self:
+        """Return the deadline `by_s` seconds after this one: for work that took these and is bounded otherwise."""
+        return type(self)(self._clock, self.at_s + by_s)
+
     def check(self) -> None:
         """Raise `DeadlineExceeded` once the deadline has passed."""
         if self._clock.monotonic_s() >= self.at_s:

@@ -1,5 +1,6 @@
 """Passwords and roles, and who may change them, over a storage that fails when told to."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from songs.errors import (
     WrongPassword,
 )
 from songs.model import Role
+from songs.ports.passwords import PasswordCheck
 from songs.ports.storage import Scope
 from songs.services.sessions import SWEEP_EVERY_S, SignedIn
 
@@ -131,3 +133,26 @@ def test_a_user_is_changed_in_one_write(ada: Process) -> None:
 
     assert (changed.role, changed.disabled, changed.version) == (Role.EDITOR, True, 2)
     assert ada.stack.storage.scopes == [Scope.READ, Scope.WRITE_ONE]
+
+
+@pytest.mark.parametrize("outdated", [False, True])
+def test_hashing_takes_nothing_of_the_deadline(
+    ada: Process, monkeypatch: pytest.MonkeyPatch, *, outdated: bool
+) -> None:
+    """However long it takes on a busy machine, a right password signs in, and a new account is stored."""
+    passwords: Any = ada.accounts._passwords
+    verify, hash_ = passwords.verify, passwords.hash
+
+    def slowly_verified(*arguments: Any, **keywords: Any) -> PasswordCheck:
+        ada.stack.clock.sleep(60.0)
+        return replace(verify(*arguments, **keywords), outdated=outdated)
+
+    def slowly_hashed(*arguments: Any, **keywords: Any) -> str:
+        ada.stack.clock.sleep(60.0)
+        return str(hash_(*arguments, **keywords))
+
+    monkeypatch.setattr(passwords, "verify", slowly_verified)
+    monkeypatch.setattr(passwords, "hash", slowly_hashed)
+
+    assert ada.accounts.register("bob", PASSWORD, deadline=ada.stack.deadline()).name == "bob"
+    assert ada.opens(ada.sign_in().access_token)

@@ -87,7 +87,9 @@ class Accounts:
         # Asked first because hashing is dear; `add` decides.
         if self._runner.read(lambda unit: unit.users.by_name(name), deadline=deadline) is not None:
             raise UserExists
+        began_s = self._clock.monotonic_s()
         hashed = self._hashed(password, deadline, rank=STRANGER)
+        deadline = deadline.later(self._clock.monotonic_s() - began_s)
         user = User(
             id=self._ids.new_id(),
             name=name,
@@ -126,11 +128,16 @@ class Accounts:
         user = self._runner.read(lambda unit: unit.users.by_name(name), deadline=deadline)
         hashed = user.password_hash if user is not None else None
         with self._hashing.turn(rank, deadline):
+            began_s = self._clock.monotonic_s()
             check = self._passwords.verify(password, hashed, wait_s=deadline.remaining_s())
             if user is None or not check.ok or user.disabled:
                 raise BadCredentials(user_id=None if user is None else user.id)
+            # Waits have a deadline; hashing is work, and on a busy machine it alone may take that long.
+            deadline = deadline.later(self._clock.monotonic_s() - began_s)
             if check.outdated:
+                began_s = self._clock.monotonic_s()
                 user = self._rehash(user, password, deadline)
+                deadline = deadline.later(self._clock.monotonic_s() - began_s)
         return self._sessions.start(user, deadline=deadline)
 
     def token_for(self, user: User) -> AccessToken:
