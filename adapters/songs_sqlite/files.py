@@ -5,6 +5,7 @@ SQLite itself would touch a foreign file: it recovers and truncates journals, an
 
 import contextlib
 import os
+import stat
 import struct
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,10 @@ def check_header(path: Path, newest: int) -> None:
         StorageUnavailable: It cannot be read.
     """
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            # Opening a pipe would wait for whoever writes to it.
+            raise StorageUnavailable(f"The database file {path} is not a regular file; choose another path.")
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
     except FileNotFoundError:

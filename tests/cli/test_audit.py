@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 import syslog
 from collections.abc import Callable
@@ -114,6 +115,19 @@ def test_a_file_that_cannot_be_written_loses_no_line(songs: Songs, monkeypatch: 
     assert ran.status == 2
     assert "SONGS_AUDIT_LOG: " in ran.err
     assert "nosuch/audit cannot be written: No such file or directory" in ran.err
+    assert '"action":"change_user"' in ran.err
+
+
+def test_a_pipe_that_nobody_reads_holds_no_command_up(
+    songs: Songs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the command did is done: it does not wait to tell of it."""
+    os.mkfifo(tmp_path / "audit")
+    monkeypatch.setenv("SONGS_AUDIT_LOG", "audit")
+
+    ran = songs("users", "disable", "nobody")
+
+    assert "audit cannot be written: No such device or address" in ran.err
     assert '"action":"change_user"' in ran.err
 
 

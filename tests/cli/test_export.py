@@ -20,6 +20,8 @@ ROW = {
     "released": "1886-03-09",
 }
 
+GOOD = json.dumps(ROW, separators=(",", ":"))
+
 
 @pytest.fixture
 def filled(songs: Songs, tmp_path: Path) -> int:
@@ -54,7 +56,7 @@ def test_a_good_file_stays_until_a_whole_one_takes_its_place(
     songs: Songs, filled: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An export that fails in the middle leaves the earlier file and nothing else."""
-    (tmp_path / "out").write_text("good")
+    (tmp_path / "out").write_text(GOOD)
     before = sorted(tmp_path.iterdir())
     written = 0
 
@@ -69,7 +71,7 @@ def test_a_good_file_stays_until_a_whole_one_takes_its_place(
     ran = songs("export", "out")
 
     assert (ran.status, ran.err) == (2, "songs: out cannot be written: No space left on device\n")
-    assert (tmp_path / "out").read_text() == "good"
+    assert (tmp_path / "out").read_text() == GOOD
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -88,3 +90,36 @@ def test_the_mode_of_the_file_is_kept(songs: Songs, tmp_path: Path) -> None:
     songs("export", "out")
 
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"SQLite format 3\0 and what follows",
+        b"SONGS_JWT_SECRET=value\n",
+        b'{"name": "another file"}\n',
+        gzip.compress(b"another file"),
+        gzip.compress(b"cut off")[:-9],
+    ],
+    ids=["database", "settings", "json", "gzip", "cut off"],
+)
+def test_another_file_is_not_replaced(songs: Songs, filled: int, tmp_path: Path, content: bytes) -> None:
+    """A slip, such as the path of the database, costs nothing: only an export takes the place of an export."""
+    (tmp_path / "precious").write_bytes(content)
+    (tmp_path / "link").symlink_to("precious")
+
+    for name in ("precious", "link"):
+        ran = songs("export", name)
+        assert (ran.status, ran.out) == (2, "")
+        reason = "it is there already and no export of songs; remove it, or write elsewhere"
+        assert ran.err == f"songs: {name} cannot be written: {reason}\n"
+    assert (tmp_path / "precious").read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["out", "out.gz"])
+def test_an_export_takes_the_place_of_an_earlier_one(songs: Songs, filled: int, tmp_path: Path, name: str) -> None:
+    """Of one with songs in it, and of one without."""
+    for before in (b"", gzip.compress(b""), gzip.compress(GOOD.encode()), GOOD.encode()):
+        (tmp_path / name).write_bytes(before)
+        assert songs("export", name).status == 0
+    assert songs("export", name).status == 0

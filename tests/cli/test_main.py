@@ -1,8 +1,12 @@
 """The command's first moments."""
 
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 INTERRUPTED_IMPORT = """
 import os, signal, sys
@@ -44,3 +48,52 @@ def test_nothing_is_loaded_that_the_command_may_not_need() -> None:
     program = f"import sys, songs_api.cli; print([name for name in '{unwanted}'.split() if name in sys.modules])"
 
     assert _run("-c", program).stdout == "[]\n"
+
+
+SONG = '{"artist":"a","title":"b","difficulty":1,"level":1,"released":"2000-01-01"}\n'
+
+
+def _shell(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell in which `$songs` is the command, over a database in `folder`."""
+    variables = {"songs": f"{sys.executable} -m songs_api", "SONGS_STORAGE": "sqlite", "SONGS_SQLITE_PATH": "songs.db"}
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env={**{name: text for name, text in os.environ.items() if not name.startswith("SONGS_")}, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("$songs import - <&-", "standard input is closed; give a file, or write songs to it"),
+        ("$songs users add ada --password-stdin <&-", "standard input is closed; give --password-stdin and write"),
+        ("$songs export - >&-", "standard output is closed; give a file"),
+        ("$songs export >&-", "standard output is closed; give a file"),
+    ],
+)
+def test_what_a_closed_stream_was_needed_for_is_not_done(tmp_path: Path, line: str, what: str) -> None:
+    """Nothing is reported as done that was not."""
+    ran = _shell(tmp_path, line)
+
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1), ran.stderr
+    assert ran.stderr.startswith(f"songs: {what}")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("errors", ["2>/dev/full", "2> >(exec <&-)", "2>&-"])
+@pytest.mark.parametrize(("bad", "status"), [("", 0), ("bad\n" * 2000, 1)])
+def test_an_import_goes_on_where_its_errors_cannot_be_written(
+    tmp_path: Path, errors: str, bad: str, status: int
+) -> None:
+    """Neither the lines that are refused nor the audit's keep songs from being imported."""
+    (tmp_path / "file").write_text(bad + SONG)
+
+    ran = _shell(tmp_path, f"$songs import file {errors}")
+
+    assert (ran.returncode, ran.stderr) == (status, "")
+    assert ran.stdout == f"added 1, updated 0, unchanged 0, refused {bad.count('b')}\n"

@@ -2,12 +2,14 @@
 
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from songs.deadline import Deadline
 from songs.ports.storage import Scope
@@ -108,6 +110,21 @@ def test_without_a_terminal_the_password_is_not_asked_for(songs: Songs, monkeypa
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
 
     assert "--password-stdin" in songs("users", "add", "ada").err
+
+
+def test_a_terminal_of_another_encoding_is_one_line(songs: Songs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is typed there is no password that anyone could sign in with, and no defect."""
+    terminal, ours = os.openpty()
+    with open(ours, encoding="utf-8") as typed:  # noqa: PTH123 - a descriptor
+        monkeypatch.setattr(sys, "stdin", typed)
+        for errors in ("strict", "surrogateescape"):
+            monkeypatch.setattr(
+                typer, "prompt", lambda *_, errors=errors, **__: b"\xff pass phrase".decode(errors=errors)
+            )
+            ran = songs("users", "add", "ada")
+            assert (ran.status, ran.audit) == (2, [])
+            assert ran.err == "songs: the password cannot be read from the terminal: it is not UTF-8 text\n"
+    os.close(terminal)
 
 
 @pytest.mark.parametrize("given", [b"a \xff long pass phrase\n", b"\xff\xfea\0"], ids=["latin-1", "utf-16"])

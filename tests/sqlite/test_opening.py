@@ -1,5 +1,6 @@
 """Opening and preparing: whose file it is, of which version, and who may read it."""
 
+import os
 import sqlite3
 import stat
 import threading
@@ -244,11 +245,14 @@ def test_an_old_library_is_refused(
     assert not path.exists()
 
 
-@pytest.mark.parametrize("kind", ["folder", "file in the way"])
+@pytest.mark.parametrize("kind", ["folder", "file in the way", "pipe"])
 def test_a_path_that_cannot_be_is_refused(path: Path, clock: Clock, kind: str) -> None:
     """A path that is a folder, or leads through a file, is an error that names the path."""
     if kind == "folder":
         path.mkdir(parents=True)
+    elif kind == "pipe":
+        path.parent.mkdir()
+        os.mkfifo(path)  # which nobody ever writes to
     else:
         path.parent.write_text("in the way")
     with pytest.raises(StorageUnavailable, match=r"songs\.db"):

@@ -1,7 +1,6 @@
 """The command ``songs``. Exit status 0: done; 1: done in part; 2: it could not be done, and one line says why."""
 
 import errno
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from songs_api.cli.serve import serve
 from songs_api.cli.users import users
 from songs_api.observing.events import printable
 from songs_api.refusals import EXPECTED, REFUSED, UserError, report
+from songs_api.servers.lifetime import discard
 
 INTERRUPTED: Final = 130
 DEFECT: Final = 70
@@ -95,8 +95,7 @@ def _unwritable(error: OSError) -> int:
     """Tell that standard output could not be written, where that is what happened; return the exit status."""
     if not isinstance(error, BrokenPipeError) and error.errno not in _CANNOT_WRITE:
         return _defect()
-    # The interpreter must not stumble over it again at its end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    discard(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return 1  # whoever read our output has had enough
     line = f"standard output cannot be written: {error.strerror}; make room, or write elsewhere"

@@ -13,6 +13,7 @@ from songs.errors import SongsError
 from songs_api.container import Container
 from songs_api.observing.events import Event, json_line, text_line, timestamp
 from songs_api.refusals import warn
+from songs_api.servers.lifetime import discard
 from songs_api.settings.service import ServiceSettings
 
 
@@ -22,7 +23,8 @@ def audited(container: Container, action: str, **about: object) -> Iterator[dict
 
     `outcome` is ``done``, the code of an error of ours, or the name of another one: part of the change may have been
     made then. The line has the form of the service's log and goes to `SONGS_AUDIT_LOG`. Without that it goes to
-    standard error, or to the system's log where standard error is a terminal: of whoever typed the command, who knows.
+    standard error, or to the system's log where standard error is a terminal: of whoever typed the command, who knows;
+    or where it cannot be written.
     """
     told: dict[str, Any] = dict(about)
     outcome = "done"
@@ -49,15 +51,24 @@ def _write(service: ServiceSettings, event: Event) -> None:
         except OSError as error:
             warn(f"SONGS_AUDIT_LOG: {service.audit_log} cannot be written: {error.strerror}; the line is: {line}")
     elif sys.stderr is not None and not sys.stderr.isatty():
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - where the service logs too
+        try:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - where the service logs too
+        except OSError:
+            discard(sys.stderr)
+            _to_system(line)
     else:
-        syslog.openlog("songs", syslog.LOG_PID, syslog.LOG_AUTH)
-        syslog.syslog(syslog.LOG_NOTICE, line.replace("\0", ""))
+        _to_system(line)
+
+
+def _to_system(line: str) -> None:
+    syslog.openlog("songs", syslog.LOG_PID, syslog.LOG_AUTH)
+    syslog.syslog(syslog.LOG_NOTICE, line.replace("\0", ""))
 
 
 def _append(path: Path, line: str) -> None:
-    # In one write, so that lines of several commands do not mix. It may be a pipe, such as a container's log.
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY, 0o600)
+    # In one write, so that lines of several commands do not mix. It may be a pipe, such as a container's log; a command
+    # that is done does not wait for whoever should read it.
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NONBLOCK, 0o600)
     try:
         os.write(descriptor, line.encode(errors="backslashreplace") + b"\n")
     finally:

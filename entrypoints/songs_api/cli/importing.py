@@ -15,6 +15,7 @@ from songs_api.cli.session import durable_storage
 from songs_api.files.importing import ImportReport, import_songs, songs_file
 from songs_api.files.records import FileUnusable
 from songs_api.refusals import UserError
+from songs_api.servers.lifetime import discard, was_closed
 
 SOME_REFUSED: Final = 1
 
@@ -52,7 +53,7 @@ def import_(
 @contextmanager
 def _opened(name: str) -> Iterator[IO[bytes]]:
     """Yield the file. What makes it unusable, now or in the block, is told with its name."""
-    if name == "-" and sys.stdin is None:
+    if name == "-" and was_closed("stdin"):
         msg = "standard input is closed; give a file, or write songs to it"
         raise UserError(msg)
     try:
@@ -72,7 +73,10 @@ def _progress(file: IO[bytes]) -> Iterator[tuple[Callable[[int, str], None], Cal
 
         def refuse(line: int, reason: str) -> None:
             if bar.disable:
-                typer.echo(f"line {line}: {reason}", err=True)
+                try:
+                    typer.echo(f"line {line}: {reason}", err=True)
+                except OSError:  # whoever reads these has had enough, or a disk is full: the rest is imported
+                    discard(sys.stderr)
             else:
                 bar.console.print(f"line {line}: {reason}", markup=False, highlight=False)
 

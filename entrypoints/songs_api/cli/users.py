@@ -12,6 +12,7 @@ from songs_api.cli.audit import audited
 from songs_api.cli.session import durable_storage
 from songs_api.cli.table import print_table
 from songs_api.refusals import UserError
+from songs_api.servers.lifetime import was_closed
 
 DEADLINE_S: Final = 30.0
 PAGE: Final = 500
@@ -104,14 +105,20 @@ def _set_disabled(name: str, *, disabled: bool) -> None:
 
 
 def _password(*, from_stdin: bool) -> str:
-    if sys.stdin is None:
+    if was_closed("stdin"):
         msg = "standard input is closed; give --password-stdin and write the password there, as one line"
         raise UserError(msg)
     if not from_stdin:
         if not sys.stdin.isatty():
             msg = "there is no terminal to ask for the password; give --password-stdin and write it to standard input"
             raise UserError(msg)
-        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+        try:
+            typed = str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+            typed.encode()
+        except UnicodeError as error:  # a terminal that is set to another encoding
+            msg = "the password cannot be read from the terminal: it is not UTF-8 text"
+            raise UserError(msg) from error
+        return typed
     try:
         line = sys.stdin.readline(_MAX_PASSWORD_LINE).rstrip("\r\n").removeprefix("\ufeff")
         line.encode()

@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,9 @@ from songs.services.catalogue import Catalogue
 
 PAGE: Final = 500
 PAGE_DEADLINE_S: Final = 60.0
+_BEGINNING: Final = b'{"artist":'
+"""What every export begins with that has songs in it."""
+_GZIP: Final = b"\x1f\x8b"
 
 
 def song_line(song: Song) -> bytes:
@@ -59,6 +63,28 @@ def export_songs(file: IO[bytes], catalogue: Catalogue, clock: Clock) -> int:
         file.write(song_line(song))
         count += 1
     return count
+
+
+def refuse_no_export(path: Path) -> None:
+    """Return if `path` is not there, empty, an earlier export or no regular file.
+
+    A slip must not cost more than an export: the storage's own file, a `.env`, whatever else has that name.
+
+    Raises:
+        OSError: It is another file, or cannot be read.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        beginning = file.read(len(_BEGINNING))
+    if beginning.startswith(_GZIP):
+        try:
+            with gzip.open(path) as unpacked:
+                beginning = unpacked.read(len(_BEGINNING))
+        except (EOFError, OSError, zlib.error):
+            pass  # damaged: whose it was cannot be seen
+    if beginning not in {b"", _BEGINNING}:
+        raise OSError("it is there already and no export of songs; remove it, or write elsewhere")
 
 
 @contextmanager

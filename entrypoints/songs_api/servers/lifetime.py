@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from typing import Final
+from typing import Final, TextIO
 
 _PR_SET_PDEATHSIG: Final = 1
 _POLL_S: Final = 1.0
@@ -27,6 +27,9 @@ def end_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+_closed: Final[set[str]] = set()
+
+
 def open_standard_streams() -> None:
     """Open what is closed of standard input, output and error as the device that takes everything and holds nothing.
 
@@ -37,8 +40,21 @@ def open_standard_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            _closed.add(name)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115 - a number
+
+
+def was_closed(name: str) -> bool:
+    """Return whether the standard stream of this name, such as ``stdin``, was closed when the program began."""
+    return name in _closed or getattr(sys, name) is None
+
+
+def discard(stream: TextIO) -> None:
+    """Let a standard stream that cannot be written take everything, so that nothing stumbles over it again."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(descriptor, stream.fileno())
+    os.close(descriptor)
 
 
 def _watch(parent: int) -> None:
