@@ -316,3 +316,29 @@ def test_an_older_version_announces_nothing(process: Any, clock: Any) -> None:
     process.wrote()
     assert process.state == (5, "off")
     assert clock.slept_s == pytest.approx([1.1, 1.1])
+
+
+def test_an_announcement_that_is_seen_while_another_is_given_its_time(process: Any, clock: Any) -> None:
+    """It is given 1.1 s from when it was seen, whatever a thread that still looks at the one before decides."""
+    process.runner.write(
+        lambda unit: unit.coherence.advance(expected_epoch=2, cache_on=False, cache="another"),
+        deadline=process.deadline(),
+    )
+    process.read()
+    clock.advance(4.9)
+
+    def others_announce_ours() -> None:
+        if process.cache.asked[-1] == "ping" and process.state == (3, "announced"):
+            process.move("announced")
+            process.coherence._view.read(process.deadline())
+
+    process.cache.after = others_announce_ours
+    process.read()
+    assert process.state == (4, "announced")
+    for _ in range(10):
+        clock.advance(0.1)
+        process.read()
+        assert process.state == (4, "announced")
+    clock.advance(0.1)
+    process.read()
+    assert process.state == (5, "on")

@@ -320,6 +320,10 @@ class Coherence:
             seen = self._view.advance(record, cache=identity, deadline=deadline)
             if self._announce_s > 0 or seen.record.cache != identity or seen.record.cache_on:
                 return seen
+        elif now_s < (due_at_s := seen.first_seen_s + self._announce_s):
+            # A thread that looked at the record before this one decided when to come here.
+            self._return_at_s = due_at_s
+            return seen
         return self._view.advance(seen.record, cache=identity, cache_on=True, deadline=deadline)
 
 
