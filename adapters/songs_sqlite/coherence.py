@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from songs.errors import StorageMismatch
 from songs.ports.coherence import CoherenceRecord
 from songs_sqlite.transaction import Transaction
 
@@ -18,7 +19,10 @@ class SqliteCoherence:
         self._transaction = transaction
 
     def read(self) -> CoherenceRecord:
-        epoch, cache_on, cache = self._transaction.rows(READ)[0]
+        rows = self._transaction.rows(READ)
+        if not rows:
+            raise StorageMismatch("The database lacks the coherence record; restore a backup.")
+        epoch, cache_on, cache = rows[0]
         return CoherenceRecord(epoch, bool(cache_on), cache)
 
     def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:

@@ -106,6 +106,11 @@ class Connection:
         except sqlite3.Error:
             return True
 
+    def database_bytes(self) -> int:
+        """Return how large SQLite believes the database to be, with what is in the log."""
+        ((pages, size),) = self.rows("SELECT page_count, page_size FROM pragma_page_count, pragma_page_size")
+        return int(pages) * int(size)
+
     def empty_log(self) -> bool:
         """Move the log into the file and empty it, if no reader needs it any more; return whether that was done."""
         try:

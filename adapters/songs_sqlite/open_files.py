@@ -85,16 +85,19 @@ class OpenFiles:
 
     Attributes:
         log_bytes: How large the log was when last looked at.
+        is_shorter: Whether the database file was shorter then than before: see `check_shorter`.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
         self._log = self._index = ""
         self._file: FileId | None = None
+        self._file_bytes = 0
         self._beside: tuple[FileId, FileId] | None = None
         self._written: _Log | None = None
         self._spoilt = False
         self.log_bytes = 0
+        self.is_shorter = False
         self.adopt()
 
     @property
@@ -122,11 +125,25 @@ class OpenFiles:
         if self._file is None:
             raise StorageMismatch(f"{self._path} was not prepared; run `songs prepare`.")
         try:
-            same = _id(self._path) == self._file
+            found = os.stat(self._path)  # noqa: PTH116 - half the time of Path.stat, before every unit
         except OSError:
-            same = False
-        if not same:
+            raise _lost("database file") from None
+        if (found.st_dev, found.st_ino) != self._file:
             raise _lost("database file")
+        self.is_shorter = found.st_size < self._file_bytes
+        if not self.is_shorter:
+            self._file_bytes = found.st_size
+
+    def check_shorter(self, database_bytes: int) -> None:
+        """Raise where the file was cut off; return where SQLite shortened it, as the database itself is shorter now.
+
+        Args:
+            database_bytes: How large SQLite believes the database to be, with what is in the log. What the file does
+                not have of that before the log was moved into it is gone, and pages in memory would hide that.
+        """
+        if database_bytes >= self._file_bytes:
+            raise _lost("database file")
+        self._file_bytes, self.is_shorter = database_bytes, False
 
     def check(self) -> bool:
         """Raise where any name leads elsewhere than to what is open: `check_database`, and the same for the log.
@@ -141,7 +158,7 @@ class OpenFiles:
         # Before the look: what is larger than it was then has only grown since.
         written = self._written
         try:
-            log = os.stat(self._log)  # noqa: PTH116 - half the time of Path.stat, before every unit
+            log = os.stat(self._log)  # noqa: PTH116 - as above
             same = ((log.st_dev, log.st_ino), _id(self._index)) == beside
         except OSError:
             raise _lost("write-ahead log") from None

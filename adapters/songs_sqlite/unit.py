@@ -184,6 +184,7 @@ class Unit:
     def _begin(self) -> None:
         connection = self._pool.take(self._deadline)
         try:
+            self._check_size(connection)
             if self._scope is Scope.READ:
                 connection.rows("BEGIN")
             else:
@@ -207,8 +208,11 @@ class Unit:
         try:
             # Synced is not enough: it must be where others, and the next one who opens the database, look for it.
             self._pool.files.check_written()
+            self._check_size(connection)
         except StorageUnavailable as error:
             raise OutcomeUnknown(error.detail) from error
+        except sqlite3.Error as error:
+            raise OutcomeUnknown("The database cannot be read any more.") from error
         self._pool.keep_log_short(connection)
         self._pool.has_leftovers |= self._leaves
         if self._pool.has_leftovers and self._deadline.remaining_s() > 0.0:
@@ -219,6 +223,10 @@ class Unit:
         files = self._pool.files
         if files.check():
             files.check_emptied(has_frames=connection.has_frames(self._deadline))
+
+    def _check_size(self, connection: Connection) -> None:
+        if self._pool.files.is_shorter:
+            self._pool.files.check_shorter(connection.database_bytes())
 
     def _open_connection(self) -> Connection:
         if self._connection is None:

@@ -70,6 +70,14 @@ def checkpoint(path: str) -> None:
     connection.close()
 
 
+def vacuum(path: str) -> None:
+    """Write the database anew without what it does not use, and `checkpoint`."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("VACUUM")
+    connection.close()
+    checkpoint(path)
+
+
 def ratings(path: str, name: str, threads: str, each: str, *song_ids: str) -> None:
     """Rate the songs from several threads: the n-th rating of a thread gives song n the value n % 5 + 1."""
     storage = opened(path)
@@ -206,6 +214,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "hold": hold,
     "open": open_,
     "checkpoint": checkpoint,
+    "vacuum": vacuum,
     "ratings": ratings,
     "forever": forever,
     "fill": fill,

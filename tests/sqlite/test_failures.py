@@ -47,6 +47,15 @@ def _error(code: int) -> sqlite3.OperationalError:
     return error
 
 
+def test_a_coherence_record_that_is_gone(storage: SqliteStorage, path: Path, deadline: At) -> None:
+    """As in a database that is being restored: what a service answers with 503, and no defect."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM coherence")
+    connection.close()
+    with pytest.raises(StorageMismatch, match="coherence record"):
+        storage.ping(deadline=deadline(1))
+
+
 def test_a_lock_that_is_held_too_long_is_unavailable(
     storage: SqliteStorage, start: Start, released: Released, song: Callable[..., Song], deadline: At, unit: Units
 ) -> None:

@@ -94,6 +94,68 @@ def test_reads_do_not_go_to_what_is_gone(storage: SqliteStorage, path: Path, uni
         pytest.fail("entered")
 
 
+@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize("left", [0, 1, 0.5, -1])
+def test_a_file_that_is_cut_off(
+    storage: SqliteStorage,
+    path: Path,
+    unit: Units,
+    song: Make,
+    start: Callable[..., Child],
+    *,
+    left: float,
+    within: bool,
+) -> None:
+    """A file of which pages are gone takes no more writes, though what is in memory and in the log hides it."""
+
+    def cut_off() -> None:
+        size = path.stat().st_size
+        os.truncate(path, int(size * left) // 4096 * 4096 if 0 <= left < 1 else int(left) * 4096 % size)
+
+    for number in range(100):
+        with unit(Scope.WRITE_ONE) as before:
+            before.songs.add(song(f"S{number}"))
+    assert start("checkpoint").communicate()[0] == "0\n"
+    with unit(Scope.WRITE_ONE) as before:
+        before.songs.add(song("S"))
+    if within:
+        with pytest.raises(OutcomeUnknown), unit(Scope.WRITE_ONE) as during:  # noqa: PT012 - as above
+            during.songs.add(song("T"))
+            cut_off()
+    else:
+        cut_off()
+    for number in range(3):
+        with pytest.raises((StorageUnavailable, StorageMismatch)), unit(Scope.WRITE_ONE) as after:
+            after.songs.add(song(f"T{number}"))
+    with pytest.raises((StorageUnavailable, StorageMismatch)), unit(Scope.READ) as read:
+        read.songs.get("S")
+
+
+@pytest.mark.parametrize("moved_first", [True, False])
+def test_a_file_that_sqlite_shortens_is_not_cut_off(
+    storage: SqliteStorage, path: Path, unit: Units, song: Make, start: Callable[..., Child], *, moved_first: bool
+) -> None:
+    """Whoever vacuums the database beside the service stops nothing."""
+    for number in range(300):
+        with unit(Scope.WRITE_ONE) as write:
+            write.songs.add(song(f"S{number}", title="T" * 1000 + str(number)))
+    if moved_first:
+        assert start("checkpoint").communicate()[0] == "0\n"
+    for number in range(299):
+        with unit(Scope.WRITE_ONE) as write:
+            assert write.songs.delete(f"S{number}")
+    assert start("checkpoint").communicate()[0] == "0\n"
+    storage.ping(deadline=Deadline.after(storage._clock, 5))
+    before = path.stat().st_size
+    assert start("vacuum").communicate()[0] == "0\n"
+    assert path.stat().st_size < before
+    storage.ping(deadline=Deadline.after(storage._clock, 5))
+    with unit(Scope.WRITE_ONE) as write:
+        write.songs.add(song("T"))
+    with unit(Scope.READ) as read:
+        assert read.songs.count(SongFilter()) == 2
+
+
 @pytest.mark.parametrize("beside", [_log, _index])
 def test_what_comes_back_is_taken_up(
     storage: SqliteStorage, path: Path, unit: Units, song: Make, beside: Callable[[Path], Path]

@@ -23,6 +23,7 @@ from songs.errors import (
     OutcomeUnknown,
     SongsError,
     StorageClosed,
+    StorageMismatch,
     StorageUnavailable,
 )
 from songs.ports.storage import Scope, UnitOfWork
@@ -48,6 +49,13 @@ def within(limit_s: float) -> Iterator[None]:
 
 def _other(user: User, **changes: Any) -> PostgresStorage:
     return PostgresStorage(user.settings.model_copy(update=changes), MachineClock(), connections=1)
+
+
+def test_a_database_that_is_being_restored(user: User) -> None:
+    """Tables without their rows, as `pg_restore` has them for a moment: readiness says no, by an error of the port."""
+    user.sql("DELETE FROM coherence")
+    with pytest.raises(StorageMismatch, match="coherence record"):
+        user.storage.ping(deadline=deadline(5))
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from songs.errors import StorageMismatch
 from songs.ports.coherence import CoherenceRecord
 from songs_postgres.transaction import Transaction
 
@@ -19,7 +20,11 @@ class PostgresCoherence:
         self._transaction = transaction
 
     def read(self) -> CoherenceRecord:
-        return CoherenceRecord(*self._transaction.rows(READ)[0])
+        rows = self._transaction.rows(READ)
+        if not rows:
+            # As while a dump is being restored.
+            raise StorageMismatch("The database lacks the coherence record; restore a backup.")
+        return CoherenceRecord(*rows[0])
 
     def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
         self._transaction.writing()
