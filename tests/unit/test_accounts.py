@@ -145,7 +145,8 @@ def test_hashing_takes_nothing_of_the_deadline(
 
     def slowly_verified(*arguments: Any, **keywords: Any) -> PasswordCheck:
         ada.stack.clock.sleep(60.0)
-        return replace(verify(*arguments, **keywords), outdated=outdated)
+        check: PasswordCheck = verify(*arguments, **keywords)
+        return replace(check, outdated=outdated)
 
     def slowly_hashed(*arguments: Any, **keywords: Any) -> str:
         ada.stack.clock.sleep(60.0)
