@@ -56,7 +56,7 @@ class FailingServer:
 
     def refuse_entries(self) -> None:
         """Let the server refuse all keys but the limiter's."""
-        keys = f"~{self._prefix}:l:*"
+        keys = f"~{self._prefix}:w:*"
         self._ask(lambda server: server.execute_command("ACL", "SETUSER", "default", "resetkeys", keys))
 
     def spoil(self) -> None:

@@ -227,6 +227,15 @@ class Coherence:
         return forgot
 
     def _publish(self, forgot: str) -> None:
+        known = self._view.seen
+        if (
+            known is not None
+            and forgot
+            and (known.record.cache == forgot if is_on(known.record) else was_never_advanced(known.record))
+            and self._clock.monotonic_s() - known.read_started_s < REFRESH_S
+        ):
+            # What nearly every write finds: no other cache is believed, and the record was read a moment ago.
+            return
         deadline = Deadline.after(self._clock, SETTLE_DEADLINE_S)
         # An older version may have switched on, without announcing it, the cache that did not answer us.
         seen = self._view.read(deadline) if self.active and not forgot else self._recent(deadline)

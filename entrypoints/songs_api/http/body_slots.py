@@ -65,7 +65,7 @@ class Slot:
     ) -> None:
         self.client = client
         self.known = known
-        self.since_s = 0.0
+        self.since_s: float
         self.was_cut = False
         self._connection = connection
         self._answer = answer
@@ -184,7 +184,7 @@ class BodySlots:
             if connection is not None and not self._watched:
                 self._watched = True
                 _Watch(self, self._clock).start()
-            if not any(waiting.slot.known == known for waiting in self._waiting) and self._has_room(known=known):
+            if not (self._waiting and self._somebody_waits(known=known)) and self._has_room(known=known):
                 self._hold(slot)
                 return slot
             if not self._has_place(known=known):
@@ -200,11 +200,13 @@ class BodySlots:
         """Give a slot back; return whether its body counts: it does not if it took too long."""
         with self._lock:
             del self._held[slot]
-            self._strangers -= not slot.known
+            if not slot.known:
+                self._strangers -= 1
             now_s = self._clock.monotonic_s()
-            if self._is_slow(slot, now_s):
+            if slot.was_cut or now_s - slot.since_s >= SLOW_S:
                 self._slow.add(slot.client)
-            self._hand_over(now_s)
+            if self._waiting:
+                self._hand_over(now_s)
             return not slot.was_cut
 
     def cut_overdue(self) -> None:
@@ -228,6 +230,9 @@ class BodySlots:
         """How many wait for a slot."""
         return len(self._waiting)
 
+    def _somebody_waits(self, *, known: bool) -> bool:
+        return any(waiting.slot.known == known for waiting in self._waiting)
+
     def _has_room(self, *, known: bool) -> bool:
         return len(self._held) < self._slots and (known or self._strangers < (self._slots + 1) // 2)
 
@@ -249,12 +254,9 @@ class BodySlots:
         found.decide(refused=True)
         return True
 
-    def _is_slow(self, slot: Slot, now_s: float) -> bool:
-        return slot.was_cut or now_s - slot.since_s >= SLOW_S
-
     def _ranks(self, now_s: float, *new: Slot) -> Callable[[Slot], tuple[int, bool, int]]:
         """Return what tells better clients, by lower ranks, from worse ones; `new` are bodies that come on top."""
-        live = Counter(slot.client for slot in self._held if self._is_slow(slot, now_s))
+        live = Counter(slot.client for slot in self._held if slot.was_cut or now_s - slot.since_s >= SLOW_S)
         counts = Counter(slot.client for slot in (*self._held, *(waiting.slot for waiting in self._waiting), *new))
         return lambda slot: (
             self._slow.of(slot.client) + live[slot.client],
@@ -265,7 +267,8 @@ class BodySlots:
     def _hold(self, slot: Slot) -> None:
         slot.since_s = self._clock.monotonic_s()
         self._held[slot] = None
-        self._strangers += not slot.known
+        if not slot.known:
+            self._strangers += 1
 
     def _hand_over(self, now_s: float) -> None:
         while ready := [waiting for waiting in self._waiting if self._has_room(known=waiting.slot.known)]:

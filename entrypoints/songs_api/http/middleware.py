@@ -42,10 +42,11 @@ class Middleware:
 
     def process_response(self, req: ApiRequest, resp: ApiResponse, *_: object) -> None:
         """Note what became of the request."""
-        if resp.status_code >= _SERVER_ERROR and req.exchange.route is None:
+        status = resp.status_code
+        if status >= _SERVER_ERROR and req.exchange.route is None:
             # Whoever looks for what an outage does wants to know of which requests; it ended before it was routed.
             req.exchange.route = self._route_of(req.method, req.path)
-        resp.put(self.answered(req.exchange, req.env, req.method, resp.status_code))
+        resp.put(self.answered(req.exchange, req.env, req.method, status))
 
     def answered(self, exchange: Exchange, environ: dict[str, Any], method: str, status: int) -> dict[str, str]:
         """Note what became of a request, and return the headers that name it and say what is left of its limits."""

@@ -76,25 +76,22 @@ class BodyReader:
         return int(length)
 
     def _received_in_time(self, req: ApiRequest, announced: int | None) -> bytes:
-        principal = req.exchange.principal
+        exchange, environ = req.exchange, req.env
         slot = self._slots.take(
-            bucket_of(req.env, self._trusted) if principal is None else principal.user_id,
-            known=principal is not None,
-            connection=req.env.get(CONNECTION),
-            answer=partial(_too_late, req.exchange.request_id),
+            exchange.principal.user_id if exchange.principal else bucket_of(environ, self._trusted),
+            known=exchange.principal is not None,
+            connection=environ.get(CONNECTION),
+            answer=partial(_too_late, exchange.request_id),
         )
-        broken, body = None, b""
         try:
             body = self._received(req, announced)
-        except SongsError as error:
-            broken = error
-        finally:
-            counts = self._slots.release(slot)
-        if not counts:
+        except BaseException as error:
+            if self._slots.release(slot) or not isinstance(error, SongsError):
+                raise
             # Whatever became of it: its client may have been answered already.
-            raise BodyTimeout from broken
-        if broken is not None:
-            raise broken
+            raise BodyTimeout from error
+        if not self._slots.release(slot):
+            raise BodyTimeout
         return body
 
     def _received(self, req: ApiRequest, announced: int | None) -> bytes:

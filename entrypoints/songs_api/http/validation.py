@@ -40,6 +40,8 @@ def validated(model: type[Model], value: Any, check: Check | None = None) -> Mod
     found: dict[str, FieldError] = {}
     try:
         valid = model.model_validate(value)
+        if check is None:
+            return valid
     except ValidationError as error:
         valid = None
         for fault in error.errors(include_input=False, include_url=False, include_context=False)[:MAX_FAULTS]:
