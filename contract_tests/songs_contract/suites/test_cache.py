@@ -279,14 +279,14 @@ def test_the_identity_is_shared(subject: Subject, cache: Cache) -> None:
     assert identity_of(cache) == identity_of(subject.open())
 
 
-@clause("CACHE-11")
+@clause("CACHE-10", "CACHE-11")
 @requires("not shared")
 def test_a_cache_of_its_own_has_an_identity_of_its_own(subject: Subject, cache: Cache) -> None:
     """Of two that do not see each other's invalidations neither may pass for the other."""
     assert identity_of(cache) != identity_of(subject.open())
 
 
-@clause("CACHE-11")
+@clause("CACHE-10", "CACHE-11")
 def test_another_place_has_another_identity(subject: Subject, cache: Cache, tmp_path: Path) -> None:
     """So has a cache of the same adapter that does not hear of an invalidation, on another server or wherever it is."""
     folder = tmp_path / "another"
@@ -300,7 +300,7 @@ def test_another_place_has_another_identity(subject: Subject, cache: Cache, tmp_
         assert (identity_of(other) == identity_of(cache)) is hears
 
 
-@clause("CACHE-11")
+@clause("CACHE-10", "CACHE-11")
 def test_a_cache_that_lost_something(cache: Cache) -> None:
     """What was closed and opened has another identity, or nothing that it handed out or kept before counts."""
     before = identity_of(cache)

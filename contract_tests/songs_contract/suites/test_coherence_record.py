@@ -59,7 +59,7 @@ def test_the_cache_is_named(use: StorageUser, on: bool) -> None:  # noqa: FBT001
         assert advance(use, epoch, cache_on=on, cache=name) == read(use) == CoherenceRecord(epoch + 1, on, name)
 
 
-@clause("COH-4")
+@clause("COH-2", "COH-3", "COH-4")
 def test_another_cache_is_named(use: StorageUser) -> None:
     """Each advance names the cache anew, or none; one that moves nothing names none either."""
     advance(use, 1, cache_on=True, cache="first")

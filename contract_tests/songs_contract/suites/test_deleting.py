@@ -18,7 +18,7 @@ DELETING_S: Final = 3.0
 """What a request has by default."""
 
 
-@clause("SNG-14")
+@clause("SNG-14", "RAT-3")
 @builds_on("RAT-5")
 def test_deleting_a_song_with_many_ratings(use: StorageUser, storage: Storage, subject: Subject) -> None:
     """It is done in the time that a request has; what is left of the ratings is seen nowhere, and keys are free."""

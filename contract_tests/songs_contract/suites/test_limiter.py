@@ -275,7 +275,7 @@ def test_what_cannot_be_given_back(subject: Subject, limiter: RateLimiter) -> No
     assert not limiter.hit("bucket", limit).allowed, "the hit of a window that has ended was given back to the next"
 
 
-@clause("LIM-8")
+@clause("LIM-1", "LIM-8")
 def test_many_are_given_back_at_once(limiter: RateLimiter, rounds: int) -> None:
     """However many threads hit and give back: no change is lost."""
     limit = RateLimit(1000, A_MINUTE)
