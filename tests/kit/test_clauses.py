@@ -54,7 +54,7 @@ def test_every_clause_of_the_ports_is_found() -> None:
 
 @pytest.mark.parametrize("prefix", sorted({each.partition("-")[0] for each in clauses()}))
 def test_numbers_have_no_gaps(prefix: str) -> None:
-    """The clauses of a prefix are numbered from 1 on. One that came later stands with its protocol, maybe out of order."""
+    """The clauses of a prefix are numbered from 1 on. One that came later stands with its protocol."""
     numbers = [int(each.partition("-")[2]) for each in clauses() if each.partition("-")[0] == prefix]
 
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
