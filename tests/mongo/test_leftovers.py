@@ -252,7 +252,7 @@ def test_ratings_that_are_moved_while_their_song_is_deleted(
 
 
 @pytest.mark.parametrize("sent", [False, True])
-@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
 def test_the_deletion_of_a_user_that_ends_at_any_command(
     unit: Units, database: Any, die: Any, between: Any, at: int, sent: bool
 ) -> None:
@@ -275,9 +275,12 @@ def test_the_deletion_of_a_user_that_ends_at_any_command(
     assert die(delete, at, sent)
     with unit(Scope.READ) as opened:
         gone = opened.users.get("U1") is None
-    assert gone == ((at, sent) >= (2, True))
+    assert gone == ((at, sent) >= (3, True))
     left = {document["_id"] for document in database.sessions.find()}
-    assert left == ({"T1"} if (at, sent) == (1, False) else {"T2"} if 1 < at < 3 or (at, sent) == (3, False) else set())
+    # Sessions are looked for and removed (1, 2), then the user (3), then sessions that began in between (4, 5).
+    remain = {"T1"} if (at, sent) < (2, True) else set()
+    remain |= {"T2"} if at > 1 and (at, sent) < (5, True) else set()
+    assert left == remain
     with unit(Scope.WRITE_ONE) as opened:
         assert opened.sessions.delete_expired(at=NOW, limit=100) == len(left)
     assert database.sessions.count_documents({}) == 0
