@@ -99,7 +99,7 @@ LIKELY_CAUSES: Final[dict[str, str]] = {
     "LIM-4": "the bucket's name is cut or joined, or amount and window are not part of the key",
     "LIM-5": "nothing removes a bucket that nobody hits any more",
     "LIM-6": "the driver's error is not translated, or its timeout is longer than 0.5 s",
-    "LIM-7": "the name is made of bucket and time, so that it comes again after a loss, or `serial` is the count of hits",
+    "LIM-7": "the name is made of bucket and time, so it comes again after a loss, or `serial` is the count",
     "LIM-8": "what is given back is not bound to its window, or a window that is given back whole is forgotten",
     "TOK-1": "a claim is not put into the token, or is converted on its way back",
     "TOK-2": "expiry is compared by the machine's clock, with a leeway, or not at all",
