@@ -30,10 +30,11 @@ def test_every_clause_has_a_row() -> None:
 
 
 def test_no_clause_fails() -> None:
-    """No cell says fail, nor anything that the kit does not say."""
+    """No cell says fail or timed out, nor anything that the kit does not say."""
     cells = {cell for row in ROW.finditer(FILE.read_text(encoding="utf-8")) for cell in row["cells"].split(" | ")}
+    verdicts = {re.sub(r" \(\d+ of \d+\)$", "", cell) for cell in cells}
 
-    assert cells <= set(CELLS.values()) - {CELLS[Verdict.FAIL]}
+    assert verdicts <= set(CELLS.values()) - {CELLS[Verdict.FAIL], CELLS[Verdict.TIMED_OUT]}
     assert CELLS[Verdict.PASS] in cells
 
 

@@ -11,7 +11,7 @@ from songs_api.container import Container
 from songs_api.servers.options import ServerOptions
 from songs_api.servers.select import serve_with
 from songs_api.settings import Variables, resolve
-from songs_api.startup import application
+from songs_api.startup import application, identity_of, opened
 from songs_plugins.registry import Registry
 
 
@@ -24,8 +24,10 @@ def add_users(password: str, container: Container) -> None:
 
 if __name__ == "__main__":
     settings = resolve(Variables.read(), Registry())
+    with opened(settings) as prepared:
+        found = identity_of(prepared)
     serve_with(
         settings.service.server,
         ServerOptions.of(settings, port=settings.service.port),
-        functools.partial(application, settings.variables, functools.partial(add_users, sys.argv[1])),
+        functools.partial(application, settings.variables, functools.partial(add_users, sys.argv[1]), identity=found),
     )
