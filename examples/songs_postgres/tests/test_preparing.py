@@ -107,7 +107,10 @@ def test_a_schema_of_the_version_before(user: User) -> None:
     """The coherence record is kept and names no cache; a process of before, which knows no names, leaves them alone."""
     user.sql("ALTER TABLE coherence DROP COLUMN cache")
     user.sql("ALTER TABLE schema_version DROP COLUMN identity")
-    user.sql("ALTER TABLE ratings ADD CONSTRAINT ratings_song_id_fkey FOREIGN KEY (song_id) REFERENCES stats ON DELETE CASCADE")
+    user.sql(
+        "ALTER TABLE ratings ADD CONSTRAINT ratings_song_id_fkey "
+        "FOREIGN KEY (song_id) REFERENCES stats ON DELETE CASCADE"
+    )
     user.sql("ALTER TABLE stats DROP COLUMN incarnation")
     user.sql("DROP TABLE deleted_songs")
     user.sql("UPDATE coherence SET epoch = 7, cache_on = false")

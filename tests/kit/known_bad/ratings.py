@@ -8,7 +8,6 @@ from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
 from songs_memory.rating_table import Events
 from songs_memory.ratings import MemoryRatings
-from songs_memory.songs import MemorySongs
 from songs_memory.unit import MemoryUnit
 
 from .planting import memory_of, repositories, unit
@@ -76,17 +75,20 @@ class _LowerCaseKeys(MemoryRatings):
 keys_have_no_case = repositories(ratings=_LowerCaseKeys)
 
 
-class _KeysStay(MemorySongs):
-    def delete(self, song_id: str, *, if_version: int | None = None) -> bool:
-        """Leave the keys of the song's ratings behind."""
-        keys = self._view.reading().ratings.keys
-        found = super().delete(song_id, if_version=if_version)
-        state = self._view.reading()
-        self._view.stage(replace(state, ratings=replace(state.ratings, keys=keys)))
-        return found
+class _KeysStay(MemoryRatings):
+    def add(self, rating: Rating) -> RatingReceipt:
+        """Know keys for ever, also those of ratings whose song is gone."""
+        known, place = memory_of(self._view), (rating.user_id, rating.key)
+        earlier = known.get(place)
+        if earlier is not None and earlier.song_id not in self._view.reading().songs.rows:
+            raise KeyReused
+        receipt = super().add(rating)
+        if rating.key is not None:
+            known[place] = rating
+        return receipt
 
 
-key_outlives_its_song = repositories(songs=_KeysStay)
+key_outlives_its_song = repositories(ratings=_KeysStay)
 
 
 class _AnyValue(MemoryRatings):
