@@ -13,7 +13,8 @@ import pytest
 from tests.running import environment, free_port
 from tests.servers.terminal import INTERRUPT, QUIT, Terminal
 
-pytestmark = pytest.mark.server
+# Five starts, each of some seconds on a busy machine, are one test.
+pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
 
 SOON_S = 20.0
 """Well below the 30 s after which a server kills a worker that does not end."""
