@@ -98,6 +98,7 @@ def test_sigterm_to_the_whole_group(at_terminal: At, kind: str, times: int) -> N
     """Some supervisors send it to every process."""
     for _ in range(times):
         terminal = at_terminal(kind)
+        terminal.read_for(1.0)  # the second worker may come a moment after the first one answers
 
         os.killpg(terminal.process.pid, signal.SIGTERM)
         with contextlib.suppress(ProcessLookupError):
