@@ -60,6 +60,16 @@ def test_numbers_have_no_gaps(prefix: str) -> None:
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
 
 
+@pytest.mark.parametrize("path", PORTS, ids=lambda path: path.stem)
+def test_a_protocol_states_its_clauses_in_order(path: Path) -> None:
+    """Within one docstring the numbers of a prefix grow."""
+    classes = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
+    for node in classes:
+        stated = re.findall(r"^ *([A-Z]+)-(\d+): ", ast.get_docstring(node) or "", re.MULTILINE)
+        numbers = [(prefix, int(number)) for prefix, number in stated]
+        assert numbers == sorted(numbers)
+
+
 def test_a_clause_goes_on_in_indented_lines() -> None:
     """The text of a clause is one line, whatever it was broken into, and ends where the next paragraph begins."""
     docstring = "Sums.\n\nABC-1: One\n    two\n    three.\nABC-2: Four.\n\nFive.\n"
