@@ -97,7 +97,7 @@ def _recorder(settings: Settings, clock: Clock) -> Recorder:
     if service.metrics_token is not None:
         from songs_api.observing.metrics import Metrics  # noqa: PLC0415 - takes time to load, and few need it
 
-        metrics = Metrics(os.environ.get(METRICS_FOLDER), clock)
+        metrics = Metrics(os.environ.get(METRICS_FOLDER))
     render = renderer(service.log_format, production=service.environment == "production")
     return Recorder(render, clock, level=logging.getLevelNamesMapping()[service.log_level.upper()], metrics=metrics)
 

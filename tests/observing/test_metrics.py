@@ -89,13 +89,3 @@ def test_what_threads_note_meanwhile_is_not_lost() -> None:
         worker.join()
 
     assert _samples(metrics)["songs_cache_reads_total", (("outcome", "hit"),)] == count * threads
-
-
-def test_a_record_is_told_once_for_each_reading() -> None:
-    """A process that has not read it for a while does not overrule the one that has."""
-    metrics = Metrics()
-    metrics.coherence(4, cache_on=False)
-    metrics.collect()
-    metrics._epoch.set(5)  # as another process of the service does
-
-    assert _samples(metrics)["songs_coherence_epoch", ()] == 5

@@ -14,7 +14,6 @@ import pytest
 from songs_api.observing import snapshots as module
 from songs_api.observing.metrics import Metrics
 from songs_api.observing.snapshots import Snapshots
-from songs_system.clock import SystemClock
 
 WRITER = """
 import sys
@@ -39,7 +38,7 @@ def _count(metrics: Metrics, status: str = "200") -> float:
 
 
 def _metrics(folder: Path) -> Metrics:
-    return Metrics(str(folder), SystemClock())
+    return Metrics(str(folder))
 
 
 @contextmanager
@@ -132,7 +131,7 @@ def test_json_of_another_version_is_left_out(tmp_path: Path) -> None:
     other.take()
     metrics = _metrics(tmp_path)
     metrics.requests({("GET", "/", "200"): [0.1]})
-    for snapshot in ({"x": 1}, {"gauges_at_s": "x", "gauges": [], "families": 3}, {"families": {"a": [[1]]}}):
+    for snapshot in ({"x": 1}, {"record": "x", "families": 3}, {"families": {"a": [[1]]}}):
         other.write(snapshot)
 
         assert _count(metrics) == 1
@@ -197,11 +196,26 @@ def test_metrics_of_several_processes_are_added(tmp_path: Path) -> None:
     assert "songs_coherence_epoch 8.0" in text
 
 
+def test_the_latest_record_of_all_processes_is_shown(tmp_path: Path) -> None:
+    """The one of the latest epoch, though another process counted an older one after it."""
+    first, second = _metrics(tmp_path), _metrics(tmp_path)
+    first.coherence(3, cache_on=True)
+    second.coherence(2, cache_on=False)
+    for metrics in (first, second):
+        metrics.collect()
+        metrics.publish()
+
+    for metrics in (first, second):
+        text = metrics.exposition().decode()
+        assert "songs_coherence_epoch 3.0" in text
+        assert "songs_coherence_cache_on 1.0" in text
+
+
 def test_nothing_is_mapped_even_where_the_client_would(tmp_path: Path) -> None:
     """The client's own variable names a folder, as on every server with several processes."""
     script = (
-        "import sys; from songs_api.observing.metrics import Metrics; from songs_system.clock import SystemClock;"
-        "m = Metrics(sys.argv[1], SystemClock()); m.cache_read('hit'); m.collect(); m.publish();"
+        "import sys; from songs_api.observing.metrics import Metrics;"
+        "m = Metrics(sys.argv[1]); m.cache_read('hit'); m.collect(); m.publish();"
         "assert sys.argv[1] not in open('/proc/self/maps').read()"
     )
     variables = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}

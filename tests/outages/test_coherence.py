@@ -202,14 +202,14 @@ class Outages:
     def over(self, duration_s: float) -> None:
         """It is used again."""
         ends_s = time.monotonic() + RETURN_S
-        while not self.record()[1] and time.monotonic() < ends_s:
+        while not (is_on := self.record()[1]) and time.monotonic() < ends_s:
             self.traffic.wait("off", 0.1)
-        assert self.record()[1] or self.traffic.faults, "the cache was not switched on again"
+        assert is_on or self.traffic.faults, "the cache was not switched on again"
         self.traffic.wait("calm", duration_s)
         assert self._admin("INFO", "stats")["keyspace_hits"] > 0
 
     def record(self) -> tuple[int, bool]:
-        """Return the epoch, and whether the cache is on, as the first service last saw them; 0 before it looked."""
+        """Return the epoch, and whether the cache is on, as the first service has seen them; 0 before it looked."""
         url = f"http://127.0.0.1:{self._service.port}/metrics"
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
         with urllib.request.urlopen(request, timeout=RETURN_S) as answer:

@@ -12,9 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from songs.meter import CacheOutcome
-from songs.ports.clock import Clock
 from songs_api.observing.snapshots import Snapshot, Snapshots
-from songs_api.observing.totals import Together, Totals
+from songs_api.observing.totals import CACHE_ON, EPOCH, Record, Together, Totals
 
 T = TypeVar("T")
 
@@ -25,8 +24,6 @@ MAX_NOTED: Final = 100_000
 _UNIT_BUCKETS_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 3.0)
 
 
-_EPOCH: Final = "songs_coherence_epoch"
-_CACHE_ON: Final = "songs_coherence_cache_on"
 _UNPUBLISHED: Final = (
     "The metrics of this process cannot be kept where the other processes find them: %s. Until they can be, /metrics "
     "shows all that was counted by the process that answers, and of the others what they could keep."
@@ -56,23 +53,19 @@ class Metrics:
 
     Args:
         folder: Where the processes of one service keep their metrics together; None where there is one process.
-        clock: The time of day, by which the newest of several processes' readings is known; needed with `folder`.
     """
 
-    def __init__(self, folder: str | None = None, clock: Clock | None = None) -> None:
-        self._clock = clock
+    def __init__(self, folder: str | None = None) -> None:
         self._shared = None if folder is None else Snapshots(folder)
         self._before = Totals()
         self._published: Totals | None = None
         self._unpublished = False
-        self._record_read: dict[str, float] = {}
-        self._record_read_at_s = 0.0
         self._registry = CollectorRegistry()
         self._dropped: Tally[str] = Tally()
         self._units: deque[tuple[str, str, int, float]] = deque()
         self._cache_reads: deque[CacheOutcome] = deque()
         self._invalidations: deque[bool] = deque()
-        self._record: tuple[int, bool] | None = None
+        self._record: Record = (0, False)
         self._limiter_failures: deque[None] = deque()
         self._breaker_changes: deque[tuple[str, bool]] = deque()
         self._requests = BulkHistogram(
@@ -99,8 +92,8 @@ class Metrics:
         self._lost = self._counter(
             "songs_observations_dropped", "Notes that were not counted as too many waited.", "of"
         )
-        self._epoch = self._gauge(_EPOCH, "The epoch of the cache's entries.")
-        self._cache_on = self._gauge(_CACHE_ON, "1 while the cache is believed, 0 while it is off.")
+        self._epoch = self._gauge(EPOCH, "The epoch of the cache's entries.")
+        self._cache_on = self._gauge(CACHE_ON, "1 while the cache is believed, 0 while it is off.")
         if self._shared is None:
             ProcessCollector(registry=self._registry)
         self._gauge("songs_build_info", "The version that serves.", "version").labels(version("songs-api")).set(1)
@@ -173,14 +166,9 @@ class Metrics:
         dropped, self._dropped = self._dropped, Tally()
         for of, count in dropped.items():
             self._lost.labels(of).inc(count)
-        record, self._record = self._record, None
-        if record is not None:
-            # Once for each reading: of several processes, the one that read the record last is believed.
-            epoch, cache_on = record
-            self._epoch.set(epoch)
-            self._cache_on.set(cache_on)
-            self._record_read = {_EPOCH: float(epoch), _CACHE_ON: float(cache_on)}
-            self._record_read_at_s = 0.0 if self._clock is None else self._clock.now().timestamp()
+        epoch, cache_on = self._record
+        self._epoch.set(epoch)
+        self._cache_on.set(cache_on)
 
     def publish(self) -> None:
         """Put what was counted where the other processes find it; say so once when that fails, and once when it works.
@@ -218,8 +206,7 @@ class Metrics:
 
     def _own(self) -> Totals:
         totals = Totals.of(self._registry)
-        totals.gauges_at_s = self._record_read_at_s
-        totals.gauges = dict(self._record_read)
+        totals.record = self._record
         totals.add(self._before)
         return totals
 

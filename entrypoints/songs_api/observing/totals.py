@@ -12,20 +12,23 @@ from prometheus_client.samples import Sample
 
 from songs_api.observing.snapshots import Snapshot
 
+EPOCH: Final = "songs_coherence_epoch"
+CACHE_ON: Final = "songs_coherence_cache_on"
 _ADDED: Final = frozenset({"counter", "histogram"})
 
 Labels = tuple[tuple[str, str], ...]
 Key = tuple[str, Labels]
 """A sample: its name and its labels."""
+Record = tuple[int, bool]
+"""The coherence record: its epoch, and whether the cache is on. The greater is the later one."""
 
 
 @dataclass(slots=True)
 class Totals:
-    """What was counted: the samples of each family; and the newest gauges, with the time of day that they are of."""
+    """What was counted: the samples of each family; and the latest coherence record that was seen."""
 
     families: dict[str, dict[Key, float]] = field(default_factory=lambda: defaultdict(dict))
-    gauges_at_s: float = 0.0
-    gauges: dict[str, float] = field(default_factory=dict)
+    record: Record = (0, False)
 
     @classmethod
     def of(cls, registry: CollectorRegistry) -> "Totals":
@@ -48,8 +51,8 @@ class Totals:
         Raises:
             KeyError, TypeError, ValueError, AttributeError: Something else was, by another version perhaps.
         """
-        totals = cls(gauges_at_s=float(snapshot["gauges_at_s"]))
-        totals.gauges = {str(name): float(value) for name, value in snapshot["gauges"].items()}
+        epoch, cache_on = snapshot["record"]
+        totals = cls(record=(int(epoch), bool(cache_on)))
         for name, samples in snapshot["families"].items():
             totals.families[name] = {
                 (str(sample), tuple((str(label), str(text)) for label, text in labels)): float(value)
@@ -60,8 +63,7 @@ class Totals:
     def snapshot(self) -> Snapshot:
         """Return what `parsed` takes, of values that have a form in JSON."""
         return {
-            "gauges_at_s": self.gauges_at_s,
-            "gauges": self.gauges,
+            "record": self.record,
             "families": {
                 family: [[name, labels, value] for (name, labels), value in samples.items()]
                 for family, samples in self.families.items()
@@ -74,8 +76,8 @@ class Totals:
             own = self.families[name]
             for key, value in samples.items():
                 own[key] = own.get(key, 0.0) + value
-        if other.gauges_at_s > self.gauges_at_s:
-            self.gauges_at_s, self.gauges = other.gauges_at_s, other.gauges
+        # By the epoch, not by the time at which a process counted what it had seen: that may be a second later.
+        self.record = max(self.record, other.record)
 
 
 class Together(Collector):
@@ -92,11 +94,13 @@ class Together(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield them."""
+        epoch, cache_on = self._totals.record
+        gauges = {EPOCH: float(epoch), CACHE_ON: float(cache_on)}
         for family in self._registry.collect():
             if family.type in _ADDED:
                 yield _family(family, self._totals.families[family.name].items())
-            elif family.name in self._totals.gauges:
-                yield _family(family, [((family.name, ()), self._totals.gauges[family.name])])
+            elif family.name in gauges:
+                yield _family(family, [((family.name, ()), gauges[family.name])])
             else:
                 yield family
 
