@@ -28,17 +28,19 @@ from songs.services.reads import CachedReads
 from songs.services.run import UnitRunner
 from songs.services.sessions import Lifetimes, Sessions
 from songs_api.http.rendering import FORM
+from songs_api.http.shared_windows import TABLE_LOST, WindowTable
 from songs_api.observing.availability import Availabilities
 from songs_api.observing.events import renderer
 from songs_api.observing.recorder import Recorder
 from songs_api.parts import HttpOptions, Limits, Parts
-from songs_api.servers.options import METRICS_FOLDER
+from songs_api.servers.options import METRICS_FOLDER, WINDOW_TABLE
 from songs_api.settings import Settings
 from songs_api.settings.serving import secrets_of
 from songs_plugins import AdapterContext, Port
 from songs_plugins.processors import usable_cores
 from songs_plugins.registry import PluginError
 
+_log: Final = logging.getLogger(__name__)
 _CURSORS_LABEL: Final = b"songs/cursors/1"
 
 
@@ -204,6 +206,17 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
+def _window_table(settings: Settings) -> WindowTable | None:
+    path = os.environ.pop(WINDOW_TABLE, None)
+    if path is None or not _limiter_capabilities(settings).shared:
+        return None
+    try:
+        return WindowTable.open(path)
+    except OSError as error:
+        _log.warning(TABLE_LOST, error.strerror or error)
+        return None
+
+
 class Container(containers.DeclarativeContainer):
     """Everything that one process shares, each built once and when it is first asked for. Building does no I/O."""
 
@@ -235,6 +248,8 @@ class Container(containers.DeclarativeContainer):
     importer = providers.ThreadSafeSingleton(Importer, runner, coherence, ids)
     options = providers.ThreadSafeSingleton(_options, settings)
 
+    window_table = providers.ThreadSafeSingleton(_window_table, settings)
+
     parts = providers.ThreadSafeSingleton(
         Parts,
         clock=clock,
@@ -249,6 +264,7 @@ class Container(containers.DeclarativeContainer):
         ratings=ratings,
         reads=reads,
         read_ahead=read_ahead,
+        window_table=window_table,
         recorder=recorder,
         options=options,
     )

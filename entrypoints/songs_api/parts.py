@@ -16,6 +16,7 @@ from songs.services.ratings import Ratings
 from songs.services.read_ahead import ReadAhead
 from songs.services.reads import CachedReads
 from songs.services.sessions import Sessions
+from songs_api.http.shared_windows import WindowTable
 from songs_api.observing.recorder import Recorder
 
 
@@ -30,7 +31,7 @@ class Limits:
         sign_in_address: Sign-ins from one address.
         sign_in_user: Sign-ins with one name from anywhere, beyond which each address has fewer.
         shared: Whether the limiter counts for all processes.
-        processes: How many share what is left while it does not answer.
+        processes: How many remember their windows by themselves, and share what is left while it does not answer.
     """
 
     default: RateLimit | None = None
@@ -73,7 +74,7 @@ class HttpOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Services and ports, ready for use."""
+    """Services and ports, ready for use; `window_table` is what all processes remember of shared limits, if they do."""
 
     clock: Clock
     storage: Storage
@@ -87,5 +88,6 @@ class Parts:
     ratings: Ratings
     reads: CachedReads
     read_ahead: ReadAhead | None = None
+    window_table: WindowTable | None = None
     recorder: Recorder
     options: HttpOptions

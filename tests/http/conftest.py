@@ -32,6 +32,7 @@ from songs.services.run import UnitRunner
 from songs.services.sessions import Lifetimes, Sessions
 from songs_api.http.app import create_app
 from songs_api.http.rendering import FORM
+from songs_api.http.shared_windows import WindowTable
 from songs_api.observing.events import json_line
 from songs_api.observing.metrics import Metrics
 from songs_api.observing.recorder import Recorder
@@ -101,6 +102,7 @@ def build_parts(
     max_hashing: int = 8,
     replaced: Mapping[str, object] | None = None,
     join: Callable[[Cache, RateLimiter], Together] | None = None,
+    window_table: WindowTable | None = None,
 ) -> tuple[Parts, TokenIssuer]:
     """Return open parts over an empty storage in memory.
 
@@ -112,6 +114,7 @@ def build_parts(
         max_hashing: How many requests may hash a password or wait for that.
         replaced: Ports to use instead: `storage`, `cache`, `limiter`, `passwords`.
         join: Makes what asks cache and limiter together.
+        window_table: What this process and others remember together of their limits.
     """
     clock = SteppedClock()
     bare: Any = None
@@ -149,6 +152,7 @@ def build_parts(
         ratings=ratings,
         reads=CachedReads(catalogue, ratings, coherence, form=FORM),
         read_ahead=ReadAhead(join(ports["cache"], ports["limiter"]), coherence) if join else None,
+        window_table=window_table,
         recorder=recorder,
         options=options or HttpOptions(),
     )

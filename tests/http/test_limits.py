@@ -3,11 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.limiting import limit_over
 
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, Verdict
-from songs_api.http.limits import MAX_BUCKETS, Limit
+from songs_api.http.limits import Limit, RateLimits
 from songs_api.http.routes import PREFIX
+from songs_api.http.windows import MAX_BUCKETS, ProcessWindows
 from songs_api.parts import HttpOptions, Limits
 from songs_memory.limiter import MemoryLimiter
 
@@ -114,7 +116,7 @@ def _charges(limit: Limit, bucket: str, times: int) -> list[bool]:
 def test_an_outage_gives_nobody_a_fresh_start() -> None:
     """What the limiter last said was left is what is left; a bucket never seen has the whole limit."""
     limiter, clock = _FailingLimiter(), SteppedClock()
-    limit = Limit("test", limiter, LIMIT, clock)
+    limit = limit_over(limiter, LIMIT, clock)
     limit.hit("seen")
     limiter.on = False
 
@@ -125,7 +127,7 @@ def test_an_outage_gives_nobody_a_fresh_start() -> None:
 def test_what_others_used_up_is_remembered_in_an_outage() -> None:
     """The least that the limiter said was left in a window counts, not only what this process used of it."""
     limiter, clock = _FailingLimiter(), SteppedClock()
-    limit = Limit("test", limiter, LIMIT, clock)
+    limit = limit_over(limiter, LIMIT, clock)
     limit.hit("a")
     limiter.remaining = 0
     limit.hit("a")
@@ -138,7 +140,7 @@ def test_windows_end_during_an_outage_too() -> None:
     """The remembered window ends when the limiter said, and the next is counted here."""
     limiter, clock = _FailingLimiter(), SteppedClock()
     limiter.remaining = 0
-    limit = Limit("test", limiter, LIMIT, clock)
+    limit = limit_over(limiter, LIMIT, clock)
     limit.hit("a")
     limiter.on = False
     clock.sleep(29)
@@ -152,7 +154,7 @@ def test_windows_end_during_an_outage_too() -> None:
 def test_processes_share_what_is_left_in_an_outage(left: int, allowed: int) -> None:
     """Two that heard the same allow no more than that together, rounded down."""
     limiter, clock = _FailingLimiter(), SteppedClock()
-    limits = [Limit("test", limiter, RateLimit(60, 60), clock, processes=2) for _ in range(2)]
+    limits = [limit_over(limiter, RateLimit(60, 60), clock, processes=2) for _ in range(2)]
     limiter.remaining = left
     for limit in limits:
         limit.hit("seen")
@@ -166,7 +168,7 @@ def test_each_process_has_its_part_of_a_new_bucket(processes: int, divisor: int,
     """The smaller of its part and of what is meant for an outage; but somebody who is new gets in."""
     limiter = _FailingLimiter()
     limiter.on = False
-    limit = Limit("test", limiter, RateLimit(10, 60), SteppedClock(), processes=processes, outage_divisor=divisor)
+    limit = limit_over(limiter, RateLimit(10, 60), SteppedClock(), processes=processes, outage_divisor=divisor)
 
     assert sum(_charges(limit, "new", 20)) == each
 
@@ -174,7 +176,7 @@ def test_each_process_has_its_part_of_a_new_bucket(processes: int, divisor: int,
 def test_a_limiter_that_comes_and_goes_divides_once() -> None:
     """Within one window a part stays a part, and the limiter decides while it answers; then all begins anew."""
     limiter, clock = _FailingLimiter(), SteppedClock()
-    limit = Limit("test", limiter, RateLimit(16, 60), clock, processes=2)
+    limit = limit_over(limiter, RateLimit(16, 60), clock, processes=2)
     limiter.remaining = 12
     limit.hit("a")
     limiter.on = False
@@ -216,7 +218,7 @@ def test_a_limiter_that_lost_its_counts_gives_nobody_a_fresh_start() -> None:
     """What this process remembers of a window holds until it would have ended; then the limiter alone counts."""
     clock = SteppedClock()
     limiter = _flushed(clock)
-    limit = Limit("test", limiter, LIMIT, clock)
+    limit = limit_over(limiter, LIMIT, clock)
     assert _charges(limit, "begun", 2) == [True, True]
     assert _charges(limit, "used", 4) == [True, True, True, False]
     clock.sleep(30)
@@ -242,7 +244,7 @@ def test_a_flush_and_an_outage_add_up_to_no_fresh_start() -> None:
     """Refused after a flush, refused in the outage after it."""
     clock = SteppedClock()
     limiter = _flushed(clock)
-    limit = Limit("test", limiter, LIMIT, clock)
+    limit = limit_over(limiter, LIMIT, clock)
     assert _charges(limit, "a", 2) == [True, True]
     clock.sleep(30)
     limiter.flush()
@@ -256,7 +258,7 @@ def test_the_count_beside_changes_nothing_while_the_limiter_remembers() -> None:
     """Many windows, many threads, other processes' hits: exactly as many are allowed as the limiter allows."""
     clock = SteppedClock()
     limiter = _flushed(clock)
-    here, elsewhere = (Limit("test", limiter, RateLimit(50, 60), clock) for _ in range(2))
+    here, elsewhere = (limit_over(limiter, RateLimit(50, 60), clock) for _ in range(2))
     for _ in range(5):
         clock.sleep(61.7)
         assert _charges(elsewhere, "a", 20) == [True] * 20
@@ -301,22 +303,18 @@ def test_clients_are_told_of_every_limit(build: Build) -> None:
     assert answer.headers["RateLimit"] == '"default";r=99;t=60, "sign-in-address";r=19;t=60, "sign-in";r=4;t=60'
 
 
-def test_what_a_limiter_in_this_process_said_is_not_remembered() -> None:
-    """It needs no count beside it: it does not fail, and does not forget."""
-    clock = SteppedClock()
-    limiter = MemoryLimiter(clock)
-    limiter.open()
-    limits = [Limit("test", limiter, LIMIT, clock, shared=shared) for shared in (False, True)]
-    for limit in limits:
-        limit.hit("bucket")
+def test_what_a_limiter_in_this_process_said_is_not_remembered(build: Build) -> None:
+    """It is asked without a count beside it: it does not fail, and does not forget."""
+    parts = build(HttpOptions(limits=Limits(default=LIMIT, shared=False))).parts
 
-    assert [len(limit._windows) for limit in limits] == [0, 1]
+    assert RateLimits(parts).limit("default", LIMIT)._limiter is parts.limiter
 
 
 def test_what_is_remembered_is_bounded() -> None:
     """Any number of addresses takes the memory of `MAX_BUCKETS`."""
-    limit = Limit("test", _FailingLimiter(), LIMIT, SteppedClock())
+    windows = ProcessWindows()
+    limit = limit_over(_FailingLimiter(), LIMIT, SteppedClock(), windows=windows)
     for n in range(MAX_BUCKETS + 100):
         limit.hit(str(n))
 
-    assert len(limit._windows) == MAX_BUCKETS // 2
+    assert len(windows) == MAX_BUCKETS // 2

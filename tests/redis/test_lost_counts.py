@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.limiting import limit_over
 
 from songs.ports.limiter import RateLimit
 from songs_api.http.limits import Limit
@@ -53,7 +54,7 @@ def test_a_bucket_has_its_limit_once(
     """Whatever the server loses, and when, between a snapshot of 30 hits, an outage, and the end of the window."""
     server = new_redis_server("--enable-debug-command", "yes")
     admin = new_redis_admin(server)
-    limit = Limit("test", new_limiter(server.url), RATE, clock)
+    limit = limit_over(new_limiter(server.url), RATE, clock)
     allowed = _hits(limit, min(before, 30))
     admin("SAVE")
     allowed += _hits(limit, before - min(before, 30))

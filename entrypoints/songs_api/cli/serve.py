@@ -13,6 +13,7 @@ from songs_api.servers.listening import free_port, once_listening, url
 from songs_api.servers.metrics_folder import metrics_folder
 from songs_api.servers.options import Load, ServerOptions
 from songs_api.servers.select import serve_with
+from songs_api.servers.window_table import window_table
 from songs_api.settings import Settings, check_serving
 from songs_api.startup import application, identity_of, opened
 from songs_plugins import Port
@@ -42,7 +43,8 @@ def serve(
         # What would keep every worker from starting is found out once, and told in one line.
         with opened(settings) as container:
             identity = identity_of(container)
-        run(settings, chosen, functools.partial(application, settings.variables, identity=identity))
+        with window_table(settings, settings.service.workers):
+            run(settings, chosen, functools.partial(application, settings.variables, identity=identity))
 
 
 def run(settings: Settings, port: int, load_application: Load) -> None:

@@ -6,9 +6,8 @@ from typing import Any, Final
 
 from songs.errors import InvalidToken, Unauthenticated
 from songs.services.reads import CachedRead
-from songs_api.http.client_address import bucket_of, wider, wider_bucket_of
 from songs_api.http.exchange import Exchange
-from songs_api.http.limits import Limit
+from songs_api.http.limits import RateLimits
 from songs_api.http.routes import METRICS, PREFIX, by_request, public_routes
 from songs_api.parts import Parts
 
@@ -28,20 +27,9 @@ class Gate:
     def __init__(self, parts: Parts) -> None:
         self._read_ahead = parts.read_ahead
         self._access = parts.access
-        limits, meter = parts.options.limits, parts.recorder.meter
-        self._limit, self._wider = (
-            Limit(
-                name,
-                parts.limiter,
-                rate,
-                parts.clock,
-                processes=limits.processes,
-                shared=limits.shared,
-                meter=meter,
-            )
-            for name, rate in (("default", limits.default), ("default-network", wider(limits.default)))
-        )
-        self._trusted = parts.options.trusted_proxies
+        default = parts.options.limits.default
+        self._by_address = RateLimits(parts).address_limit("default", "default-network", default)
+        self._by_user = self._by_address.addresses
         self._public = public_routes()
         self._metrics_token = parts.options.metrics_token
         self._metrics = by_request([METRICS]) if self._metrics_token else {}
@@ -63,9 +51,7 @@ class Gate:
             self.admit(exchange, environ)
         elif public.limited:
             exchange.route = public
-            self._limit.charge(exchange, bucket_of(environ, self._trusted))
-            if (network := wider_bucket_of(environ, self._trusted)) is not None:
-                self._wider.charge(exchange, network)
+            self._by_address.charge(exchange, environ)
 
     def admit(self, exchange: Exchange, environ: Mapping[str, Any], read: CachedRead | None = None) -> None:
         """Let a request in that needs a token. What it will read, if that is known, may be asked for together.
@@ -78,7 +64,7 @@ class Gate:
         exchange.principal = self._access.authenticate(_token(environ), deadline=exchange.deadline)
         if read is not None and self._read_ahead is not None:
             exchange.ahead = self._read_ahead.begin(read)
-        self._limit.charge(exchange, f"user:{exchange.principal.user_id}")
+        self._by_user.charge(exchange, f"user:{exchange.principal.user_id}")
 
 
 def _token(environ: Mapping[str, Any]) -> str:

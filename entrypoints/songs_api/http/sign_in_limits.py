@@ -11,15 +11,13 @@ from songs.errors import RateLimited, Unavailable
 from songs.model import name_key
 from songs.ports.limiter import RateLimit, Verdict
 from songs.services.hashing import FIRST
-from songs_api.http.client_address import bucket_of, wider, wider_bucket_of
-from songs_api.http.limits import Limit
+from songs_api.http.client_address import bucket_of
+from songs_api.http.limits import OUTAGE_DIVISOR, RateLimits
 from songs_api.http.request import ApiRequest
 from songs_api.parts import Parts
 
 TRIED: Final = RateLimit(10, 3600)
 """Attempts with one username from one address, while that username is tried more often than its limit allows."""
-OUTAGE_DIVISOR: Final = 4
-"""While the limiter does not answer, each process counts alone and allows a quarter, or less where there are more."""
 MAX_KNOWN: Final = 10_000
 """From how many places, each an address and a username, a process remembers that someone signed in."""
 
@@ -40,25 +38,11 @@ class SignInLimits:
     """
 
     def __init__(self, parts: Parts) -> None:
-        limits = parts.options.limits
-
-        def limit(name: str, rate: RateLimit | None) -> Limit:
-            return Limit(
-                name,
-                parts.limiter,
-                rate,
-                parts.clock,
-                outage_divisor=OUTAGE_DIVISOR,
-                processes=limits.processes,
-                shared=limits.shared,
-                meter=parts.recorder.meter,
-            )
-
-        self._by_address = limit("sign-in-address", limits.sign_in_address)
-        self._by_network = limit("sign-in-network", wider(limits.sign_in_address))
-        self._by_both = limit("sign-in", limits.sign_in)
-        self._by_user = limit("sign-in-user", limits.sign_in_user)
-        self._tried = limit("sign-in-tried", limits.sign_in_user and TRIED)
+        rates, limits = parts.options.limits, RateLimits(parts, outage_divisor=OUTAGE_DIVISOR)
+        self._by_address = limits.address_limit("sign-in-address", "sign-in-network", rates.sign_in_address)
+        self._by_both = limits.limit("sign-in", rates.sign_in)
+        self._by_user = limits.limit("sign-in-user", rates.sign_in_user)
+        self._tried = limits.limit("sign-in-tried", rates.sign_in_user and TRIED)
         self._known = KnownPlaces()
         self._trusted = parts.options.trusted_proxies
 
@@ -68,10 +52,7 @@ class SignInLimits:
         Raises:
             RateLimited: It is one too many.
         """
-        verdict = self._by_address.charge(req.exchange, bucket_of(req.env, self._trusted))
-        if (network := wider_bucket_of(req.env, self._trusted)) is not None:
-            self._by_network.charge(req.exchange, network)
-        return verdict
+        return self._by_address.charge(req.exchange, req.env)
 
     @contextmanager
     def attempt(self, req: ApiRequest, name: str, from_address: Verdict | None) -> Iterator[int]:
@@ -96,7 +77,7 @@ class SignInLimits:
             tried = self._tried.hit(place)
             if tried is not None and not tried.allowed:
                 raise RateLimited(tried.reset_s)
-        rank = FIRST if is_known else max(1, self._by_address.used(from_address), self._tried.used(tried))
+        rank = FIRST if is_known else max(1, self._by_address.addresses.used(from_address), self._tried.used(tried))
         try:
             yield rank
         except Unavailable:

@@ -15,6 +15,7 @@ from songs_api.servers.gunicorn_options import gunicorn_options
 from songs_api.servers.lifetime import open_standard_streams
 from songs_api.servers.metrics_folder import metrics_folder
 from songs_api.servers.options import STORAGE_IDENTITY, ServerOptions
+from songs_api.servers.window_table import window_table
 from songs_api.settings import Settings, Variables, check_serving, resolve
 from songs_plugins.registry import Registry
 
@@ -29,9 +30,9 @@ def _settings() -> Settings:
 
 open_standard_streams()
 _found = _settings()
-_folder = contextlib.ExitStack()
-_folder.enter_context(metrics_folder(_found))
-atexit.register(_folder.close)
+_kept = contextlib.ExitStack()
+_kept.enter_context(metrics_folder(_found))
+atexit.register(_kept.close)
 
 
 def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's hook
@@ -46,6 +47,7 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's hook
     except EXPECTED as error:
         report(error)
         sys.exit(REFUSED)
+    _kept.enter_context(window_table(_found, server.cfg.workers))
     if identity is not None:
         os.environ[STORAGE_IDENTITY] = identity
 

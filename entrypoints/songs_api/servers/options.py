@@ -17,6 +17,8 @@ HEADER_BYTES: Final = 8190
 HEADERS: Final = 100
 METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the folder where several processes keep metrics, as the Prometheus client has it."""
+WINDOW_TABLE: Final = "SONGSAPI_WINDOW_TABLE"
+"""The variable by which workers learn where the main process keeps what all of them remember of rate limits."""
 STORAGE_IDENTITY: Final = "SONGSAPI_STORAGE_IDENTITY"
 """The variable by which workers of a gunicorn that was started by itself learn which data are the service's."""
 CONNECTION_BUFFER_BYTES: Final = 32_768

@@ -5,8 +5,7 @@ import falcon
 from songs.errors import BadCredentials, RefreshRefused, RegistrationClosed
 from songs.services.accounts import Accounts
 from songs.services.sessions import Sessions
-from songs_api.http.client_address import bucket_of, wider, wider_bucket_of
-from songs_api.http.limits import Limit
+from songs_api.http.limits import OUTAGE_DIVISOR, RateLimits
 from songs_api.http.queries import UserListQuery
 from songs_api.http.reading import CheckedRead, Read
 from songs_api.http.rendering import encode, signed_in_bytes, user_fields
@@ -20,7 +19,7 @@ from songs_api.http.schemas import (
     UserChanges,
 )
 from songs_api.http.schemas import SignOut as SignOutBody
-from songs_api.http.sign_in_limits import OUTAGE_DIVISOR, SignInLimits
+from songs_api.http.sign_in_limits import SignInLimits
 from songs_api.parts import Parts
 
 
@@ -30,28 +29,14 @@ class Register:
     def __init__(self, parts: Parts) -> None:
         self._accounts = parts.accounts
         self._open = parts.options.registration_open
-        self._trusted = parts.options.trusted_proxies
-        rate = parts.options.limits.register
-        self._limit, self._wider = (
-            Limit(
-                name,
-                parts.limiter,
-                rate,
-                parts.clock,
-                outage_divisor=OUTAGE_DIVISOR,
-                processes=parts.options.limits.processes,
-                meter=parts.recorder.meter,
-            )
-            for name, rate in (("register", rate), ("register-network", wider(rate)))
-        )
+        limits = RateLimits(parts, outage_divisor=OUTAGE_DIVISOR)
+        self._limit = limits.address_limit("register", "register-network", parts.options.limits.register)
 
     def on_post(self, req: ApiRequest, resp: falcon.Response, *, read: CheckedRead[Registration]) -> None:
         """Make an account with the role of a user."""
         if not self._open:
             raise RegistrationClosed
-        self._limit.charge(req.exchange, bucket_of(req.env, self._trusted))
-        if (network := wider_bucket_of(req.env, self._trusted)) is not None:
-            self._wider.charge(req.exchange, network)
+        self._limit.charge(req.exchange, req.env)
         faults = self._accounts.registration_faults
         body = read(lambda sent: faults(sent.get("username"), sent.get("password")))
         user = self._accounts.register(body.username, body.password, deadline=req.deadline)
