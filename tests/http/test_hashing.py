@@ -1,18 +1,26 @@
 """Hashing passwords is dear: it is bounded, and takes the same work whether a user exists or not."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import bcrypt
 import pytest
 
+from songs.deadline import Deadline
+from songs.model import User
+from songs.ports.clock import Clock
+from songs.ports.ids import IdGenerator
+from songs.ports.passwords import PasswordCheck, PasswordHasher
 from songs.ports.storage import Scope
+from songs.services.accounts import Accounts
 from songs_api.http.routes import PREFIX
+from songs_plugins import AdapterContext, Port
+from songs_security import bcrypt_plugin
 
-from .conftest import PASSWORD, Build, Service
+from .conftest import PASSWORD, Build, Service, SteppedClock, adapter
 
 CONCURRENCY = 2
 SIGN_INS = 200
@@ -126,3 +134,61 @@ def test_two_hundred_sign_ins_at_once(build: Build, hashes: _Hashes) -> None:
     too_much = [result for result in results if result.status_code != 200]
     assert {(result.status_code, result.headers["Retry-After"]) for result in too_much} == {(503, "1")}
     assert len(too_much) >= SIGN_INS - 8
+
+
+class _Slow:
+    """A hasher to which everything takes longer than a request may wait for the storage."""
+
+    def __init__(self, hasher: PasswordHasher) -> None:
+        self._hasher = hasher
+        self.clock: Clock | None = None
+
+    def hash(self, password: str, *, wait_s: float) -> str:
+        """Hash, and let time pass."""
+        assert wait_s > 0
+        self._pass()
+        return self._hasher.hash(password, wait_s=wait_s)
+
+    def verify(self, password: str, hashed: str | None, *, wait_s: float) -> PasswordCheck:
+        """Check, and let time pass."""
+        assert wait_s > 0
+        self._pass()
+        return replace(self._hasher.verify(password, hashed, wait_s=wait_s), outdated=True)
+
+    def _pass(self) -> None:
+        if self.clock is not None:
+            self.clock.sleep(10.0)
+
+
+def _register(accounts: Accounts, _: User, deadline: Deadline) -> None:
+    accounts.register("bob", PASSWORD, deadline=deadline)
+
+
+def _sign_in_and_hash_again(accounts: Accounts, ada: User, deadline: Deadline) -> None:
+    signed_in = accounts.sign_in("ada", PASSWORD, deadline=deadline)
+    assert signed_in.user.password_hash != ada.password_hash
+
+
+def _change(accounts: Accounts, ada: User, deadline: Deadline) -> None:
+    accounts.change_password(ada.id, PASSWORD, "another long phrase of hers", deadline=deadline)
+
+
+def _set(accounts: Accounts, _: User, deadline: Deadline) -> None:
+    accounts.set_password("ada", "another long phrase of hers", deadline=deadline)
+
+
+def _remove(accounts: Accounts, ada: User, deadline: Deadline) -> None:
+    accounts.remove_own(ada.id, PASSWORD, deadline=deadline)
+
+
+@pytest.mark.parametrize("act", [_register, _sign_in_and_hash_again, _change, _set, _remove])
+def test_hashing_takes_nothing_of_the_deadline(build: Build, act: Callable[[Accounts, User, Deadline], None]) -> None:
+    """The time to wait for the storage is left whole by work that took longer than that, once or twice."""
+    memory = AdapterContext(clock=SteppedClock(), ids=cast("IdGenerator", None))
+    slow = _Slow(adapter(bcrypt_plugin, Port.PASSWORDS, memory, rounds=4, concurrency=2))
+    service = build(replaced={"passwords": slow})
+    service.join("ada")
+    accounts, ada = service.parts.accounts, service.parts.accounts.get("ada", deadline=service.deadline())
+    slow.clock = service.parts.clock
+
+    act(accounts, ada, service.deadline())

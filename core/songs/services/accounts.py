@@ -24,7 +24,7 @@ from songs.limits import username_problem
 from songs.model import Role, User, whole_milliseconds
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
-from songs.ports.passwords import PasswordHasher
+from songs.ports.passwords import PasswordCheck, PasswordHasher
 from songs.ports.storage import UnitOfWork
 from songs.services.access import Access
 from songs.services.hashing import FIRST, HashingTurns
@@ -87,9 +87,7 @@ class Accounts:
         # Asked first because hashing is dear; `add` decides.
         if self._runner.read(lambda unit: unit.users.by_name(name), deadline=deadline) is not None:
             raise UserExists
-        began_s = self._clock.monotonic_s()
-        hashed = self._hashed(password, deadline, rank=STRANGER)
-        deadline = deadline.later(self._clock.monotonic_s() - began_s)
+        hashed, deadline = self._hashed(password, deadline, rank=STRANGER)
         user = User(
             id=self._ids.new_id(),
             name=name,
@@ -128,16 +126,11 @@ class Accounts:
         user = self._runner.read(lambda unit: unit.users.by_name(name), deadline=deadline)
         hashed = user.password_hash if user is not None else None
         with self._hashing.turn(rank, deadline):
-            began_s = self._clock.monotonic_s()
-            check = self._passwords.verify(password, hashed, wait_s=deadline.remaining_s())
+            check, deadline = self._checked(password, hashed, deadline)
             if user is None or not check.ok or user.disabled:
                 raise BadCredentials(user_id=None if user is None else user.id)
-            # Waits have a deadline; hashing is work, and on a busy machine it alone may take that long.
-            deadline = deadline.later(self._clock.monotonic_s() - began_s)
             if check.outdated:
-                began_s = self._clock.monotonic_s()
-                user = self._rehash(user, password, deadline)
-                deadline = deadline.later(self._clock.monotonic_s() - began_s)
+                user, deadline = self._rehashed(user, password, deadline)
         return self._sessions.start(user, deadline=deadline)
 
     def token_for(self, user: User) -> AccessToken:
@@ -186,9 +179,10 @@ class Accounts:
             Overloaded: Too many passwords are being hashed.
         """
         while True:
-            before = self._known(user_id, current, deadline)
+            before, deadline = self._known(user_id, current, deadline)
             self._policy.check(new, name=before.name, pointer="/new_password")
-            after = _next(before, replace(before, password_hash=self._hashed(new, deadline)))
+            hashed, deadline = self._hashed(new, deadline)
+            after = _next(before, replace(before, password_hash=hashed))
             # Stored first, the new session is good for nothing until the password is changed, which ends all others.
             signed_in = self._sessions.start(after, deadline=deadline)
             try:
@@ -209,7 +203,7 @@ class Accounts:
         """
         user = self.get(name, deadline=deadline)
         self._policy.check(password, name=user.name)
-        hashed = self._hashed(password, deadline)
+        hashed, deadline = self._hashed(password, deadline)
         return self._change(
             lambda: self.get(name, deadline=deadline), lambda before: replace(before, password_hash=hashed), deadline
         )
@@ -223,7 +217,7 @@ class Accounts:
             InvalidToken: The user is gone.
             Overloaded: Too many passwords are being hashed.
         """
-        user = self._known(user_id, password, deadline)
+        user, deadline = self._known(user_id, password, deadline)
         if user.role is Role.ADMIN:
             raise OwnAccount
         try:
@@ -351,26 +345,47 @@ class Accounts:
         except UserNotFound as error:
             raise InvalidToken from error
 
-    def _known(self, user_id: str, password: str, deadline: Deadline) -> User:
+    def _known(self, user_id: str, password: str, deadline: Deadline) -> tuple[User, Deadline]:
+        """Return the user whose password it is, and what `_checked` makes of the deadline."""
         user = self.own(user_id, deadline=deadline)
         with self._hashing.turn(FIRST, deadline):
-            check = self._passwords.verify(password, user.password_hash, wait_s=deadline.remaining_s())
+            check, deadline = self._checked(password, user.password_hash, deadline)
         if not check.ok:
             raise WrongPassword
-        return user
+        return user, deadline
 
-    def _rehash(self, user: User, password: str, deadline: Deadline) -> User:
+    def _rehashed(self, user: User, password: str, deadline: Deadline) -> tuple[User, Deadline]:
+        """Return the user with a new hash, if it could be stored, and the deadline, no nearer by that."""
+        began_s = self._clock.monotonic_s()
         hashed = self._passwords.hash(password, wait_s=deadline.remaining_s())
+        deadline = self._later(deadline, began_s)
         after = replace(user, password_hash=hashed, version=user.version + 1)
+        began_s = self._clock.monotonic_s()
         try:
             self._store(after, deadline)
         except (VersionConflict, UserNotFound, Unavailable):
-            return user  # the password was right all the same; the next sign-in hashes again
-        return after
+            after = user  # the password was right all the same; the next sign-in hashes again
+        return after, self._later(deadline, began_s)
 
-    def _hashed(self, password: str, deadline: Deadline, *, rank: int = FIRST) -> str:
+    def _checked(self, password: str, hashed: str | None, deadline: Deadline) -> tuple[PasswordCheck, Deadline]:
+        """Check a password, in a turn at hashing, and return the deadline, no nearer by that."""
+        began_s = self._clock.monotonic_s()
+        check = self._passwords.verify(password, hashed, wait_s=deadline.remaining_s())
+        return check, self._later(deadline, began_s)
+
+    def _hashed(self, password: str, deadline: Deadline, *, rank: int = FIRST) -> tuple[str, Deadline]:
+        """Wait for a turn and hash a password, and return the deadline, no nearer by the hashing."""
         with self._hashing.turn(rank, deadline):
-            return self._passwords.hash(password, wait_s=deadline.remaining_s())
+            began_s = self._clock.monotonic_s()
+            hashed = self._passwords.hash(password, wait_s=deadline.remaining_s())
+            return hashed, self._later(deadline, began_s)
+
+    def _later(self, deadline: Deadline, began_s: float) -> Deadline:
+        """Return the deadline after work that began then.
+
+        Waits have a deadline; hashing is work, and on a busy machine it alone may take that long.
+        """
+        return deadline.later(self._clock.monotonic_s() - began_s)
 
     def _store(self, user: User, deadline: Deadline) -> None:
         """Store the next state of a user, whatever that means for its tokens.
