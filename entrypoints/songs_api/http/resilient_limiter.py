@@ -17,6 +17,8 @@ _ALMOST_S: Final = 0.001
 _LONGEST_S: Final = 1.0
 """How much more than a whole window may be left of one: whoever says so has another clock, and is not believed."""
 
+Known = tuple[str, int, int]
+"""Name, serial and losses of a window."""
 Ask = Callable[[str, RateLimit], Verdict]
 """Counts a hit on a bucket, as `RateLimiter.hit` does."""
 
@@ -78,7 +80,7 @@ class ResilientLimiter:
         if window is not None and window.uncounted and window.used + window.uncounted >= limit.amount:
             # The limiter does not know, and would count a hit that is refused.
             return _refused(window, now_s)
-        known = (window.name, window.serial) if window else None
+        known = (window.name, window.serial, window.losses) if window else None
         try:
             verdict = (ask or self._limiter.hit)(bucket, limit)
         except LimiterUnavailable:
@@ -94,7 +96,7 @@ class ResilientLimiter:
                 self._limiter.give_back(bucket, limit, window)
 
     def _compared(
-        self, last: Window | None, limit: RateLimit, verdict: Verdict, known: tuple[str, int] | None
+        self, last: Window | None, limit: RateLimit, verdict: Verdict, known: Known | None
     ) -> tuple[Window | None, Verdict]:
         """Return what to remember, and the verdict, after one of a limiter that may have lost its counts meanwhile.
 
@@ -102,7 +104,7 @@ class ResilientLimiter:
             last: What is remembered.
             limit: The limit.
             verdict: What the limiter says.
-            known: Name and serial of the window that was remembered when the limiter was asked.
+            known: What was remembered when the limiter was asked.
         """
         name, used = short_name(verdict.window), limit.amount - verdict.remaining
         now_s = self._clock.monotonic_s()
@@ -112,22 +114,23 @@ class ResilientLimiter:
         if window.name == name:
             if not window.own:
                 window.ends_s = min(window.ends_s, now_s + verdict.reset_s)
-            if known is not None and known[0] == name and _is_older(verdict, known[1]):
+            if (known[2] if known else 0) != window.losses:
+                # The limiter may have counted it before it lost some, or after.
+                pass
+            elif known is not None and known[0] == name and _is_older(verdict, known[1]):
                 window.uncounted += max(0, window.used + verdict.allowed - used)
-                window.serial, window.used, window.own = verdict.serial, used, True
+                _move(window, name, verdict, used)
             elif verdict.serial > window.serial:
                 window.serial, window.used = verdict.serial, used
         elif not window.name or (known is not None and known[0] == window.name):
             # What it counts now, it counts from nothing.
             window.uncounted += window.used
-            window.name, window.serial, window.used, window.own = name, verdict.serial, used, True
+            _move(window, name, verdict, used)
         else:
-            # An answer that was on its way while another window was noticed: what it counted in may be lost.
-            used = window.used + verdict.allowed
+            # It was on its way while another answer showed the loss of the window that it counted in.
+            used = window.used
         left = min(limit.amount - used - window.uncounted, limit.amount - window.here - verdict.allowed)
         allowed = verdict.allowed and left >= 0
-        if window.name != name:
-            window.uncounted += allowed
         window.here += allowed
         if left < verdict.remaining:
             verdict = Verdict(allowed, max(0, left), window.ends_s - now_s, verdict.window, verdict.serial)
@@ -191,6 +194,12 @@ def _live(window: Window | None, limit: RateLimit, now_s: float) -> Window | Non
 def _weighed(window: Window, limit: RateLimit) -> Window:
     window.heavy = window.used + window.uncounted > limit.amount // 2
     return window
+
+
+def _move(window: Window, name: str, verdict: Verdict, used: int) -> None:
+    """Go on with what the limiter counts after it lost what it had counted."""
+    window.name, window.serial, window.used, window.own = name, verdict.serial, used, True
+    window.losses += 1
 
 
 def _local_name(window: Window) -> str:

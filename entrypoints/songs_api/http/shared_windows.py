@@ -46,7 +46,7 @@ _HEAD_BYTES: Final = 4096
 _SECRET: Final = slice(64, 96)
 _KEY_BYTES: Final = 16
 _FREE: Final = bytes(_KEY_BYTES)
-_RECORD: Final = struct.Struct("<16sQddiiiiB7x")
+_RECORD: Final = struct.Struct("<16sQddiiiiIB3x")
 _OWN: Final = 1
 _HEAVY: Final = 2
 _KEYS_BYTES: Final = WAYS * _KEY_BYTES
@@ -162,10 +162,11 @@ class WindowTable:
         if found is None:
             return None
         at, record_at = found
-        name, serial, ends_s, _, used, uncounted, here, part, flags = _RECORD.unpack_from(self._memory, record_at)
+        record = _RECORD.unpack_from(self._memory, record_at)
         if self._memory[at : at + _KEY_BYTES] != key:
             # Where the set is not locked, the record may have become another one's.
             return None
+        name, serial, ends_s, _, used, uncounted, here, part, losses, flags = record
         return Window(
             name.rstrip(b"\0").decode("ascii", "replace"),
             serial,
@@ -175,6 +176,7 @@ class WindowTable:
             ends_s,
             own=flags & _OWN != 0,
             part=None if part < 0 else part,
+            losses=losses,
             heavy=flags & _HEAVY != 0,
         )
 
@@ -189,6 +191,7 @@ class WindowTable:
             max(-_MOST, min(window.uncounted, _MOST)),
             min(window.here, _MOST),
             -1 if window.part is None else min(window.part, _MOST),
+            min(window.losses, _MOST),
             window.own * _OWN | window.heavy * _HEAVY,
         )
         memory = self._memory
@@ -234,7 +237,7 @@ class WindowTable:
         """Return where the window is that a full set forgets: one that ended, or one of the kind that has too many."""
         begin = self._at(number, 0)[1]
         records = list(_RECORD.iter_unpack(self._memory[begin : begin + WAYS * _RECORD.size]))
-        heavy = sum(record[8] & _HEAVY != 0 for record in records)
+        heavy = sum(record[-1] & _HEAVY != 0 for record in records)
         forgets_heavy = heavy > HEAVY_WAYS
 
         def need(way: int) -> tuple[bool, bool, float]:

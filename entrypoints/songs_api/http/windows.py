@@ -28,6 +28,7 @@ class Window:
         ends_s: When the window ends.
         own: Whether the limiter's window is another one, of which `ends_s` says nothing.
         part: How many more are allowed here while the limiter does not answer; None: it has not failed yet.
+        losses: How often the limiter has lost counts of it: answers to what was asked before are not judged by that.
         heavy: Whether more than half of the limit is used.
     """
 
@@ -39,6 +40,7 @@ class Window:
     ends_s: float
     own: bool = False
     part: int | None = None
+    losses: int = 0
     heavy: bool = False
 
 
