@@ -7,6 +7,7 @@ import pytest
 
 from songs_api.http.body_slots import GRACE_S, REMEMBERED_S, SLOW_S, BodySlots, LastAnswer, Slot, has_body
 from songs_api.http.failures import TooManyBodies
+from songs_contract.waiting import eventually
 
 from .conftest import SteppedClock
 
@@ -268,6 +269,33 @@ def test_addresses_that_were_slow_come_after_all_others(slots: BodySlots, clock:
     with pytest.raises(TooManyBodies):
         cuts.take("refused", "address 99")
     end(waiting)
+
+
+def test_who_asked_in_vain_more_often_comes_after_others(slots: BodySlots, clock: SteppedClock) -> None:
+    """So those who ask without pause, from however many addresses, keep nobody out who has just come."""
+    cuts = Cuts(slots)
+    for n in range(SLOTS // 2):
+        cuts.take(f"half {n}", f"address {n}")
+    waiting = [
+        _in_thread(lambda n=n: cuts.take(f"waits {n}", f"place {n}"))  # type: ignore[misc]
+        for n in range(PLACES // 2)
+    ]
+    while slots.waiting < PLACES // 2:
+        pass
+    with pytest.raises(TooManyBodies):
+        cuts.take("as good", "another")
+    for n in range(PLACES // 2):
+        with pytest.raises(TooManyBodies):
+            cuts.take("again", f"place {n}")
+
+    calm, became = _in_thread(lambda: cuts.take("calm", "one more"))
+    eventually(lambda: any(isinstance(became[0], TooManyBodies) for _, became in waiting if became), within_s=10)
+    clock.sleep(GRACE_S)
+
+    calm.join(10)
+    assert isinstance(became[0], Slot)
+    for thread, _ in waiting:
+        thread.join(10)
 
 
 def test_while_bodies_are_refused_slow_ones_give_way_sooner(slots: BodySlots, clock: SteppedClock) -> None:

@@ -21,6 +21,9 @@ REMEMBERED_S: Final = 60.0
 """How long, at least, it is remembered whose bodies were slow."""
 _MAX_REMEMBERED: Final = 10_000
 _POLL_S: Final = 0.25
+_LOOK_S: Final = SLOW_S / 4
+"""How often one that waits looks whether a body is to give way: who holds the slots, and how long they may, changes."""
+_SOON_S: Final = 0.001
 _log: Final = logging.getLogger(__name__)
 
 
@@ -75,6 +78,11 @@ class Slot:
         """Whether it can be ended, and was not yet."""
         return self._connection is not None and not self.was_cut
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was cut, and its slot will soon be free."""
+        return self._connection is not None and self.was_cut
+
     def cut(self) -> None:
         """Wake its reader."""
         try:
@@ -83,10 +91,11 @@ class Slot:
         except Exception:  # noqa: BLE001 - logged
             # Neither whoever looks after all bodies nor one that waits may end by what a server does here.
             _log.exception("a body that takes too long could not be cut")
+            self._connection = None
 
 
-class _SlowClients:
-    """Counts slow bodies of clients, for a minute or two."""
+class _Recent:
+    """Counts something of clients, for a minute or two."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -101,6 +110,10 @@ class _SlowClients:
     def of(self, client: str) -> int:
         self._age()
         return self._now[client] + self._before[client]
+
+    def forget(self, client: str) -> None:
+        self._now.pop(client, None)
+        self._before.pop(client, None)
 
     def _age(self) -> None:
         now_s = self._clock.monotonic_s()
@@ -129,7 +142,8 @@ class BodySlots:
     has one is never kept waiting by those who do not. A body may take `timeout_s`. When a client waits because all
     slots are taken, a body that has been coming for `GRACE_S` gives way: one of the client whose bodies were slow most
     often in the last minute, of those the one that holds most slots, and of its bodies the oldest. Places to wait, and
-    the slots that become free, are shared in the same way: slow clients, with a token or without, come last. So a
+    the slots that become free, are shared in the same way: slow clients, with a token or without, come last, and of
+    those that were never slow the ones that have asked in vain most often. So a
     client holds more than its share only while nobody else wants it, and bodies that arrive at once never wait for long
     for those that do not, from however many addresses these come: each of them is first once. While more come than find
     a place, and for clients that were slow, `SLOW_S` takes the place of `GRACE_S`, so that this is soon over.
@@ -160,7 +174,8 @@ class BodySlots:
         self._held: dict[Slot, None] = {}  # the oldest first
         self._strangers = 0
         self._waiting: list[_Waiting] = []  # who came first is first
-        self._slow = _SlowClients(clock)
+        self._slow = _Recent(clock)
+        self._tried = _Recent(clock)
         self._refused_s = float("-inf")
         self._lock = threading.Lock()
         self._watched = False
@@ -187,6 +202,7 @@ class BodySlots:
             if not (self._waiting and self._somebody_waits(known=known)) and self._has_room(known=known):
                 self._hold(slot)
                 return slot
+            self._tried.add(client)
             if not self._has_place(known=known):
                 self._refused_s = clock_s = self._clock.monotonic_s()
                 if not self._makes_place(slot, clock_s):
@@ -205,6 +221,8 @@ class BodySlots:
             now_s = self._clock.monotonic_s()
             if slot.was_cut or now_s - slot.since_s >= SLOW_S:
                 self._slow.add(slot.client)
+            elif self._waiting:
+                self._tried.forget(slot.client)
             if self._waiting:
                 self._hand_over(now_s)
             return not slot.was_cut
@@ -254,7 +272,7 @@ class BodySlots:
         found.decide(refused=True)
         return True
 
-    def _ranks(self, now_s: float, *new: Slot) -> Callable[[Slot], tuple[int, bool, int]]:
+    def _ranks(self, now_s: float, *new: Slot) -> Callable[[Slot], tuple[int, bool, int, int]]:
         """Return what tells better clients, by lower ranks, from worse ones; `new` are bodies that come on top."""
         live = Counter(slot.client for slot in self._held if slot.was_cut or now_s - slot.since_s >= SLOW_S)
         counts = Counter(slot.client for slot in (*self._held, *(waiting.slot for waiting in self._waiting), *new))
@@ -262,6 +280,7 @@ class BodySlots:
             self._slow.of(slot.client) + live[slot.client],
             not slot.known,
             counts[slot.client],
+            self._tried.of(slot.client),
         )
 
     def _hold(self, slot: Slot) -> None:
@@ -280,14 +299,10 @@ class BodySlots:
 
     def _wait(self, waiting: _Waiting) -> None:
         ends_s = self._clock.monotonic_s() + self._wait_s
-        victim: Slot | None = None
         while True:
             now_s = self._clock.monotonic_s()
-            if victim is None:
-                victim = self._cut_for(waiting.slot, now_s)
-            left_s = ends_s - now_s
-            # Who holds the slots now may have them for too long before the wait is over.
-            if waiting.decided.wait(max(0.0, left_s if victim else min(left_s, SLOW_S / 4))):
+            due_s = self._cut_for(waiting.slot, now_s)
+            if waiting.decided.wait(max(0.0, min(ends_s - now_s, due_s))):
                 break
             if self._clock.monotonic_s() >= ends_s:
                 with self._lock:
@@ -298,30 +313,30 @@ class BodySlots:
         if waiting.refused:
             raise TooManyBodies
 
-    def _cut_for(self, waiting: Slot, now_s: float) -> Slot | None:
-        """Cut the body that is to give way to one that waits, and return it; None where all came a moment ago."""
+    def _cut_for(self, waiting: Slot, now_s: float) -> float:
+        """Cut a body for those that wait, if one is to give way, and return in how many seconds to look again."""
         with self._lock:
+            if sum(slot.is_ending for slot in self._held) >= len(self._waiting):
+                return _LOOK_S
             # Where strangers have all that they may have, another one waits for one of them.
             only_strangers = not waiting.known and self._strangers >= (self._slots + 1) // 2
             crowded = now_s - self._refused_s < self._grace_s
             limit = self._slow.of(waiting.client)
 
-            def grace_s(slot: Slot) -> float:
-                return SLOW_S if crowded or self._slow.of(slot.client) > limit else self._grace_s
+            def left_s(slot: Slot) -> float:
+                is_short = crowded or self._slow.of(slot.client) > limit
+                return (SLOW_S if is_short else self._grace_s) - (now_s - slot.since_s)
 
-            old = [
-                slot
-                for slot in self._held
-                if slot.can_be_cut and now_s - slot.since_s >= grace_s(slot) and not (only_strangers and slot.known)
-            ]
+            held = [slot for slot in self._held if slot.can_be_cut and not (only_strangers and slot.known)]
+            old = [slot for slot in held if left_s(slot) <= 0]
             if not old:
-                return None
-            held = Counter(slot.client for slot in self._held)
+                return max(_SOON_S, min([_LOOK_S, *map(left_s, held)]))
+            counts = Counter(slot.client for slot in self._held)
             # The first, so the oldest, of several.
-            victim = max(old, key=lambda slot: (self._slow.of(slot.client), held[slot.client]))
+            victim = max(old, key=lambda slot: (self._slow.of(slot.client), counts[slot.client]))
             victim.was_cut = True
         victim.cut()
-        return victim
+        return _LOOK_S
 
 
 class _Watch(threading.Thread):

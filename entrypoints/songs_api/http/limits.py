@@ -30,6 +30,7 @@ class Limit:
     def __init__(self, name: str, rate: RateLimit | None, limiter: RateLimiter | ResilientLimiter) -> None:
         self._rate = rate
         self._limiter = limiter
+        self._hit = limiter.hit
         self._resilient = limiter if isinstance(limiter, ResilientLimiter) else None
         self._prefix = f"{name}:"
         self._quoted = f'"{name}"'
@@ -56,10 +57,11 @@ class Limit:
         """Count one hit and return what came of it; None where there is no limit."""
         if self._rate is None:
             return None
-        ask = self._limiter.hit if ahead is None else ahead.hit
+        if ahead is None:
+            return self._hit(self._prefix + bucket, self._rate)
         if self._resilient is None:
-            return ask(self._prefix + bucket, self._rate)
-        return self._resilient.hit(self._prefix + bucket, self._rate, None if ahead is None else ask)
+            return ahead.hit(self._prefix + bucket, self._rate)
+        return self._resilient.hit(self._prefix + bucket, self._rate, ahead.hit)
 
     def used(self, verdict: Verdict | None) -> int:
         """Return how many hits of a window were used when a hit was answered so; 0 where there is no limit."""

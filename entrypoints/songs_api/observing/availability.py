@@ -21,8 +21,8 @@ _CACHE_LOST: Final = (
 )
 _CACHE_BACK: Final = "The cache %r answers again, after %.0f s: reads use it as soon as all processes agree."
 _LIMITER_LOST: Final = (
-    "The limiter %r does not answer (%s): until it does, each process counts on its own and allows its part of every "
-    "limit, so that users and addresses may be refused sooner."
+    "The limiter %r does not answer (%s): until it does, the service counts on its own and allows what was left of "
+    "every limit, so that users and addresses may be refused sooner."
 )
 _LIMITER_BACK: Final = "The limiter %r answers again, after %.0f s: all processes count together."
 _ASKED: Final = "availability:asked"
