@@ -16,7 +16,7 @@ from tests.running import Running, free_port
 from tests.servers.conftest import command_of
 
 from songs_contract.waiting import eventually
-from songs_redis.server import PrivateServer
+from songs_redis.server import PrivateServer, ServerNotStartedError
 
 pytestmark = [pytest.mark.server, pytest.mark.redis]
 
@@ -117,7 +117,7 @@ def running(
         running.wait_until_it_answers()
         yield running, server
     finally:
-        with suppress(OSError):
+        with suppress(OSError, ServerNotStartedError):
             os.kill(server.pid, signal.SIGCONT)
         running.stop()
     assert running.told() == []
