@@ -19,6 +19,7 @@ from songs_plugins.spec import (
     CacheFaultInjector,
     FaultInjector,
     JoinedFaultInjector,
+    LastingFaultInjector,
     NoSettings,
     Port,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "FailingCalls",
     "FaultInjector",
     "JoinedFaultInjector",
+    "LastingFaultInjector",
     "NoSettings",
     "Port",
     "failing",

@@ -24,6 +24,7 @@ LIKELY_CAUSES: Final[dict[str, str]] = {
     "STO-19": "`open` creates what is missing, or the identity is made when opening instead of being stored",
     "STO-20": "`open_existing` prepares what it does not find, does not compare, or stays open when it raises",
     "STO-21": "files are open under names that lead elsewhere by now: look before each unit and after each sync",
+    "STO-22": "the driver, or a loop of yours, repeats what failed without a pause for as long as the deadline allows",
     "MNT-1": "it compares what a writer is just changing: look at both sides in one state of the storage",
     "MNT-2": "the finding is yielded before it is mended, or its repair is not one write",
     "MNT-3": "the repair rebuilds records instead of changing what was wrong in them",

@@ -272,6 +272,7 @@ DEFECTS: dict[str, str] = {
     "faults:fault_is_swallowed": "STO-13",
     "faults:fault_leaks": "STO-13",
     "faults:fault_is_called_a_conflict": "STO-15",
+    "faults:retries_without_a_pause": "STO-22",
     "units:child_hangs_up_for_its_parent": "STO-17",
     "alone:scope_is_kept_in_the_storage": "STO-3",
     "alone:read_unit_ignores_a_write": "STO-5",
