@@ -140,6 +140,24 @@ def test_what_only_looked_wrong_is_not_told(small: Any, bend: Any) -> None:
     assert next(looks, None) is None
 
 
+def test_another_record_that_looks_wrong_is_looked_at_anew(small: Any, bend: Any) -> None:
+    """Where a busy service changes one song and then another, neither was wrong three times."""
+    changing = (f"song-{n:04d}" for n in range(LOOKS))
+    seen: list[str] = []
+
+    def hasty(ratings: Any) -> dict[str, Any]:
+        def stats(song_id: str) -> Any:
+            if song_id == "song-0000":
+                seen.append(next(changing, "none"))
+            return RatingStats((9, 0, 0, 0, 0)) if song_id == seen[-1] else ratings.stats(song_id)
+
+        return {"stats": stats}
+
+    small.source.cheat = bend("ratings", hasty)
+
+    assert _examined(small.source).wrong == []
+
+
 def test_totals_that_change_meanwhile_are_left_out(small: Any, make: Any) -> None:
     """They cannot be recounted while others add songs, and that is no fault."""
     examiner = Examiner("acme", small.source.storage, small.source.runner(), small.source.clock)

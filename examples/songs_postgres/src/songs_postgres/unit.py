@@ -12,6 +12,7 @@ from songs.deadline import Deadline
 from songs.errors import DeadlineExceeded, OutcomeUnknown, ScopeViolation, SongsError, StorageUnavailable
 from songs.ports.storage import Scope
 from songs_postgres import leftovers
+from songs_postgres.batches import PostgresBatches
 from songs_postgres.coherence import PostgresCoherence
 from songs_postgres.connection import Connection, Row
 from songs_postgres.errors import translated, translated_commit
@@ -57,6 +58,7 @@ class Unit:
         self.users: Final = PostgresUsers(self)
         self.sessions: Final = PostgresSessions(self)
         self.coherence: Final = PostgresCoherence(self)
+        self.batches: Final = PostgresBatches(self)
 
     def __enter__(self) -> Self:
         if self._state != "new":
