@@ -1,5 +1,6 @@
 """A fault injector for backends that an adapter calls through functions of its own."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +75,25 @@ def moved_away(path: Path) -> Iterator[None]:
         yield
     finally:
         aside.rename(path)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[None]:
+    """Have a copy of a file in its place for the length of the block: for `AdapterSpec.losses`."""
+    with moved_away(path):
+        shutil.copy2(path.with_name(f"{path.name}.aside"), path)
+        yield
+
+
+@contextmanager
+def overwritten(path: Path, change: Callable[[bytes], bytes]) -> Iterator[None]:
+    """Have other bytes in a file, which stays the same one, for the length of the block: for `AdapterSpec.losses`."""
+    content = path.read_bytes()
+    path.write_bytes(change(content))
+    try:
+        yield
+    finally:
+        path.write_bytes(content)
 
 
 @contextmanager

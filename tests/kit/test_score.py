@@ -47,6 +47,7 @@ DEFECTS: dict[str, str] = {
     "identities:refused_data_stay_open": "STO-20",
     "identities:all_data_are_the_same": "STO-19",
     "identities:data_are_never_looked_for_again": "STO-21",
+    "identities:any_file_of_the_name_is_taken": "STO-21",
     "maintenance:something_is_always_wrong": "MNT-1",
     "maintenance:looking_finds_nothing": "MNT-1",
     "maintenance:looking_mends": "MNT-1",
