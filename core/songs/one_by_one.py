@@ -27,7 +27,7 @@ class OneByOne:
 
     def songs(self, song_ids: Collection[str]) -> Mapping[str, Song]:
         """Get each song."""
-        found = {song_id: self._unit.songs.get(song_id) for song_id in song_ids}
+        found = {song_id: self._unit.songs.get(song_id) for song_id in filter(is_id, song_ids)}
         return {song_id: song for song_id, song in found.items() if song is not None}
 
     def meeting(self, pairs: Collection[tuple[str, SongFilter]]) -> frozenset[tuple[str, SongFilter]]:
