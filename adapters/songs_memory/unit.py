@@ -6,6 +6,7 @@ from typing import Protocol, Self
 
 from songs.deadline import Deadline
 from songs.errors import ScopeViolation
+from songs.one_by_one import OneByOne
 from songs.ports.storage import Scope
 from songs_memory.accounts import MemorySessions, MemoryUsers
 from songs_memory.coherence import MemoryCoherence
@@ -107,6 +108,11 @@ class MemoryUnit:
     def coherence(self) -> MemoryCoherence:
         """The coherence record."""
         return MemoryCoherence(self)
+
+    @property
+    def batches(self) -> OneByOne:
+        """Reads of many records, which are all here."""
+        return OneByOne(self)
 
     def reading(self) -> State:
         """Return the state as this unit sees it.

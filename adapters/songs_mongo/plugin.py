@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from songs_mongo.client import connect
 from songs_mongo.damages import DAMAGES, LOSSES
+from songs_mongo.faults import faults
 from songs_mongo.preparing import shard
 from songs_mongo.settings import MongoSettings
 from songs_mongo.storage import MongoStorage
@@ -62,5 +63,7 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             sandbox=sandbox,
             damages=DAMAGES,
             losses=LOSSES,
+            # Only a server of our own can be told to fail.
+            faults=None if os.environ.get(TEST_URL) else faults,
         )
     ]

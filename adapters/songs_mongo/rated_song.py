@@ -21,7 +21,8 @@ STEP: Final = 4
 """How many more ratings come before someone else tries to move them, if whoever should have did not."""
 
 _COUNTERS: Final = dict.fromkeys(encoding.COUNTERS, 1)
-_STATE: Final = {**_COUNTERS, "born": 1, "moved": 1, "high": 1, "recent": 1}
+STATE: Final = {**_COUNTERS, "born": 1, "moved": 1, "high": 1, "recent": 1}
+"""What of a song's document concerns its ratings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class RatedSong:
     @classmethod
     def read(cls, transaction: Transaction, song_id: str) -> Self | None:
         """Return the song, or None where there is none."""
-        document = transaction.read(lambda db, session: db[SONGS].find_one({"_id": song_id}, _STATE, session=session))
+        document = transaction.read(lambda db, session: db[SONGS].find_one({"_id": song_id}, STATE, session=session))
         if document is None:
             return None
         return cls(

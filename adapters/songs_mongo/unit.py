@@ -27,6 +27,7 @@ from songs.errors import (
 )
 from songs.ports.storage import Scope
 from songs_mongo.attempts import Attempts
+from songs_mongo.batches import MongoBatches
 from songs_mongo.coherence import MongoCoherence
 from songs_mongo.errors import translated, translated_commit, untransferable
 from songs_mongo.identity import Identity
@@ -126,6 +127,11 @@ class Unit:
     def coherence(self) -> MongoCoherence:
         """The coherence record."""
         return MongoCoherence(self)
+
+    @property
+    def batches(self) -> MongoBatches:
+        """Reads of many records at once."""
+        return MongoBatches(self, self._rarity)
 
     @property
     def transactional(self) -> bool:

@@ -10,7 +10,7 @@ name, and its object is a module (or class instance) with a `hookimpl` of `songs
         return [AdapterSpec(port=Port.STORAGE, name="acme", summary="...", factory=AcmeStorage.from_settings)]
 """
 
-from songs_plugins.faults import FailingCalls, failing, moved_away
+from songs_plugins.faults import FailingCalls, failing, moved_away, overwritten, replaced
 from songs_plugins.hookspecs import hookimpl
 from songs_plugins.spec import (
     API_VERSION,
@@ -19,6 +19,7 @@ from songs_plugins.spec import (
     CacheFaultInjector,
     FaultInjector,
     JoinedFaultInjector,
+    LastingFaultInjector,
     NoSettings,
     Port,
 )
@@ -31,9 +32,12 @@ __all__ = [
     "FailingCalls",
     "FaultInjector",
     "JoinedFaultInjector",
+    "LastingFaultInjector",
     "NoSettings",
     "Port",
     "failing",
     "hookimpl",
     "moved_away",
+    "overwritten",
+    "replaced",
 ]

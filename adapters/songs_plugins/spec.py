@@ -88,6 +88,20 @@ class FaultInjector(Protocol):
 
 
 @runtime_checkable
+class LastingFaultInjector(FaultInjector, Protocol):
+    """The same for a backend that can go on failing, as a server in trouble does: with it the kit counts attempts."""
+
+    @property
+    def calls(self) -> int:
+        """How many calls were made since `fail_at` or `fail_from`."""
+        ...
+
+    def fail_from(self, call: int, *, when: Literal["before", "after"]) -> None:
+        """Let that call fail as `fail_at` does, and every call after it, until `heal`."""
+        ...
+
+
+@runtime_checkable
 class CacheFaultInjector(FaultInjector, Protocol):
     """The same for a cache, whose entries can be spoilt as well."""
 
@@ -128,8 +142,9 @@ class AdapterSpec:
         losses: For the contract kit: ways in which the data of a storage can be taken away while it is open, by name;
             each is given the settings of a place, and a context manager that takes them away and brings them back.
         faults: For the contract kit: given the settings of a place, a context manager of a `FaultInjector` for the
-            backend calls of whatever is built from them; of a cache, a `CacheFaultInjector`; of one that joins a
-            limiter, if it can, a `JoinedFaultInjector`. None: the kit does not test how the adapter bears such faults.
+            backend calls of whatever is built from them; of a storage, if it can, a `LastingFaultInjector`; of a cache,
+            a `CacheFaultInjector`; of one that joins a limiter, if it can, a `JoinedFaultInjector`. None: the kit does
+            not test how the adapter bears such faults.
         api_version: The version of this descriptor that the adapter was written for.
     """
 

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
-from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl, moved_away
+from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl, moved_away, replaced
 from songs_sqlite.damages import DAMAGES
 from songs_sqlite.faults import faults
 from songs_sqlite.settings import SqliteSettings
@@ -32,6 +32,7 @@ def sandbox(folder: Path) -> Iterator[SqliteSettings]:
 LOSSES: Final[Mapping[str, Callable[[SqliteSettings], AbstractContextManager[None]]]] = {
     "the folder": lambda settings: moved_away(settings.file().parent),
     "the file": lambda settings: moved_away(settings.file()),
+    "the file, for a copy": lambda settings: replaced(settings.file()),
     "the log": lambda settings: moved_away(_beside(settings, "-wal")),
     "the log's index": lambda settings: moved_away(_beside(settings, "-shm")),
 }

@@ -18,7 +18,7 @@ CHAPTERS: Final[dict[str, str]] = {
     "7. Isolation and transactions": "STO-7 STO-8 STO-9 STO-10",
     "8. Threads and processes": "STO-3 STO-12 STO-15",
     "9. Durability": "STO-11",
-    "10. Errors and deadlines": "STO-13 STO-14",
+    "10. Errors and deadlines": "STO-13 STO-14 STO-22",
     "11. What a storage may offer besides": "",
     OTHER_PORTS: "",
 }

@@ -22,6 +22,7 @@ _PROTOCOLS: Final = {
         "songs.ports.sessions:SessionRepository",
         "songs.ports.coherence:CoherenceRepository",
         "songs.ports.maintenance:Maintenance",
+        "songs.ports.batches:Batches",
     ),
     "cache": (
         "songs.ports.cache:Cache",

@@ -35,3 +35,11 @@ class MovableClock:
     def set_wall_clock(self, ahead: timedelta) -> None:
         """Set the time of day wrong by `ahead`; the monotonic clock does not notice."""
         self._wall_ahead = ahead
+
+
+class WaitingClock(MovableClock):
+    """The same, where waiting takes its time: for what is repeated until a deadline, by a driver that sees no other."""
+
+    def sleep(self, duration_s: float) -> None:
+        """Wait."""
+        time.sleep(max(0.0, duration_s))

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from songs.deadline import Deadline
 from songs.model import Rating, RatingStats, Role, Song, User
+from songs.one_by_one import OneByOne
 from songs.ports.clock import Clock
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope, Storage, UnitOfWork
@@ -221,7 +222,9 @@ def bend() -> Callable[[str, Bending], Callable[[UnitOfWork], Any]]:
     def cheat(repository: str, bending: Bending) -> Callable[[UnitOfWork], Any]:
         def bent(unit: UnitOfWork) -> Bent:
             inner = getattr(unit, repository)
-            return Bent(unit, **{repository: Bent(inner, **bending(inner))})
+            found: Any = Bent(unit, **{repository: Bent(inner, **bending(inner))})
+            found.batches = OneByOne(found)
+            return cast("Bent", found)
 
         return bent
 

@@ -140,6 +140,47 @@ def test_what_only_looked_wrong_is_not_told(small: Any, bend: Any) -> None:
     assert next(looks, None) is None
 
 
+def test_another_record_that_looks_wrong_is_looked_at_anew(small: Any, bend: Any) -> None:
+    """Where a busy service changes one song and then another, neither was wrong three times."""
+    changing = (f"song-{n:04d}" for n in range(LOOKS))
+    seen: list[str] = []
+
+    def hasty(ratings: Any) -> dict[str, Any]:
+        def stats(song_id: str) -> Any:
+            if song_id == "song-0000":
+                seen.append(next(changing, "none"))
+            return RatingStats((9, 0, 0, 0, 0)) if song_id == seen[-1] else ratings.stats(song_id)
+
+        return {"stats": stats}
+
+    small.source.cheat = bend("ratings", hasty)
+
+    assert _examined(small.source).wrong == []
+
+
+def test_a_song_that_is_rated_all_the_time(pair: Any, make: Any, bend: Any) -> None:
+    """Ratings that come between two pages of a song's are no fault; statistics that count too much are one."""
+    make.fill(pair.source, songs=2, ratings=RATINGS_PAGE + 7, users=0)
+    numbers = iter(range(1_000, 2_000))
+    too_much = [0]
+
+    def fresh(method: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **page: Any) -> Any:
+            if "after_id" in page:
+                pair.source.do(lambda unit: unit.ratings.add(make.rating(next(numbers))))
+            found: list[Any] = []
+            pair.source.do(lambda unit: found.append(getattr(unit.ratings, method)(*arguments, **page)))
+            return RatingStats.of([5] * too_much[0] + [1] * 300) if too_much[0] and method == "stats" else found[0]
+
+        return call
+
+    pair.source.cheat = bend("ratings", lambda _ratings: {each: fresh(each) for each in ("of_song", "stats")})
+
+    assert _examined(pair.source).wrong == []
+    too_much[0] = 900
+    assert any("song-0000" in line for line in _examined(pair.source).wrong)
+
+
 def test_totals_that_change_meanwhile_are_left_out(small: Any, make: Any) -> None:
     """They cannot be recounted while others add songs, and that is no fault."""
     examiner = Examiner("acme", small.source.storage, small.source.runner(), small.source.clock)

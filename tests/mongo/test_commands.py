@@ -102,6 +102,17 @@ def members(condition: Document) -> set[str]:
     return together
 
 
+def scans(explained: Any) -> Iterator[Document]:
+    """Yield the stages that look through a collection. One that names an index is a lookup, whatever it is called."""
+    if isinstance(explained, list):
+        for each in explained:
+            yield from scans(each)
+    elif isinstance(explained, dict):
+        if explained.get("stage") == "COLLSCAN" and "indexName" not in explained:
+            yield explained
+        yield from scans(list(explained.values()))
+
+
 @pytest.mark.parametrize("name", [*READS, *WRITES])
 def test_an_operation_sends_these_commands(name: str, run: Callable[[str], list[str]]) -> None:
     """One command a collection that it reads, one that changes the record, and what tidies up."""
@@ -140,7 +151,7 @@ def test_no_plan_looks_through_a_collection(
             pytest.skip(f"this server does not explain {next(iter(command))}: {error.details}")
         if "winningPlan" not in str(explained):
             pytest.skip("this server does not tell its plans as MongoDB does")
-        assert "COLLSCAN" not in str(explained), command
+        assert list(scans(explained)) == [], command
 
 
 @pytest.mark.parametrize("name", HOT)

@@ -8,7 +8,10 @@ import pytest
 
 from songs.deadline import Deadline
 from songs.model import Rating, Song
+from songs.ports.clock import Clock
 from songs.ports.storage import Scope, UnitOfWork
+from songs.services.examining import Examiner
+from songs.services.run import UnitRunner
 from songs_mongo import MongoStorage
 
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
@@ -99,3 +102,36 @@ def test_events_that_a_deleted_song_left(found: Callable[..., list[str]], databa
     """Those of another incarnation of a song are not its own."""
     database.ratings.insert_one({"_id": "gone/R1", "song": RATED[0], "seq": 0, "value": 1, "user": "U", "at": 0})
     assert found() == []
+
+
+@pytest.mark.parametrize("ratings", [0, 40])
+def test_the_walk_asks_in_batches(
+    storage: MongoStorage,
+    unit: Units,
+    song: Callable[..., Song],
+    rating: Callable[..., Rating],
+    commands: Any,
+    clock: Clock,
+    ratings: int,
+) -> None:
+    """What looks at every song through the ports sends as many commands for a hundred of them as for ten."""
+    examiner = Examiner("mongo", storage, UnitRunner(storage, clock, max_calls=1), clock)
+    sent: list[int] = []
+
+    def look(songs: int) -> None:
+        commands.clear()
+        found = examiner.run()
+        assert (found.wrong, found.seen.songs, found.seen.ratings) == ([], songs, ratings)
+        sent.append(len(commands.sent))
+
+    with unit(Scope.WRITE_ONE) as opened:
+        opened.songs.add_many([song(f"S{n:04d}") for n in range(10)])
+    for n in range(ratings):
+        with unit(Scope.WRITE_ONE) as opened:
+            opened.ratings.add(rating(f"R{n:02d}", 1 + n % 5, song_id=f"S{n % 2:04d}"))
+    look(10)
+    with unit(Scope.WRITE_ONE) as opened:
+        opened.songs.add_many([song(f"S{n:04d}") for n in range(10, 100)])
+    look(100)
+
+    assert sent[0] == sent[1]

@@ -20,13 +20,14 @@ from pymongo.database import Database
 
 from songs_mongo import MongoSettings, MongoStorage
 from songs_mongo.damages import losses
+from songs_mongo.faults import faults
 from songs_mongo.plugin import songs_adapters
 from songs_plugins import AdapterContext
 
 (SPEC,) = songs_adapters()
 CAPABILITIES = MongoStorage.declared
 
-over_nx = replace(SPEC, capabilities=replace(CAPABILITIES, transactions=False))
+over_nx = replace(SPEC, capabilities=replace(CAPABILITIES, transactions=False), faults=faults)
 
 
 class _Whole(Collection[dict[str, Any]]):
@@ -68,7 +69,11 @@ def _ferretdb(folder: Path) -> Iterator[MongoSettings]:
 
 
 over_ferretdb = replace(
-    SPEC, factory=_on_ferretdb, sandbox=_ferretdb, capabilities=replace(CAPABILITIES, transactions=False)
+    SPEC,
+    factory=_on_ferretdb,
+    sandbox=_ferretdb,
+    capabilities=replace(CAPABILITIES, transactions=False),
+    faults=None,
 )
 
 
@@ -123,4 +128,5 @@ over_mongomock = replace(
     sandbox=_sandbox,
     capabilities=replace(CAPABILITIES, transactions=False),
     losses=losses(lambda _: nullcontext(_client())),
+    faults=None,
 )

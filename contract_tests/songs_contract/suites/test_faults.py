@@ -1,18 +1,25 @@
 """A backend that fails, before a call and after it: for adapters whose descriptor says how to make it."""
 
-from typing import Literal
+from collections.abc import Callable
+from contextlib import closing, suppress
+from typing import Final, Literal
 
 import pytest
 
 from songs.errors import OutcomeUnknown, SongsError, TransientConflict
+from songs.ports.storage import Scope, UnitOfWork
 from songs_contract.checks import StorageUser, rating, session, song, user
 from songs_contract.clauses import clause
+from songs_contract.clock import WaitingClock
+from songs_contract.subject import Subject
 from songs_contract.suites.test_storage_units import WRITES, everything
-from songs_plugins import FaultInjector, Port
+from songs_plugins import FaultInjector, LastingFaultInjector, Port
 
 PORT = Port.STORAGE
 
 MAX_CALLS = 50
+MOST_ATTEMPTS: Final = 30
+"""How often a unit asks within a second, as STO-22 says."""
 
 
 @pytest.fixture
@@ -64,3 +71,28 @@ def test_a_backend_that_fails(
     filled.write(WRITES[name])
     after = filled.read(everything)
     assert not whole or [each for each in left if each not in (before, after)] == []
+
+
+ATTEMPTS: Final[dict[str, tuple[Scope, Callable[[UnitOfWork], object]]]] = {
+    "reading": (Scope.READ, lambda unit: unit.songs.get("song-1")),
+    "adding": (Scope.WRITE_ONE, lambda unit: unit.songs.add(song("song-2"))),
+    "rating": (Scope.WRITE_ONE, lambda unit: unit.ratings.add(rating("rating-2"))),
+}
+
+
+@clause("STO-22")
+@pytest.mark.parametrize("name", ATTEMPTS)
+def test_a_backend_that_goes_on_failing(subject: Subject, injector: FaultInjector, name: str) -> None:
+    """It is not asked again and again as fast as it answers, for as long as the deadline allows."""
+    if not isinstance(injector, LastingFaultInjector):
+        pytest.skip("declared unsupported: LastingFaultInjector of AdapterSpec.faults")
+    scope, work = ATTEMPTS[name]
+    with closing(Subject(subject.target, subject.spec, subject.settings, WaitingClock(), subject.ids)) as waiting:
+        storage = waiting.storage()
+        StorageUser(storage, waiting).add_songs(song())
+        injector.fail_from(1, when="before")
+        with suppress(SongsError), storage.unit_of_work(scope, deadline=waiting.deadline(1.0)) as unit:
+            work(unit)
+        calls = injector.calls
+        injector.heal()
+    assert calls <= MOST_ATTEMPTS, f"{calls} times in a second"

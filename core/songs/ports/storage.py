@@ -116,6 +116,9 @@ class Storage(Protocol):
         is the child's, and takes nothing from the parent: no connection, no lock.
     STO-18: `capabilities` is a `StorageCapabilities`, and the adapter's descriptor has one too, which declares all that
         an open storage does, or more.
+    STO-22: What a storage asks its backend again by itself, because it failed, it asks at once at most once, and then
+        after pauses that grow. While a backend fails whatever it is asked, a unit with a deadline of one second asks
+        it at most 30 times.
     """
 
     @property

@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar
 from songs.deadline import Deadline
 from songs.errors import StorageUnavailable, Unavailable
 from songs.model import DifficultyTotals, Rating, RatingStats, Song, User
+from songs.one_by_one import batches_of
 from songs.ports.clock import Clock
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import UnitOfWork
@@ -111,15 +112,18 @@ class StorageReader:
         def page(song_id: str, after_id: str | None) -> Callable[[UnitOfWork], tuple[Rating, ...]]:
             return lambda unit: unit.ratings.of_song(song_id, limit=RATINGS_PAGE, after_id=after_id)
 
-        first = self._read(lambda unit: {song_id: page(song_id, None)(unit) for song_id in song_ids})
+        first = self._read(lambda unit: batches_of(unit).rated(song_ids, limit=RATINGS_PAGE))
         return {
-            song_id: self._walk(partial(page, song_id), size=RATINGS_PAGE, first=found)
-            for song_id, found in first.items()
+            song_id: self._walk(partial(page, song_id), size=RATINGS_PAGE, first=first[song_id].ratings)
+            if song_id in first
+            else iter(())
+            for song_id in song_ids
         }
 
     def stats(self, song_ids: Collection[str]) -> Mapping[str, RatingStats | None]:
         """Return the statistics of each of these songs."""
-        return self._read(lambda unit: {song_id: unit.ratings.stats(song_id) for song_id in song_ids})
+        found = self._read(lambda unit: batches_of(unit).rated(song_ids, limit=0))
+        return {song_id: found[song_id].stats if song_id in found else None for song_id in song_ids}
 
     def count(self) -> int:
         """Return how many songs there are."""

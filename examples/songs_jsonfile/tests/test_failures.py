@@ -19,6 +19,7 @@ from storage_user import User
 
 from songs.errors import OutcomeUnknown, StorageInUse, StorageUnavailable
 from songs.ports.storage import Scope
+from songs.query import SongFilter
 
 
 def in_a_child(work: Callable[[], object]) -> int:
@@ -273,3 +274,22 @@ def test_a_rename_that_may_not_last(user: User, monkeypatch: pytest.MonkeyPatch)
     user.rate(2)
     user.reopen()
     assert user.rated() == ["r2"]
+
+
+def test_a_file_that_was_only_touched(user: User) -> None:
+    """Other times or rights of the same bytes keep nobody from writing; other bytes do, with the old times too."""
+    user.add(1)
+    os.utime(user.path, (1, 1))
+    user.add(2)
+    user.path.chmod(0o640)
+    user.add(3)
+    content, before = user.path.read_bytes(), user.path.stat()
+    user.path.write_bytes(content.swapcase())
+    os.utime(user.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable, match="written over"):
+            user.add(4)
+    user.path.write_bytes(content)
+    user.add(4)
+    user.reopen()
+    assert user.run(Scope.READ, lambda unit: unit.songs.count(SongFilter())) == 4

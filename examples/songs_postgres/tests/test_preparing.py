@@ -4,10 +4,11 @@ import psycopg
 import pytest
 from database_user import MachineClock, User, deadline, folded, song
 from pydantic import SecretStr
+from songs_postgres.plugin import restored
 from songs_postgres.schema import NEWEST
 from songs_postgres.storage import PostgresStorage
 
-from songs.errors import StorageMismatch
+from songs.errors import StorageMismatch, StorageUnavailable
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
 from songs.query import SongFilter
@@ -41,6 +42,21 @@ def test_a_schema_that_was_not_prepared(user: User) -> None:
     finally:
         storage.close()
         user.sql("DROP SCHEMA IF EXISTS songs_test_unprepared CASCADE")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_backup_that_was_restored_in_place(user: User, whole: bool) -> None:
+    """Neither a worker that runs takes its tables for those of before, nor one that takes another's place."""
+    identity = user.storage.identity()
+    worker = _storage(user)
+    with restored(user.settings, whole=whole):
+        with pytest.raises(StorageUnavailable, match="not those of before; bring"):
+            user.storage.ping(deadline=deadline(20))
+        with pytest.raises(StorageUnavailable, match="other data than before; bring"):
+            worker.open_existing(identity)
+        assert user.storage.identity() != identity
+    assert user.storage.identity() == identity
+    user.rate("r1")
 
 
 def test_folds_of_another_version(user: User) -> None:

@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 from database_user import User, deadline
@@ -10,6 +11,7 @@ from songs_postgres.connection import Connection
 from songs_postgres.unit import Unit
 
 from songs.ports.storage import Scope, UnitOfWork
+from songs.query import SongFilter
 from songs_contract.operations import FILLING, READS, WRITES
 
 # Statements besides those that begin, limit and end the transaction; docs/contract.md of Songs API tells them.
@@ -46,6 +48,23 @@ def _sent(user: User, scope: Scope, work: Work, monkeypatch: pytest.MonkeyPatch)
         patch.setattr(Connection, "wait", counted)
         user.run(scope, work)
     return statements, waits
+
+
+IDS = [f"S{n}" for n in range(100)]
+BATCHES: dict[str, Callable[[Unit], object]] = {
+    "songs": lambda unit: unit.batches.songs(IDS),
+    "meeting": lambda unit: unit.batches.meeting([(each, SongFilter(text="song")) for each in IDS]),
+    "rated": lambda unit: unit.batches.rated(IDS, limit=9),
+    "users": lambda unit: unit.batches.users(IDS),
+    "users_named": lambda unit: unit.batches.users_named(IDS),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_a_batch_is_one_statement(name: str, filled: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many records it is asked for."""
+    statements, waits = _sent(filled, Scope.READ, cast("Work", BATCHES[name]), monkeypatch)
+    assert (len(statements), waits) == (1 + 3, 2)
 
 
 @pytest.mark.parametrize("name", READS)

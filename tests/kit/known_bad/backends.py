@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from songs.ports.clock import Clock
-from songs_plugins import AdapterContext, AdapterSpec
+from songs_plugins import AdapterContext, AdapterSpec, FailingCalls
 
 from .planting import changed
 
@@ -18,31 +18,15 @@ class DriverError(Exception):
     """What the driver of this backend raises."""
 
 
-class Backend:
-    """Counts calls, and fails one of them."""
+class Backend(FailingCalls):
+    """Counts calls, and fails those that it was told to."""
 
     def __init__(self) -> None:
-        self.failed = False
-        self._left = 0
-        self._when = "before"
-
-    def fail_at(self, call: int, *, when: Literal["before", "after"]) -> None:
-        """Let the call number `call` fail."""
-        self._left, self._when, self.failed = call, when, False
-
-    def heal(self) -> None:
-        """Let none fail."""
-        self._left = 0
+        super().__init__(DriverError)
 
     def do(self, work: Callable[[], T]) -> T:
         """Make one call."""
-        self._left -= 1
-        if self._left != 0:
-            return work()
-        if self._when == "after":
-            work()
-        self.failed = True
-        raise DriverError(self._when)
+        return self.call(work)
 
 
 def faults_of(backend: B) -> Callable[[object], AbstractContextManager[B]]:

@@ -1,5 +1,8 @@
 """Storages that take other data for theirs, or begin new ones."""
 
+from pathlib import Path
+from typing import ClassVar
+
 from songs.errors import StorageUnavailable
 from songs_sqlite.open_files import OpenFiles
 from songs_sqlite.pool import Pool
@@ -79,12 +82,29 @@ class _LooksOnce(OpenFiles):
         """Believe that what was written will be found."""
 
 
+class _TakesItsPlace(OpenFiles):
+    def check_database(self) -> None:
+        """Take whatever has the name now, such as a backup, for the database."""
+        if Path(self._path).exists():
+            self.adopt()
+        super().check_database()
+
+
 class _Trusting(SqliteStorage):
+    files: ClassVar[type[OpenFiles]] = _LooksOnce
+
     def _opened(self) -> Pool:
         pool = super()._opened()
         if type(pool.files) is OpenFiles:
-            pool.files.__class__ = _LooksOnce
+            pool.files.__class__ = self.files
         return pool
 
 
 data_are_never_looked_for_again = planted(_Trusting)
+
+
+class _TrustingTheName(_Trusting):
+    files = _TakesItsPlace
+
+
+any_file_of_the_name_is_taken = planted(_TrustingTheName)

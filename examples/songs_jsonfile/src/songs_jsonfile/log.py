@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -15,6 +16,10 @@ VERSION: Final = 1
 HEADER: Final = b'{"format":"songs_jsonfile","version":%d}\n' % VERSION
 _NEWER_HEADER: Final = re.compile(rb'\{"format":"songs_jsonfile","version":(\d{1,9})[,}].*\n')
 _LONGEST_HEADER: Final = 200
+_PIECE_BYTES: Final = 1_048_576
+
+Mark = tuple[int, ...]
+"""What the system says of a file that nobody has changed as long as it says the same."""
 
 
 class Disk:
@@ -44,6 +49,9 @@ class Log:
     The file is never half there: it begins as a whole new file that was renamed to its name, and from then on only
     complete lines are acknowledged. What a crash leaves of a line is cut off when the file is read.
 
+    Nobody else writes to it. So its size and times stay as they are from one write to the next; where they have
+    changed, its bytes are compared with a digest of those that were read and written.
+
     Attributes:
         path: The file.
         changes: How many changes are in it.
@@ -55,6 +63,9 @@ class Log:
         self.changes = 0
         self._fd = -1
         self._end = 0
+        self._digest = hashlib.blake2b()
+        self._known: Mark = ()
+        self._foreign: Mark = ()
         self.sound = False
 
     def read(self, apply: Callable[[Change], None]) -> None:
@@ -76,6 +87,7 @@ class Log:
                 os.ftruncate(self._fd, self._end)
                 # A killed process leaves lines that it had not synced yet: they must be before anyone reads them.
                 os.fsync(self._fd)
+                self._known = _mark(os.fstat(self._fd))
                 self.sound = True
         except FileNotFoundError:
             return
@@ -105,33 +117,37 @@ class Log:
             # Another fsync would succeed without having written anything, so the line must not stay readable.
             self._cut()
             raise OutcomeUnknown(f"The file could not be synced: {error.strerror}.") from error
-        try:
-            self.check_place()
-        except StorageUnavailable as error:
+        if not self._leads_here(self._end + len(line)):
             # It is in a file that nobody may find; if that one comes back, this change must not be in it unseen.
             self._cut()
-            raise OutcomeUnknown(error.detail) from error
+            raise OutcomeUnknown(self._lost().detail)
         self._end += len(line)
+        self._digest.update(line)
+        self._known = _mark(os.fstat(self._fd))
         self.changes += 1
         self.sound = True
 
     def check_place(self) -> None:
-        """Raise if the path no longer leads to the file that is open, whole: nobody would find what is written to it.
+        """Raise if the path no longer leads to what is open, whole: nobody would find what is written to it.
 
         Raises:
-            StorageUnavailable: It was moved, removed, replaced or cut off.
+            StorageUnavailable: It was moved, removed, replaced, cut off or written over.
         """
         if self._fd == -1:
             return
         try:
-            found, opened = self.path.stat(), os.fstat(self._fd)
-            there = (found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino) and opened.st_size >= self._end
+            found = _mark(self.path.stat())
+            if found == self._known:
+                return
+            # What could not be taken away of a line that failed is left until the file is written anew.
+            size = self._end if self.sound else max(found[2], self._end)
+            there = found != self._foreign and self._leads_here(size) and self._has_our_bytes()
         except OSError:
-            there = False
+            raise self._lost() from None
         if not there:
-            raise StorageUnavailable(
-                f"{self.path} was removed, replaced or cut off while it was open; bring it back, or start again."
-            )
+            self._foreign = found
+            raise self._lost()
+        self._known = found
 
     def rewrite(self, changes: Iterable[Change]) -> None:
         """Put a new file with these changes in the place of the old one, or where there was none.
@@ -143,11 +159,14 @@ class Log:
         """
         new = self.path.with_name(self.path.name + ".new")
         try:
+            digest = hashlib.blake2b(HEADER)
             with open(new, "wb", opener=_private) as file:
                 file.write(HEADER)
                 count = 0
                 for count, change in enumerate(changes, start=1):  # noqa: B007 - counts
-                    file.write(encode(change))
+                    line = encode(change)
+                    file.write(line)
+                    digest.update(line)
                 file.flush()
                 Disk.sync(file.fileno())
                 end = file.tell()
@@ -155,6 +174,7 @@ class Log:
             Disk.rename(new, self.path)
             _sync_folder(self.path.parent)
             self._open()
+            self._digest, self._known = digest, _mark(os.fstat(self._fd))
             self._end, self.changes, self.sound = end, count, True
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -172,6 +192,7 @@ class Log:
         if not line:
             return 0
         if line == HEADER:
+            self._digest.update(line)
             return len(line)
         newer = _NEWER_HEADER.fullmatch(line)
         if newer is None:
@@ -190,7 +211,29 @@ class Log:
                 "It was left as it is; restore a backup, or cut it there: what follows is lost then."
             ) from error
         self._end += len(line)
+        self._digest.update(line)
         self.changes += 1
+
+    def _leads_here(self, size: int) -> bool:
+        """Return whether the path leads to the file that is open, and that has this size."""
+        try:
+            found, opened = self.path.stat(), os.fstat(self._fd)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino) and opened.st_size == size
+
+    def _has_our_bytes(self) -> bool:
+        digest, at = hashlib.blake2b(), 0
+        while at < self._end and (piece := os.pread(self._fd, min(_PIECE_BYTES, self._end - at), at)):
+            digest.update(piece)
+            at += len(piece)
+        return digest.digest() == self._digest.digest()
+
+    def _lost(self) -> StorageUnavailable:
+        return StorageUnavailable(
+            f"{self.path} was removed, replaced, cut off or written over while it was open; bring it back, or start "
+            "again."
+        )
 
     def _open(self) -> None:
         self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
@@ -202,6 +245,10 @@ class Log:
         except OSError:
             return False
         return True
+
+
+def _mark(found: os.stat_result) -> Mark:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _private(name: str, flags: int) -> int:

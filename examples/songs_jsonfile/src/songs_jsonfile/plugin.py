@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from songs_jsonfile.faults import faults
 from songs_jsonfile.storage import JsonFileStorage
-from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl, moved_away
+from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl, moved_away, overwritten, replaced
 
 
 class JsonFileSettings(BaseModel):
@@ -50,6 +50,10 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             losses={
                 "the file": lambda settings: moved_away(settings.path),
                 "the folder": lambda settings: moved_away(settings.path.parent),
+                "the file, for a copy": lambda settings: replaced(settings.path),
+                "its end": lambda settings: overwritten(settings.path, lambda content: content[: len(content) // 2]),
+                "its bytes, for more": lambda settings: overwritten(settings.path, lambda content: content + content),
+                "its bytes, for as many": lambda settings: overwritten(settings.path, bytes.swapcase),
             },
             faults=faults,
         )

@@ -20,6 +20,7 @@ class Pool:
 
     It belongs to the process that made it: another one on the same connections would read the other's answers.
     `has_leftovers` says that each write is to be followed by the removal of a batch of what deleted songs left behind.
+    `tables` is what the names of the tables led to when they were first seen (`schema.TABLES_FOUND`).
     """
 
     def __init__(self, parameters: Mapping[str, Any], schema_name: str, *, size: int) -> None:
@@ -31,6 +32,7 @@ class Pool:
         self._process = os.getpid()
         self._closed = False
         self.has_leftovers = False
+        self.tables: str | None = None
 
     @property
     def usable_here(self) -> bool:
@@ -65,6 +67,21 @@ class Pool:
         self._turns.release()
         if self._closed:
             self._close_idle()
+
+    def check_tables(self, found: str) -> None:
+        """Return if the names of the tables lead where they led before; the first time they are all there, note it.
+
+        Raises:
+            StorageUnavailable: They lead to others, or to none.
+        """
+        if self.tables is None:
+            if "0" not in found.split():
+                self.tables = found
+        elif found != self.tables:
+            raise StorageUnavailable(
+                f"The tables of the schema {self.schema_name!r} are not those of before; bring them back, or start the "
+                "service again."
+            )
 
     def close(self) -> None:
         """Close what is idle now, and whatever is given back from now on."""

@@ -11,7 +11,7 @@ from songs.errors import StorageMismatch, StorageUnavailable
 from songs.ports.clock import Clock
 from songs.text import FOLD_VERSION, fold
 from songs_postgres.connection import Connection, Row
-from songs_postgres.schema import MIGRATIONS, NEWEST
+from songs_postgres.schema import MIGRATIONS, NEWEST, TABLES_FOUND
 
 PATIENCE_S: Final = 8.0
 """How long `open` and `prepare`, which are given no deadline, wait for the server and for locks of others."""
@@ -62,23 +62,26 @@ def look_at(connection: Connection, schema_name: str) -> None:
     _refuse_newer(_versions(connection, schema_name)[0], schema_name)
 
 
-def check_identity(connection: Connection, schema_name: str, identity: str | None) -> None:
-    """Return if the schema was prepared by this version, and has this identity, if one is given.
+def tables_of(connection: Connection, schema_name: str, identity: str | None) -> str:
+    """Return what the names of the tables lead to in a schema that this version prepared.
 
     Raises:
-        StorageUnavailable: It was not, or has another.
+        StorageUnavailable: It was not prepared, or has not the identity that is given.
     """
     if _versions(connection, schema_name)[0] < NEWEST:
         raise StorageUnavailable(f"The schema {schema_name!r} was not prepared for this version; run `songs prepare`.")
-    if identity is not None and identity_of(connection) != identity:
+    found = identity_of(connection)
+    if identity not in {None, found}:
         raise StorageUnavailable(
-            f"The schema {schema_name!r} holds other data than before; restore them, or start the service again."
+            f"The schema {schema_name!r} holds other data than before; bring them back, or start the service again."
         )
+    return found.partition(" ")[2]
 
 
 def identity_of(connection: Connection) -> str:
-    """Return what tells the data of a prepared schema from others: a backup of them is the same."""
-    return str(_one(connection, "SELECT identity FROM schema_version")[0])
+    """Return what tells the data of a prepared schema from others, a restored backup of them included."""
+    identity, tables = _one(connection, f"SELECT identity, {TABLES_FOUND} FROM schema_version")  # noqa: S608 - constants
+    return f"{identity} {tables}"
 
 
 def bring_up_to_date(connection: Connection, schema_name: str, clock: Clock) -> None:

@@ -2,7 +2,7 @@
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from songs.errors import KeyReused, SongNotFound, TransientConflict
 from songs.model import Rating, RatingStats
@@ -10,7 +10,8 @@ from songs.ports.ratings import RatingReceipt
 from songs_postgres.encoding import bounded, milliseconds, moment, sought
 from songs_postgres.transaction import Transaction
 
-_COUNTERS: Final = "n1, n2, n3, n4, n5"
+COUNTERS: Final = "n1, n2, n3, n4, n5"
+EVENT_COLUMNS: Final = "id, user_id, value, rated_at_ms, key"
 # One statement. The event comes first: who uses the same id or key waits for it there, before locking the song's
 # counters. A song that is deleted meanwhile takes the counters with it: then the event is there without them.
 ADD: Final = (
@@ -19,23 +20,23 @@ ADD: Final = (
     "ON CONFLICT DO NOTHING RETURNING song_id AS incarnation, value), "
     "counted AS (UPDATE stats SET n1 = n1 + (value = 1)::integer, n2 = n2 + (value = 2)::integer, "
     "n3 = n3 + (value = 3)::integer, n4 = n4 + (value = 4)::integer, n5 = n5 + (value = 5)::integer "
-    f"FROM stored WHERE stats.song_id = %s RETURNING {_COUNTERS}) "
-    f"SELECT stored.incarnation, {_COUNTERS} FROM stored LEFT JOIN counted ON true"
+    f"FROM stored WHERE stats.song_id = %s RETURNING {COUNTERS}) "
+    f"SELECT stored.incarnation, {COUNTERS} FROM stored LEFT JOIN counted ON true"
 )
 TAKE_BACK: Final = "DELETE FROM ratings WHERE song_id = %s AND id = %s"
 FREE_KEY: Final = (
     "DELETE FROM ratings WHERE user_id = %s AND key = %s AND song_id IN (SELECT incarnation FROM deleted_songs)"
 )
 WHY_NOT: Final = (
-    f"SELECT {_COUNTERS}, same.id, keyed.id, keyed.song_id, keyed.value, "
+    f"SELECT {COUNTERS}, same.id, keyed.id, keyed.song_id, keyed.value, "
     "EXISTS (SELECT FROM deleted_songs WHERE incarnation = keyed.song_id) FROM stats "
     "LEFT JOIN ratings AS same ON same.song_id = coalesce(stats.incarnation, stats.song_id) AND same.id = %s "
     "LEFT JOIN ratings AS keyed ON keyed.user_id = %s AND keyed.key = %s "
     "WHERE stats.song_id = %s"
 )
-STATS: Final = f"SELECT {_COUNTERS} FROM stats WHERE song_id = %s"
+STATS: Final = f"SELECT {COUNTERS} FROM stats WHERE song_id = %s"
 OF_SONG: Final = (
-    "SELECT id, user_id, value, rated_at_ms, key FROM ratings "
+    f"SELECT {EVENT_COLUMNS} FROM ratings "
     "WHERE song_id = (SELECT coalesce(incarnation, song_id) FROM stats WHERE song_id = %s) AND id > %s "
     "ORDER BY id LIMIT %s"
 )
@@ -54,14 +55,11 @@ class PostgresRatings:
 
     def stats(self, song_id: str) -> RatingStats | None:
         rows = self._transaction.rows(STATS, (sought(song_id),))
-        return _stats(rows[0]) if rows else None
+        return stats_of(rows[0]) if rows else None
 
     def of_song(self, song_id: str, *, limit: int, after_id: str | None = None) -> tuple[Rating, ...]:
         rows = self._transaction.rows(OF_SONG, (sought(song_id), sought(after_id or ""), bounded(limit)))
-        return tuple(
-            Rating(id=rating_id, song_id=song_id, user_id=user_id, value=value, rated_at=moment(rated_at_ms), key=key)
-            for rating_id, user_id, value, rated_at_ms, key in rows
-        )
+        return tuple(rating_of(song_id, row) for row in rows)
 
     def _added(self, rating: Rating) -> RatingStats | None:
         """Store and count a rating; return the statistics, or None where something is in the way."""
@@ -73,7 +71,7 @@ class PostgresRatings:
         if None in counters:
             self._transaction.rows(TAKE_BACK, (incarnation, rating.id))
             raise SongNotFound
-        return _stats(counters)
+        return stats_of(counters)
 
     def _stored_before(self, rating: Rating) -> RatingReceipt:
         """Return the receipt for a rating that was not stored, because of what is stored already."""
@@ -81,7 +79,7 @@ class PostgresRatings:
         if not rows:
             raise SongNotFound
         *counters, same_id, keyed_id, song_id, value, gone = rows[0]
-        stats = _stats(counters)
+        stats = stats_of(counters)
         if same_id is not None:
             return RatingReceipt(stats, rating.id)
         if gone:
@@ -98,6 +96,13 @@ class PostgresRatings:
         return RatingReceipt(stats, keyed_id)
 
 
-def _stats(counters: Sequence[int]) -> RatingStats:
+def stats_of(counters: Sequence[int]) -> RatingStats:
+    """Return the statistics of a row of `COUNTERS`."""
     n1, n2, n3, n4, n5 = counters
     return RatingStats((n1, n2, n3, n4, n5))
+
+
+def rating_of(song_id: str, row: Sequence[Any]) -> Rating:
+    """Return the rating of a row of `EVENT_COLUMNS`."""
+    rating_id, user_id, value, rated_at_ms, key = row
+    return Rating(id=rating_id, song_id=song_id, user_id=user_id, value=value, rated_at=moment(rated_at_ms), key=key)

@@ -97,3 +97,22 @@ MIGRATIONS: Final[tuple[LiteralString, ...]] = (
 
 NEWEST: Final = len(MIGRATIONS)
 """The version that this program uses."""
+
+TABLES: Final = (
+    "songs",
+    "stats",
+    "ratings",
+    "level_totals",
+    "users",
+    "sessions",
+    "coherence",
+    "deleted_songs",
+    "schema_version",
+)
+"""All tables."""
+_OID: Final[LiteralString] = "coalesce(to_regclass('{}')::oid, 0)"
+TABLES_FOUND: Final[LiteralString] = "concat_ws(' ', " + ", ".join(_OID.format(each) for each in TABLES) + ")"
+"""An expression for what the tables' names lead to: numbers that no other tables of the database have, 0 for none.
+
+A table that was dropped and restored has another one, though a backup has the identity of what it was made of.
+"""

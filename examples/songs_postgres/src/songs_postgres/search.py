@@ -44,6 +44,11 @@ def sought_level(level: int) -> int:
     return level if 0 <= level <= MAX_LEVEL else -1
 
 
+def pattern(text: str) -> str:
+    """Return what texts are LIKE that contain `text`."""
+    return f"%{text.translate(_SPECIAL)}%"
+
+
 def _meets(song_filter: SongFilter, after_id: str | None) -> tuple[LiteralString, list[object]] | None:
     text, artist, level = song_filter.text, song_filter.artist, song_filter.level
     conditions: list[LiteralString] = []
@@ -57,9 +62,8 @@ def _meets(song_filter: SongFilter, after_id: str | None) -> tuple[LiteralString
         conditions.append("level = %s")
         parameters.append(sought_level(level))
     if text is not None:
-        pattern = f"%{text.translate(_SPECIAL)}%"
         conditions.append(_TEXT)
-        parameters += (pattern, pattern)
+        parameters += (pattern(text), pattern(text))
     if after_id is not None:
         conditions.append("id > %s")
         parameters.append(sought(after_id))

@@ -16,7 +16,7 @@ from songs_postgres import leftovers
 from songs_postgres.connection import Connection
 from songs_postgres.errors import translated
 from songs_postgres.pool import Pool
-from songs_postgres.preparing import PATIENCE_S, bring_up_to_date, check_identity, identity_of, look_at
+from songs_postgres.preparing import PATIENCE_S, bring_up_to_date, identity_of, look_at, tables_of
 from songs_postgres.settings import PostgresSettings
 from songs_postgres.unit import Unit
 
@@ -56,7 +56,7 @@ class PostgresStorage:
         self._open(lambda _connection: None)
 
     def open_existing(self, identity: str | None = None) -> None:
-        self._open(lambda connection: check_identity(connection, self._settings.schema_name, identity))
+        self._open(lambda connection: tables_of(connection, self._settings.schema_name, identity))
         pool = self._opened()
         with self._connected(pool) as connection:
             pool.has_leftovers = leftovers.are_there(connection)
@@ -85,7 +85,7 @@ class PostgresStorage:
                 self._pool.close()
                 self._pool = None
 
-    def _open(self, check: Callable[[Connection], None]) -> None:
+    def _open(self, tables: Callable[[Connection], str | None]) -> None:
         with self._turning:
             if self._pool is not None and self._pool.usable_here:
                 return
@@ -95,7 +95,7 @@ class PostgresStorage:
             try:
                 with self._connected(pool) as connection:
                     look_at(connection, self._settings.schema_name)
-                    check(connection)
+                    pool.tables = tables(connection)
             except BaseException:
                 pool.close()
                 raise

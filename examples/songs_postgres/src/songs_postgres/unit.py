@@ -12,11 +12,13 @@ from songs.deadline import Deadline
 from songs.errors import DeadlineExceeded, OutcomeUnknown, ScopeViolation, SongsError, StorageUnavailable
 from songs.ports.storage import Scope
 from songs_postgres import leftovers
+from songs_postgres.batches import PostgresBatches
 from songs_postgres.coherence import PostgresCoherence
 from songs_postgres.connection import Connection, Row
 from songs_postgres.errors import translated, translated_commit
 from songs_postgres.pool import Pool
 from songs_postgres.ratings import PostgresRatings
+from songs_postgres.schema import TABLES_FOUND
 from songs_postgres.sessions import PostgresSessions
 from songs_postgres.songs import PostgresSongs
 from songs_postgres.users import PostgresUsers
@@ -28,8 +30,10 @@ BEGIN: Final[dict[Scope, LiteralString]] = {
     Scope.WRITE_MANY: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
 }
 LIMITS: Final = (
-    "SELECT set_config('statement_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true)"
+    "SELECT set_config('statement_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true), "
+    f"{TABLES_FOUND}"
 )
+"""Travels ahead of the first statement: what the names of the tables lead to by now is told without a round trip."""
 SLACK_MS: Final = 1000
 """How long after the deadline the server rolls back by itself a transaction whose client has vanished."""
 
@@ -57,6 +61,7 @@ class Unit:
         self.users: Final = PostgresUsers(self)
         self.sessions: Final = PostgresSessions(self)
         self.coherence: Final = PostgresCoherence(self)
+        self.batches: Final = PostgresBatches(self)
 
     def __enter__(self) -> Self:
         if self._state != "new":
@@ -138,8 +143,13 @@ class Unit:
         left_ms = math.ceil(self._deadline.remaining_s() * 1000) or 1
         with connection.pipeline():
             connection.execute(BEGIN[self._scope])
-            connection.execute(LIMITS, (str(left_ms), str(left_ms + SLACK_MS)))
+            limits = connection.execute(LIMITS, (str(left_ms), str(left_ms + SLACK_MS)))
             cursor = connection.execute(sql, parameters, prepare=prepare)
+        try:
+            self._pool.check_tables(limits.fetchall()[0][2])
+        except StorageUnavailable as error:
+            self._failure = error
+            raise
         return _found(cursor)
 
     def _commit(self, connection: Connection) -> None:
