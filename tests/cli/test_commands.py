@@ -215,6 +215,27 @@ def test_a_hint_names_the_command_that_was_meant(songs: Songs, arguments: list[s
     assert songs(*hint.rpartition("See: songs ")[2].split()).status == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["serve", "--port", "x"], "--port: must be a whole number."),
+        (["serve", "--port", "99999"], "--port: must be at most 65535."),
+        (["serve", "--workers", "0"], "--workers: must be at least 1."),
+        (["serve", "--server", "x"], "--server: must be 'granian' or 'gunicorn'."),
+        (["users", "add", "ada", "--role", "king"], "--role: must be 'user', 'editor' or 'admin'."),
+        (["users", "role", "ada", "king"], "ROLE: must be 'user', 'editor' or 'admin'."),
+        (["contract", "none", "--patience", "x"], "--patience: must be a number."),
+        (["contract", "none", "--seed", "x"], "--seed: must be a whole number."),
+    ],
+)
+def test_a_wrong_value_is_refused_in_our_words(songs: Songs, arguments: list[str], said: str) -> None:
+    """As a wrong setting is."""
+    ran = songs(*arguments)
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(f"songs: {said} See: songs ")
+
+
 def test_completion_is_installed_and_completes(tmp_path: Path) -> None:
     """--install-completion writes what the shell loads, and what it then asks for is answered with commands."""
     environment = {

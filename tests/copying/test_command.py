@@ -191,7 +191,7 @@ def test_the_selected_storage_plays_no_part(
         ("sqlite", "sqlite", "songs: --from and --to are both 'sqlite'"),
         ("memory", "other", "songs: --from: the storage 'memory' lives in one process only"),
         ("sqlite", "memory", "songs: --to: the storage 'memory' lives in one process only"),
-        ("sqlite", "nosuch", "songs: --to: there is no adapter 'nosuch'; installed are: "),
+        ("sqlite", "nosuch", "songs: --to: there is no adapter 'nosuch' for 'storage'; installed are: "),
         ("jwt", "other", "songs: --from: the adapter 'jwt' is not one for 'storage'"),
     ],
 )
