@@ -109,6 +109,8 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
     def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's
         """Answer a request, whose head was parsed."""
+        # gunicorn would claim to speak whatever version it was asked in (RFC 9110, 2.5).
+        req.version = min(req.version, (1, 1))
         if _is_plain(conn):
             conn.parser.unreader.sock.receive_body()
         return super().handle_request(req, conn)
