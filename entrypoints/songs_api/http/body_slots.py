@@ -283,11 +283,10 @@ class BodySlots:
         victim: Slot | None = None
         while True:
             now_s = self._clock.monotonic_s()
-            if victim is None:
-                victim = self._cut_for(waiting.slot, now_s)
+            victim = self._cut_for(waiting.slot, now_s, victim)
             left_s = ends_s - now_s
             # Who holds the slots now may have them for too long before the wait is over.
-            if waiting.decided.wait(max(0.0, left_s if victim else min(left_s, SLOW_S / 4))):
+            if waiting.decided.wait(max(0.0, min(left_s, SLOW_S / 4))):
                 break
             if self._clock.monotonic_s() >= ends_s:
                 with self._lock:
@@ -298,9 +297,21 @@ class BodySlots:
         if waiting.refused:
             raise TooManyBodies
 
-    def _cut_for(self, waiting: Slot, now_s: float) -> Slot | None:
-        """Cut the body that is to give way to one that waits, and return it; None where all came a moment ago."""
+    def _soon_free(self) -> int:
+        return sum(slot.was_cut for slot in self._held)
+
+    def _cut_for(self, waiting: Slot, now_s: float, before: Slot | None) -> Slot | None:
+        """Cut the body that is to give way to one that waits, and return it; None where all came a moment ago.
+
+        Args:
+            waiting: Who waits.
+            now_s: The time.
+            before: What was cut for it before. Another body is cut only where that one's slot went to somebody else,
+                who had nothing cut.
+        """
         with self._lock:
+            if before is not None and (before in self._held or self._soon_free() >= self.waiting):
+                return before
             # Where strangers have all that they may have, another one waits for one of them.
             only_strangers = not waiting.known and self._strangers >= (self._slots + 1) // 2
             crowded = now_s - self._refused_s < self._grace_s
