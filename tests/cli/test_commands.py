@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.running import HANGS_S
 
 from songs_api.http.openapi import document
 
@@ -166,7 +167,7 @@ def test_output_that_cannot_be_written_is_one_line() -> None:
     """A full disk under the standard output is told like any other mistake, and is no defect."""
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-c", "from songs_api.cli import main; main()", "openapi"]
-        done = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        done = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True, timeout=HANGS_S)
 
     assert done.returncode == 2
     assert done.stderr.startswith("songs: standard output cannot be written: ")
@@ -254,7 +255,7 @@ def test_completion_is_installed_and_completes(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=HANGS_S,
         ).stdout
 
     assert "completion installed" in ran("--install-completion", "bash")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.running import HANGS_S
 
 Songs = Callable[..., Any]
 
@@ -222,7 +223,7 @@ def test_a_working_folder_that_cannot_be_read(tmp_path: Path, command: str) -> N
             capture_output=True,
             text=True,
             check=False,
-            timeout=100,
+            timeout=HANGS_S,
         )
     finally:
         closed.chmod(0o700)

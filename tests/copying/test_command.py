@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.running import HANGS_S
 
 from songs.ports.storage import Storage
 from songs_api.cli import run
@@ -279,7 +280,7 @@ def test_a_killed_copy_goes_on(copy: Callable[[], Ran], filled: Any, site: Path,
     environ = {**os.environ, "PYTHONPATH": str(site), "SONGS_OTHER_STOP_BY": "kill"}
     for unit in (4, 7, 9):
         environ["SONGS_OTHER_STOP_AT_UNIT"] = str(unit)
-        killed = subprocess.run(COMMAND, env=environ, check=False, capture_output=True, timeout=60)
+        killed = subprocess.run(COMMAND, env=environ, check=False, capture_output=True, timeout=HANGS_S)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
 
     assert copy().out.endswith(VERIFIED)
