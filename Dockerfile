@@ -35,8 +35,8 @@ RUN cd /opt/songs/lib/python3*/site-packages && rm -r songs_contract songs_plugi
 
 FROM ${PYTHON}
 # A volume that is new takes over the owner of the folder: the default storage is a file in it.
-RUN groupadd --system --gid 10001 songs \
-    && useradd --system --uid 10001 --gid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin songs \
+RUN groupadd --gid 10001 songs \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin songs \
     && install --directory --owner 10001 --group 10001 --mode 0700 /data
 COPY --from=service /opt/songs /opt/songs
 USER 10001:10001

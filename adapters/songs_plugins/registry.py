@@ -64,13 +64,27 @@ class Registry:
         Raises:
             PluginError: There is none of that name, or two, or it cannot be loaded, or it does not offer the port.
         """
+        if name not in self.names():
+            msg = f"there is no adapter {name!r} for {port.value!r}; installed are: {self._offering(port)}"
+            raise PluginError(msg)
         specs = self.load(name)
         for spec in specs:
             if spec.port is port:
                 return spec
         offered = ", ".join(sorted(spec.port.value for spec in specs))
-        msg = f"the adapter {name!r} is not one for {port.value!r}; it offers: {offered or 'nothing'}"
+        msg = (
+            f"the adapter {name!r} is not one for {port.value!r} but for: {offered or 'nothing'}; "
+            f"installed are: {self._offering(port)}"
+        )
         raise PluginError(msg)
+
+    def _offering(self, port: Port) -> str:
+        """Return the names of the adapters for a port, and of those that do not tell what they are for."""
+        states = list(self.survey())
+        offering = [each.name for each in states if any(spec.port is port for spec in each.adapters)]
+        # One whose driver is not installed is one that can be had.
+        unknown = [f"{each.name} (cannot be loaded)" for each in states if each.problem is not None]
+        return ", ".join(dict.fromkeys(offering + unknown)) or "none"
 
     def load(self, name: str) -> tuple[AdapterSpec, ...]:
         """Return all descriptors that the plugin `name` offers.

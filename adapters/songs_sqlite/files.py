@@ -42,13 +42,19 @@ def check_header(path: Path, newest: int) -> None:
     """
     try:
         mode = path.stat().st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        if stat.S_ISDIR(mode):
+            raise StorageUnavailable(f"{path} is a folder; choose the path of a file.")
+        if not stat.S_ISREG(mode):
             # Opening a pipe would wait for whoever writes to it.
             raise StorageUnavailable(f"The database file {path} is not a regular file; choose another path.")
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
     except FileNotFoundError:
         return
+    except NotADirectoryError as error:
+        blocking = next(each for each in reversed(path.parents) if not each.is_dir())
+        msg = f"{path} cannot be made, as {blocking} is a file and no folder; choose another path."
+        raise StorageUnavailable(msg) from error
     except OSError as error:
         raise StorageUnavailable(f"The database file {path} cannot be read: {error.strerror}.") from error
     if not header:

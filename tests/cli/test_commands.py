@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.running import HANGS_S
 
 from songs_api.http.openapi import document
 
@@ -166,7 +167,7 @@ def test_output_that_cannot_be_written_is_one_line() -> None:
     """A full disk under the standard output is told like any other mistake, and is no defect."""
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-c", "from songs_api.cli import main; main()", "openapi"]
-        done = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        done = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True, timeout=HANGS_S)
 
     assert done.returncode == 2
     assert done.stderr.startswith("songs: standard output cannot be written: ")
@@ -215,6 +216,27 @@ def test_a_hint_names_the_command_that_was_meant(songs: Songs, arguments: list[s
     assert songs(*hint.rpartition("See: songs ")[2].split()).status == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["serve", "--port", "x"], "--port: must be a whole number."),
+        (["serve", "--port", "99999"], "--port: must be at most 65535."),
+        (["serve", "--workers", "0"], "--workers: must be at least 1."),
+        (["serve", "--server", "x"], "--server: must be 'granian' or 'gunicorn'."),
+        (["users", "add", "ada", "--role", "king"], "--role: must be 'user', 'editor' or 'admin'."),
+        (["users", "role", "ada", "king"], "ROLE: must be 'user', 'editor' or 'admin'."),
+        (["contract", "none", "--patience", "x"], "--patience: must be a number."),
+        (["contract", "none", "--seed", "x"], "--seed: must be a whole number."),
+    ],
+)
+def test_a_wrong_value_is_refused_in_our_words(songs: Songs, arguments: list[str], said: str) -> None:
+    """As a wrong setting is."""
+    ran = songs(*arguments)
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(f"songs: {said} See: songs ")
+
+
 def test_completion_is_installed_and_completes(tmp_path: Path) -> None:
     """--install-completion writes what the shell loads, and what it then asks for is answered with commands."""
     environment = {
@@ -233,7 +255,7 @@ def test_completion_is_installed_and_completes(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=HANGS_S,
         ).stdout
 
     assert "completion installed" in ran("--install-completion", "bash")

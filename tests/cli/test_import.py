@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.running import HANGS_S
 
 Songs = Callable[..., Any]
 
@@ -201,7 +202,7 @@ def _resident_kb(file: Path) -> int:
     """Return how much memory a process of its own held at most while it imported the file."""
     environment = {**os.environ, "SONGS_STORAGE": "sqlite", "SONGS_SQLITE_PATH": str(file.with_suffix(".db"))}
     command = [sys.executable, "-c", MEASURED, str(file)]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=100)
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=HANGS_S)
     return int(ran.stdout.split()[-1])
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.running import HANGS_S
 
 INTERRUPTED_IMPORT = """
 import os, signal, sys
@@ -24,7 +25,7 @@ main()
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=HANGS_S)
 
 
 def test_ctrl_c_at_the_start_prints_no_traceback() -> None:
@@ -63,7 +64,7 @@ def _shell(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=HANGS_S,
     )
 
 

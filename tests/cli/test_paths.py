@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.running import HANGS_S
 
 Songs = Callable[..., Any]
 
@@ -64,6 +65,28 @@ def test_a_file_that_cannot_be_exported_to(songs: Songs, path: str) -> None:
     assert (ran.status, ran.out) == (2, "")
     assert ran.err == f"songs: {_shown(path)} cannot be written: {UNWRITABLE[path]}\n"
     assert Path("loop").is_symlink()
+
+
+@pytest.mark.usefixtures("places")
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("file/x", "{here}/file/x cannot be made, as {here}/file is a file and no folder; choose another path."),
+        ("file/a/b", "{here}/file/a/b cannot be made, as {here}/file is a file and no folder; choose another path."),
+        ("folder", "{here}/folder is a folder; choose the path of a file."),
+    ],
+)
+def test_a_database_that_cannot_be_made(
+    songs: Songs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, said: str
+) -> None:
+    """Which part of the path is in the way, and what to do."""
+    monkeypatch.setenv("SONGS_STORAGE", "sqlite")
+    monkeypatch.setenv("SONGS_SQLITE_PATH", path)
+
+    ran = songs("prepare")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == f"songs: the storage 'sqlite' cannot be opened: {said.format(here=tmp_path)}\n"
 
 
 class _Kit:
@@ -200,7 +223,7 @@ def test_a_working_folder_that_cannot_be_read(tmp_path: Path, command: str) -> N
             capture_output=True,
             text=True,
             check=False,
-            timeout=100,
+            timeout=HANGS_S,
         )
     finally:
         closed.chmod(0o700)

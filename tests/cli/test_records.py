@@ -126,6 +126,8 @@ def test_members_without_content_take_no_memory() -> None:
         (SONG.decode().encode("utf-16"), "is text in UTF-16"),
         (SONG.decode().encode("utf-16-be"), "is binary, or text in UTF-16 or UTF-32"),
         (SONG.decode().encode("utf-16-le"), "is binary, or text in UTF-16 or UTF-32"),
+        (SONG.decode().encode("utf-32"), "is text in UTF-32"),
+        (b"\0\0\xfe\xff" + SONG.decode().encode("utf-32-be"), "is text in UTF-32"),
         (SONG.decode().encode("utf-32-be"), "is binary, or text in UTF-16 or UTF-32"),
         (gzip.compress(gzip.compress(SONG)), "is compressed by gzip twice; unpack it once"),
         (bz2.compress(SONG), "is compressed by bzip2; unpack it"),

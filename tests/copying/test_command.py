@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.running import HANGS_S
 
 from songs.ports.storage import Storage
 from songs_api.cli import run
@@ -191,7 +192,7 @@ def test_the_selected_storage_plays_no_part(
         ("sqlite", "sqlite", "songs: --from and --to are both 'sqlite'"),
         ("memory", "other", "songs: --from: the storage 'memory' lives in one process only"),
         ("sqlite", "memory", "songs: --to: the storage 'memory' lives in one process only"),
-        ("sqlite", "nosuch", "songs: --to: there is no adapter 'nosuch'; installed are: "),
+        ("sqlite", "nosuch", "songs: --to: there is no adapter 'nosuch' for 'storage'; installed are: "),
         ("jwt", "other", "songs: --from: the adapter 'jwt' is not one for 'storage'"),
     ],
 )
@@ -279,7 +280,7 @@ def test_a_killed_copy_goes_on(copy: Callable[[], Ran], filled: Any, site: Path,
     environ = {**os.environ, "PYTHONPATH": str(site), "SONGS_OTHER_STOP_BY": "kill"}
     for unit in (4, 7, 9):
         environ["SONGS_OTHER_STOP_AT_UNIT"] = str(unit)
-        killed = subprocess.run(COMMAND, env=environ, check=False, capture_output=True, timeout=60)
+        killed = subprocess.run(COMMAND, env=environ, check=False, capture_output=True, timeout=HANGS_S)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
 
     assert copy().out.endswith(VERIFIED)

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.running import HANGS_S
 
 from songs.deadline import Deadline
 from songs_api.cli.session import load
@@ -104,7 +105,7 @@ def _one_user(container: Container) -> str:
 
 def _run(program: str, database: Path, backup: Path) -> None:
     environment = {**os.environ, "DATABASE": str(database), "BACKUP": str(backup)}
-    subprocess.run(["sh", "-ec", program], env=environment, check=True, timeout=60, capture_output=True)
+    subprocess.run(["sh", "-ec", program], env=environment, check=True, timeout=HANGS_S, capture_output=True)
 
 
 def _holds(backup: Path, monkeypatch: pytest.MonkeyPatch, *, at_least: int, at_most: int) -> None:

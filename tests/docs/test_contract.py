@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tests.running import HANGS_S
 
 from songs.ports.coherence import CoherenceRepository
 from songs.ports.ratings import RatingRepository
@@ -28,7 +29,7 @@ REPOSITORIES = {
 def test_the_page_is_up_to_date(project_root: Path, tmp_path: Path) -> None:
     """Whoever changes a clause or a cost writes the page anew: python tests/docs/write_contract.py."""
     written = tmp_path / "contract.md"
-    subprocess.run([sys.executable, HERE / "write_contract.py", written], check=True, timeout=60)
+    subprocess.run([sys.executable, HERE / "write_contract.py", written], check=True, timeout=HANGS_S)
 
     assert (project_root / "docs" / "contract.md").read_text(encoding="utf-8") == written.read_text(encoding="utf-8")
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.running import HANGS_S
 
 PASSWORD = "a long pass phrase"
 
@@ -22,7 +23,7 @@ def _sh(checkout: Path, *lines: str) -> str:
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(checkout / "home"), "SONGS_BCRYPT_ROUNDS": "4"}
     command = ["sh", "-ec", "\n".join(lines)]
     ran = subprocess.run(
-        command, cwd=checkout, env=environment, capture_output=True, text=True, check=False, timeout=100
+        command, cwd=checkout, env=environment, capture_output=True, text=True, check=False, timeout=HANGS_S
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.running import HANGS_S
 
 from songs_contract.clauses import clauses
 
@@ -33,7 +34,7 @@ def contract(folder: Path, target: str, *options: str, **environment: str) -> "s
         env={**os.environ, "PYTHONPATH": str(HERE), **environment},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=HANGS_S,
         check=False,
     )
 

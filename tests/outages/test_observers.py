@@ -333,6 +333,8 @@ def full_disk_service(tmp_path: Path) -> Iterator[Callable[..., Running]]:
                 "PROMETHEUS_MULTIPROC_DIR": str(folder),
             }
             it = stack.enter_context(_served("granian", tmp_path, Output(log.fileno()), **variables))
+            # The second worker may come a moment after the first one answers, and reserves its place when it comes.
+            eventually((folder / "1.1").exists, within_s=PATIENCE_S)
             for _ in range(40):
                 it.get("/api/v1/health/ready")
             eventually(lambda: [_counted(it) for _ in range(8)] == [40] * 8, within_s=PATIENCE_S)

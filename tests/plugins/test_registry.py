@@ -70,16 +70,23 @@ def test_an_adapter_is_had_by_port_and_name(plugin: Plugin) -> None:
     registry = Registry(lambda: [plugin([spec])])
 
     assert registry.get(Port.CACHE, "acme") is spec
-    with pytest.raises(PluginError, match="'acme' is not one for 'storage'; it offers: cache"):
+    with pytest.raises(PluginError, match="'acme' is not one for 'storage' but for: cache; installed are: none"):
         registry.get(Port.STORAGE, "acme")
 
 
 def test_an_unknown_name_is_told_with_what_there_is(plugin: Plugin) -> None:
-    """Whoever misspells a name sees the names to choose from."""
-    registry = Registry(lambda: [plugin([_spec("zeta")], name="zeta"), plugin([_spec()])])
+    """Whoever misspells a name sees the names to choose from: those for the port, and those that tell nothing."""
+    mute = EntryPoint(name="mute", value="no_such_driver_anywhere", group=GROUP)
+    registry = Registry(lambda: [plugin([_spec("zeta")], name="zeta"), plugin([_spec()]), mute])
 
-    with pytest.raises(PluginError, match="there is no adapter 'acne'; installed are: acme, zeta"):
+    with pytest.raises(PluginError) as caught:
         registry.get(Port.CACHE, "acne")
+    assert str(caught.value) == (
+        "there is no adapter 'acne' for 'cache'; installed are: acme, zeta, mute (cannot be loaded)"
+    )
+
+    with pytest.raises(PluginError, match=r"for 'storage'; installed are: mute \(cannot be loaded\)$"):
+        registry.get(Port.STORAGE, "acne")
 
 
 def test_two_distributions_with_one_name_are_refused(plugin: Plugin) -> None:

@@ -9,6 +9,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from tests.running import HANGS_S
 
 from songs_plugins import Port
 from songs_plugins.registry import PluginError
@@ -23,7 +24,7 @@ def run(folder: Path, *command: str | Path) -> "subprocess.CompletedProcess[str]
     """Run a command in a folder."""
     environment = {**os.environ, "COLUMNS": "300", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=110, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=HANGS_S, check=False
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.running import SONGS, Running, environment, free_port
+from tests.running import HANGS_S, SONGS, Running, environment, free_port
 
 PROGRAM = Path(__file__).parent / "program.py"
 
@@ -48,7 +48,7 @@ def refused(tmp_path: Path) -> Refused:
     def call(kind: str, **variables: str) -> subprocess.CompletedProcess[str]:
         variables = environment({"SONGS_PORT": str(free_port()), **variables})
         return subprocess.run(
-            command_of(kind), cwd=tmp_path, env=variables, capture_output=True, text=True, check=False, timeout=60
+            command_of(kind), cwd=tmp_path, env=variables, capture_output=True, text=True, check=False, timeout=HANGS_S
         )
 
     return call

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.running import HANGS_S
 
 pytestmark = pytest.mark.server
 
@@ -79,7 +80,7 @@ def demo(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
     yield call
     for process in started:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=40)
+        process.communicate(timeout=HANGS_S)
         assert process.returncode == 0
 
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,29 @@ COMMANDS = {
     "gunicorn-two": ["serve", "--server", "gunicorn", "--workers", "2"],
 }
 
+PASSES_ON = """
+import signal, subprocess, sys
+program = subprocess.Popen(sys.argv[1:])
+signal.signal(signal.SIGINT, lambda number, _: program.send_signal(number))
+sys.exit(program.wait())
+"""
+RUNNER = (sys.executable, "-c", PASSES_ON)
+"""A program that runs another one and passes on the signal that both get."""
+FORKS = """
+import os, signal
+from songs_api.servers.signals import StopSignals, obey_sigterm, shield_workers
+StopSignals(lambda: None, list).install()
+shield_workers()
+child = os.fork()
+if not child:
+    os.kill(os.getpid(), signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
+    obey_sigterm()
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+BEGUN = {"granian-two": "Spawning worker-2", "gunicorn-two": "Booting worker"}
+
 At = Callable[..., Terminal]
 
 
@@ -40,10 +64,10 @@ def at_terminal(tmp_path: Path) -> Iterator[At]:
     """Start a command of `COMMANDS` at a terminal, and wait until it answers unless told otherwise."""
     started: list[Terminal] = []
 
-    def call(kind: str, *, wait: bool = True) -> Terminal:
+    def call(kind: str, *, wait: bool = True, runner: tuple[str, ...] = ()) -> Terminal:
         port = free_port()
         variables = environment({"SONGS_PORT": str(port), "SONGS_STORAGE": "sqlite", "SONGS_SQLITE_PATH": "songs.db"})
-        started.append(Terminal([*MODULE, *COMMANDS[kind]], tmp_path, variables, port))
+        started.append(Terminal([*runner, *MODULE, *COMMANDS[kind]], tmp_path, variables, port))
         if wait:
             started[-1].read_until("curl" if kind == "demo" else "documentation http")
         return started[-1]
@@ -79,14 +103,11 @@ def test_ctrl_c(at_terminal: At, kind: str, times: int) -> None:
 @pytest.mark.parametrize("times", TIMES)
 @pytest.mark.parametrize("kind", COMMANDS)
 def test_a_signal_that_comes_twice(at_terminal: At, kind: str, times: int) -> None:
-    """From the terminal and from a program that runs it, which passes on what it gets."""
+    """From the terminal and from a program that runs it, which passes on what it gets: that is one Ctrl-C."""
     for _ in range(times):
-        terminal = at_terminal(kind)
+        terminal = at_terminal(kind, runner=RUNNER)
 
-        os.kill(terminal.process.pid, signal.SIGINT)
         terminal.press(INTERRUPT)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(terminal.process.pid, signal.SIGINT)
 
         assert terminal.status(SOON_S) == 0
         _assert_gone(terminal)
@@ -98,7 +119,6 @@ def test_sigterm_to_the_whole_group(at_terminal: At, kind: str, times: int) -> N
     """Some supervisors send it to every process."""
     for _ in range(times):
         terminal = at_terminal(kind)
-        terminal.read_for(1.0)  # the second worker may come a moment after the first one answers
 
         os.killpg(terminal.process.pid, signal.SIGTERM)
         with contextlib.suppress(ProcessLookupError):
@@ -106,7 +126,46 @@ def test_sigterm_to_the_whole_group(at_terminal: At, kind: str, times: int) -> N
 
         assert terminal.status(SOON_S) == 0
         assert "Ctrl-C" not in terminal.screen.replace("^C", "")
+        assert "Unexpected exit" not in terminal.screen
         _assert_gone(terminal)
+
+
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("kind", BEGUN)
+def test_sigterm_to_the_whole_group_while_workers_start(at_terminal: At, kind: str, times: int) -> None:
+    """None of them loses it: the service would wait 30 s for that one, and kill it."""
+    for _ in range(times):
+        terminal = at_terminal(kind, wait=False)
+        terminal.read_until(BEGUN[kind])
+
+        os.killpg(terminal.process.pid, signal.SIGTERM)
+
+        assert terminal.status(SOON_S) == 0
+        assert "Traceback" not in terminal.screen
+        _assert_gone(terminal)
+
+
+def test_sigterm_to_a_worker_without_a_handler() -> None:
+    """What comes between the fork and the worker's handler waits for that, and is not the inherited one's."""
+    run = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, check=False, timeout=SOON_S)
+
+    assert run.stdout == "7\n", run.stderr
+
+
+@pytest.mark.parametrize("kind", ["granian", "gunicorn"])
+def test_two_presses_of_ctrl_c(at_terminal: At, kind: str) -> None:
+    """However fast they follow each other, they are two where a shell started it: nobody passes on the first one."""
+    terminal = at_terminal(kind)
+    with socket.create_connection(("127.0.0.1", terminal.port)) as slow:
+        slow.sendall(HALF)
+        time.sleep(0.5)
+        terminal.press(INTERRUPT)
+        terminal.read_until("Ctrl-C again ends at once")
+
+        terminal.press(INTERRUPT)
+
+        assert terminal.status(SOON_S) == 130
+    _assert_gone(terminal)
 
 
 @pytest.mark.parametrize("kind", ["granian", "gunicorn"])

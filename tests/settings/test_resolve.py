@@ -141,6 +141,13 @@ def test_a_misspelt_setting_is_an_error(settings: Resolve, name: str, nearest: s
         settings({name: "closed"})
 
 
+def test_an_unknown_setting_like_none_is_told_without_a_guess(settings: Resolve) -> None:
+    """That all begin with SONGS_ makes no two of them alike."""
+    with pytest.raises(SettingsError) as caught:
+        settings({"SONGS_BOGUS": "1"})
+    assert caught.value.problems == ("SONGS_BOGUS is not a setting; `songs config` lists the settings",)
+
+
 def test_settings_of_an_adapter_that_is_not_selected_are_let_be(settings: Resolve) -> None:
     """Variables of installed adapters may stand in .env while another adapter is selected."""
     assert settings({"SONGS_ACME_SIZE": "anything"}).service.storage == "memory"

@@ -77,6 +77,8 @@ def test_every_setting_is_refused_in_our_words(prefix: str, model: type[BaseMode
     [
         ("SONGS_PORT", "http", "must be a whole number"),
         ("SONGS_PORT", "80.5", "must be a whole number"),
+        ("SONGS_PORT", "8001.0", "must be a whole number"),
+        ("SONGS_PORT", "8_001", "must be a whole number"),
         ("SONGS_PORT", "70000", "must be at most 65535"),
         ("SONGS_WORKERS", "0", "must be at least 1"),
         ("SONGS_DEADLINE_S", "soon", "must be a number"),

@@ -22,8 +22,8 @@ from songs_api.cli.openapi import openapi
 from songs_api.cli.plugins import plugins
 from songs_api.cli.prepare import prepare
 from songs_api.cli.serve import serve
+from songs_api.cli.usage import usage_text
 from songs_api.cli.users import users
-from songs_api.observing.events import printable
 from songs_api.refusals import EXPECTED, REFUSED, UserError, report
 from songs_api.servers.lifetime import discard
 
@@ -75,9 +75,7 @@ def run(arguments: Sequence[str]) -> int:
         status = app(args=list(arguments), prog_name="songs", standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as error:
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context is not None else "songs"
-        typer.echo(f"songs: {printable(error.format_message())} See: {command} --help", err=True)
+        typer.echo(f"songs: {usage_text(error)}", err=True)
         return REFUSED
     except EXPECTED as error:
         report(error)

@@ -24,6 +24,8 @@ _GZIP: Final = b"\x1f\x8b"
 _BOM: Final = b"\xef\xbb\xbf"
 _SPACE: Final = b" \t\r\n"
 _FOREIGN: Final = {
+    b"\xff\xfe\0\0": "is text in UTF-32; write it in UTF-8",
+    b"\0\0\xfe\xff": "is text in UTF-32; write it in UTF-8",
     b"\xff\xfe": "is text in UTF-16; write it in UTF-8",
     b"\xfe\xff": "is text in UTF-16; write it in UTF-8",
     b"\x1f\x8b": "is compressed by gzip twice; unpack it once",
@@ -33,7 +35,7 @@ _FOREIGN: Final = {
     b"\x28\xb5\x2f\xfd": "is compressed by zstd; unpack it",
     b"SQLite format 3\0": "is an SQLite database; `songs export` makes a file of its songs",
 }
-"""How files begin that hold no lines of JSON, and what to say of them."""
+"""How files begin that hold no lines of JSON, and what to say of them; the first that fits."""
 _LONGEST_SIGN: Final = max(map(len, _FOREIGN))
 _STRING: Final = re.compile(rb'(?:[^"\\]++|\\.)*+("|\\?)', re.DOTALL)
 """The rest of a string: its end is a quotation mark, or the end of the piece, maybe in the middle of an escape."""

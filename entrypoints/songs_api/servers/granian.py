@@ -76,12 +76,16 @@ def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
     )
     server.on_startup(stop_signals.install)
     pinning = Pinning(options.cores)
-    shield_workers(from_sigterm=True)
+    shield_workers()
     os.register_at_fork(before=pinning.choose, after_in_child=_without_handlers)
     os.register_at_fork(after_in_child=pinning.pin)
     loader = functools.partial(_load, load, os.getpid())
     try:
         server.serve(target_loader=loader, wrap_loader=False)
+    except SystemExit:
+        # Where all get the signal, granian takes a worker that is gone before it was told to go for one that failed.
+        if not stop_signals.asked:
+            raise
     finally:
         end_with(stop_signals)
     sys.stdout.flush()
@@ -94,7 +98,7 @@ def _without_handlers() -> None:
 
 def _load(load: Load, parent: int) -> Application:
     end_with_parent(parent)
-    obey_first_sigterm()
+    obey_first_sigterm(parent)
     try:
         return _with_connections(load())
     except EXPECTED as error:

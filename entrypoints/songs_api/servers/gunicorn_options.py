@@ -41,7 +41,7 @@ def gunicorn_options(options: ServerOptions) -> dict[str, Any]:
 
     def when_ready(server: Any) -> None:  # noqa: ANN401 - gunicorn's hook
         arbiters.append(server)
-        shield_workers(from_sigterm=False)
+        shield_workers()
         stop_signals.install()
 
     def on_exit(server: Any) -> None:  # noqa: ANN401, ARG001 - gunicorn's hook

@@ -16,6 +16,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-
 
 from songs_api.http.body_slots import CONNECTION, LastAnswer, has_body
 from songs_api.servers.options import CONNECTION_BUFFER_BYTES, HEADER_TIMEOUT_S, Application
+from songs_api.servers.signals import obey_sigterm
 
 LINGER_S: Final = 2.0
 """How long a connection that we close is kept for what its client may still send, so that it can read our answer."""
@@ -43,6 +44,11 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         super().__init__(*args, **kwargs)
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._lingering: deque[tuple[float, Any]] = deque()
+
+    def init_signals(self) -> None:
+        """Set the handlers, and take the signal to stop that came before them."""
+        super().init_signals()
+        obey_sigterm()
 
     def load_wsgi(self) -> None:
         """Load the application."""
@@ -103,6 +109,8 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
     def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's
         """Answer a request, whose head was parsed."""
+        # gunicorn would claim to speak whatever version it was asked in (RFC 9110, 2.5).
+        req.version = min(req.version, (1, 1))
         if _is_plain(conn):
             conn.parser.unreader.sock.receive_body()
         return super().handle_request(req, conn)

@@ -19,11 +19,11 @@ from songs_api.servers.options import GRACE_S
 
 INTERRUPTED: Final = 128 + signal.SIGINT
 """The exit status after a second Ctrl-C."""
-_TERMINAL: Final = frozenset({signal.SIGINT, signal.SIGHUP})
-_ALL: Final = _TERMINAL | {signal.SIGTERM}
+_STOPS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _ONE_PRESS_S: Final = 0.3
-"""Programs that run the service may pass on the signal that the terminal sent to all of them."""
+"""A program that runs the service may pass on the signal that the terminal sent to both."""
 _AT_ONCE_S: Final = 2.0
+_MAIN_PROCESS_S: Final = 1.0
 _STOPPING: Final = (
     f"songs: stopping; requests that were begun are answered, for at most {GRACE_S} s. Ctrl-C again ends at once."
 )
@@ -44,6 +44,7 @@ class StopSignals:
         hang_up: What SIGHUP means without a terminal; None leaves it as it is.
 
     Attributes:
+        asked: Whether it was asked to stop; true before it begins to.
         status: The exit status where the end was not waited for; else None.
     """
 
@@ -53,6 +54,7 @@ class StopSignals:
         workers: Callable[[], Iterable[int]],
         hang_up: Callable[[], None] | None = None,
     ) -> None:
+        self.asked = False
         self.status: int | None = None
         self._stop = stop
         self._workers = workers
@@ -61,6 +63,8 @@ class StopSignals:
         self._ignores_hang_up = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         self._queue: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._interrupted_at_s: float | None = None
+        # A shell makes what it starts the leader of a group: then nobody but workers got the terminal's signal as well.
+        self._one_press_s = 0.0 if os.getpgrp() == os.getpid() else _ONE_PRESS_S
 
     def install(self) -> None:
         """Begin to act, in place of the handlers that are there. Called by the main thread."""
@@ -70,12 +74,13 @@ class StopSignals:
         elif self._at_terminal or self._hang_up is not None:
             signals.append(signal.SIGHUP)
         # A main process that replaces itself is forked like a worker.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ALL | {signal.SIGQUIT})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS | {signal.SIGQUIT})
         threading.Thread(target=self._run, daemon=True, name="signals").start()
         for each in signals:
             signal.signal(each, self._note)
 
     def _note(self, number: int, _: object) -> None:
+        self.asked = self.asked or number != signal.SIGHUP or self._at_terminal
         self._queue.put(number)
 
     def _run(self) -> None:
@@ -89,7 +94,7 @@ class StopSignals:
             if self._hang_up is not None:
                 self._hang_up()
         elif number == signal.SIGINT and self._interrupted_at_s is not None:
-            if now_s - self._interrupted_at_s > _ONE_PRESS_S:
+            if now_s - self._interrupted_at_s > self._one_press_s:
                 self._end(INTERRUPTED)
         else:
             if number == signal.SIGINT:
@@ -120,20 +125,17 @@ def _say(line: str) -> None:
     threading.Thread(target=say, args=(line,), daemon=True, name="notice").start()
 
 
-def shield_workers(*, from_sigterm: bool) -> None:
+def shield_workers() -> None:
     """Let processes that this one forks from now on not receive what a terminal sends to its foreground group.
 
     The signals are blocked, not ignored: servers set handlers of their own in a worker, and every thread that it will
-    start inherits this.
-
-    Args:
-        from_sigterm: Block SIGTERM as well, for `obey_first_sigterm`.
+    start inherits this. SIGTERM is blocked as well until the worker has a handler that does what it asks for
+    (`obey_first_sigterm`, `obey_sigterm`): the one that it inherits would lose it, and the service not end for 30 s.
     """
     before = threading.local()
-    blocked = _ALL if from_sigterm else _TERMINAL
 
     def block() -> None:
-        before.mask = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+        before.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
 
     def restore() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before.mask)
@@ -141,18 +143,32 @@ def shield_workers(*, from_sigterm: bool) -> None:
     os.register_at_fork(before=block, after_in_parent=restore)
 
 
-def obey_first_sigterm() -> None:
+def obey_sigterm() -> None:
+    """Let SIGTERM call the handler that is set now. Called by the main thread of a worker that was shielded."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def obey_first_sigterm(parent: int) -> None:
     """Let the first SIGTERM, and no other one, call the handler that is set by then; without one, end the process.
 
     The handler runs in a thread of its own, and so interrupts nothing, not even itself. Called in a worker that was
     shielded from SIGTERM, or by its main thread before there are others.
+
+    Args:
+        parent: The main process. On Linux a signal from anybody else is obeyed a second later, unless the main process
+            sends its own before: it may have got the same one, and would take a worker that is gone too soon for one
+            that failed, and replace it.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
-    threading.Thread(target=_wait_for_sigterm, daemon=True, name="sigterm").start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    threading.Thread(target=_wait_for_sigterm, args=(parent,), daemon=True, name="sigterm").start()
 
 
-def _wait_for_sigterm() -> None:
-    signal.sigwait({signal.SIGTERM})
+def _wait_for_sigterm(parent: int) -> None:
+    if sys.platform == "linux":
+        if signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+            signal.sigtimedwait({signal.SIGTERM}, _MAIN_PROCESS_S)
+    else:
+        signal.sigwait({signal.SIGTERM})
     handler = signal.getsignal(signal.SIGTERM)
     if callable(handler):
         handler(signal.SIGTERM, None)

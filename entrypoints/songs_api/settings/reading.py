@@ -1,5 +1,6 @@
 """From variables to one settings model, with all that is wrong at once."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Generic, TypeVar, get_args, get_origin
@@ -9,12 +10,13 @@ from pydantic.fields import FieldInfo
 
 from songs_api.settings.showing import MASK, masked, shown_text
 from songs_api.settings.variables import Source, Variables
-from songs_api.settings.wording import message_of
+from songs_api.settings.wording import NO_WHOLE_NUMBER, message_of
 
 M = TypeVar("M", bound=BaseModel)
 
 _MAX_SECRET_BYTES: Final = 65_536
 _SHORTEST_HIDDEN: Final = 4
+_WHOLE: Final = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,11 @@ def _holds_secret(annotation: object) -> bool:
     if annotation is SecretStr or annotation is SecretBytes:
         return True
     return any(_holds_secret(each) for each in _parts(annotation))
+
+
+def _is_whole(annotation: object) -> bool:
+    kinds = {each for each in (annotation, *_parts(annotation)) if isinstance(each, type)}
+    return int in kinds and kinds <= {int, type(None)}
 
 
 def _parts(annotation: object) -> tuple[object, ...]:
@@ -82,6 +89,12 @@ def read(model: type[M], prefix: str, variables: Variables) -> Reading[M]:
         # Of a secret whose file cannot be used that is told already.
         missing = {name for name in model.model_fields if f"{prefix}{name.upper()}_FILE" in variables}
         reading.problems += _problems(error, model, prefix, secrets, missing)
+    for name, text in texts.items():
+        problem = f"{prefix + name.upper()}: {NO_WHOLE_NUMBER}"
+        # pydantic takes 80.0 and 8_0 for whole numbers as well.
+        if _is_whole(model.model_fields[name].annotation) and _WHOLE.fullmatch(text) is None:
+            reading.settings = None
+            reading.problems += [] if problem in reading.problems else [problem]
     for name, info in model.model_fields.items():
         text = shown_text(reading.settings, name, texts.get(name))
         shown = masked(name, text) if text and is_secret(info) else text

@@ -1,10 +1,12 @@
 """What is said of a setting that is wrong, in the words of these documents and not of a library."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
+
+NO_WHOLE_NUMBER: Final = "must be a whole number"
 
 
 def message_of(error: ErrorDetails, field: FieldInfo | None) -> str:
@@ -14,6 +16,12 @@ def message_of(error: ErrorDetails, field: FieldInfo | None) -> str:
         return str(context.get("error", "")) or _otherwise(field)
     words = _WORDS.get(kind)
     return words(context) if words is not None else _otherwise(field)
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return words in quotation marks, with commas and an "or"."""
+    *most, last = [f"'{word}'" for word in words]
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _otherwise(field: FieldInfo | None) -> str:
@@ -37,7 +45,7 @@ def _digits(number: float) -> str:
 
 
 def _whole(_: Mapping[str, Any]) -> str:
-    return "must be a whole number"
+    return NO_WHOLE_NUMBER
 
 
 def _number(_: Mapping[str, Any]) -> str:
