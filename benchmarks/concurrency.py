@@ -35,12 +35,12 @@ class Serving:
     port: int
     pid: int
     token: str
-    reads: Path
+    queries: Path
     writes: Path
 
     def read(self, connections: int) -> Sample:
         """Return what came of reads."""
-        return self._measured(self.reads, connections)
+        return self._measured(self.queries, connections)
 
     def write(self, connections: int) -> Sample:
         """Return what came of writes."""
@@ -63,7 +63,7 @@ def serving(file: Path, *, core: int | None = SERVER_CORE, **options: str | int)
         with running(command, core=core, log=log, environment={}, cwd=own) as pid:
             wait_for(port, ready, pid, log)
             known = json.loads(ready.read_text())
-            files = {"stats": own / "reads.txt", "rate": own / "writes.txt"}
+            files = {"stats": own / "queries.txt", "rate": own / "writes.txt"}
             for operation, to in files.items():
                 write(questions.requests(operation, known["ids"], [], seed=1), to)
             yield Serving(port, pid, known["token"], files["stats"], files["rate"])
@@ -99,8 +99,10 @@ def _beside_writers(file: Path) -> None:
     for server in SERVERS:
         for threads in THREADS:
             with serving(file, server=server, threads=threads, storage="sqlite") as service:
-                reads, ratings = _beside(service)
-            told = f"{reads.per_second:,.0f} | {reads.p50_ms:.1f} | {reads.p99_ms:.1f} | {ratings.per_second:,.0f}"
+                queries, ratings = _beside(service)
+            told = (
+                f"{queries.per_second:,.0f} | {queries.p50_ms:.1f} | {queries.p99_ms:.1f} | {ratings.per_second:,.0f}"
+            )
             print(f"| {server}, {threads} threads | {told} |", flush=True)
 
 

@@ -18,14 +18,14 @@ from typing import Final
 from catalogue import Entry, catalogue
 from questions import selective_messages
 
-from songs.deadline import Deadline
+from songs.application.importing import BATCH
 from songs.model import SongDetails
+from songs.ports.clock import Deadline
 from songs.query import PageNumber, SongFilter, Walk
-from songs.services.importing import BATCH
 from songs.text import fold
+from songs_api.bootstrap.container import Container
+from songs_api.bootstrap.startup import opened
 from songs_api.cli.session import load
-from songs_api.container import Container
-from songs_api.startup import opened
 
 ROUNDS: Final = 60
 CALLS: Final = 100

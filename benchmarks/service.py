@@ -11,17 +11,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from songs.deadline import Deadline
 from songs.errors import UserExists
 from songs.model import Role
+from songs.ports.clock import Deadline
 from songs.query import SongFilter, Walk
+from songs_api.bootstrap.container import Container
+from songs_api.bootstrap.startup import application
 from songs_api.cli.session import load
-from songs_api.container import Container
 from songs_api.files.importing import import_songs
-from songs_api.servers.options import ServerOptions
-from songs_api.servers.select import serve_with
+from songs_api.servers.options import ServerOptions, serve_with
 from songs_api.settings import Settings
-from songs_api.startup import application
 
 USER = "benchmark"
 PASSWORD = "sesquipedalian measurements"  # noqa: S105 - of a user that lives as long as the benchmark

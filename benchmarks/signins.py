@@ -55,12 +55,12 @@ def beside_sign_ins(server: str, folder: Path, *, rounds: int = ROUNDS) -> tuple
     with running(command, core=SERVER_CORE, log=log, environment=NO_LIMITS, cwd=folder) as pid:
         wait_for(port, ready, pid, log)
         known = json.loads(ready.read_text())
-        reads = folder / "reads"
-        load.write([load.Request("GET", f"/api/v1/songs/{song}/ratings") for song in known["ids"]], reads)
+        queries = folder / "queries"
+        load.write([load.Request("GET", f"/api/v1/songs/{song}/ratings") for song in known["ids"]], queries)
 
         def read() -> float:
             options: dict[str, Any] = {"port": port, "pid": pid, "token": known["token"], "connections": READERS}
-            sample = load.measure(reads, duration_s=ROUND_S, **options)
+            sample = load.measure(queries, duration_s=ROUND_S, **options)
             if sample.errors:
                 raise SystemExit(f"{sample.errors} reads failed; see {log}")
             return sample.p50_ms

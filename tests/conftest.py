@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 import redis
 
-from songs_redis.server import PROGRAM, PrivateServer
+from songs_redis.testing import PROGRAM, PrivateServer
 
 hypothesis.settings.register_profile("songs", deadline=None, print_blob=True)
 

@@ -2,9 +2,8 @@
 
 from songs.ports.clock import Clock
 from songs.ports.limiter import RateLimit, RateLimiter
-from songs_api.http.limits import Limit
-from songs_api.http.resilient_limiter import ResilientLimiter
-from songs_api.http.windows import ProcessWindows, Windows
+from songs_api.http.kernel.rate_limits import Limit
+from songs_api.limiting.resilient_limiter import ProcessWindows, ResilientLimiter, Windows
 
 
 def limit_over(

@@ -1,12 +1,10 @@
-"""Everything that is stored, as one value."""
+"""Everything that is stored, as one value, and how a unit of work sees it."""
 
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from songs.ports.coherence import CoherenceRecord
-from songs_memory.account_tables import SessionTable, UserTable
-from songs_memory.rating_table import RatingTable
-from songs_memory.song_table import SongTable
+from songs_memory.tables import RatingTable, SessionTable, SongTable, UserTable
 
 _NEVER_ADVANCED: Final = CoherenceRecord(epoch=1, cache_on=True)
 
@@ -26,3 +24,19 @@ class State:
         return type(self)(
             songs=self.songs, ratings=ratings, users=self.users, sessions=self.sessions, coherence=self.coherence
         )
+
+
+class View(Protocol):
+    """A unit of work, as its repositories see it."""
+
+    def reading(self) -> State:
+        """Return the state as the unit sees it."""
+        ...
+
+    def writing(self) -> State:
+        """Return the state as the unit sees it, for one write."""
+        ...
+
+    def stage(self, state: State) -> None:
+        """Make `state` what the unit sees."""
+        ...

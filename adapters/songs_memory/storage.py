@@ -4,14 +4,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from unicodedata import unidata_version
 
-from songs.deadline import Deadline
 from songs.errors import StorageClosed, StorageUnavailable
+from songs.ports.clock import Deadline
 from songs.ports.maintenance import Finding
 from songs.ports.storage import Scope, StorageCapabilities
-from songs_memory.search_index import INDEX_FROM, SearchIndex
-from songs_memory.song_search import SongSearch
-from songs_memory.song_table import SongTable
+from songs_memory.search import INDEX_FROM, SearchIndex, SongSearch
 from songs_memory.state import State
+from songs_memory.tables import SongTable
 from songs_memory.unit import MemoryUnit
 
 

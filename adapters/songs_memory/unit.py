@@ -4,14 +4,11 @@ import threading
 from types import TracebackType
 from typing import Protocol, Self
 
-from songs.deadline import Deadline
 from songs.errors import ScopeViolation
 from songs.one_by_one import OneByOne
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope
-from songs_memory.accounts import MemorySessions, MemoryUsers
-from songs_memory.coherence import MemoryCoherence
-from songs_memory.ratings import MemoryRatings
-from songs_memory.songs import MemorySongs
+from songs_memory.repositories import MemoryCoherence, MemoryRatings, MemorySessions, MemorySongs, MemoryUsers
 from songs_memory.state import State
 
 

@@ -4,7 +4,7 @@ Every write of a repository is one change of one document wherever the port asks
 `Scope.WRITE_MANY` needs transactions. How ratings stay exact without them is told in `songs_mongo.ratings`.
 """
 
-from songs_mongo.settings import MongoSettings
+from songs_mongo.client import MongoSettings
 from songs_mongo.storage import MongoStorage
 
 __all__ = ["MongoSettings", "MongoStorage"]

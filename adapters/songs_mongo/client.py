@@ -1,17 +1,109 @@
-"""The driver's client, and what it finds out about the deployment."""
+"""The client: its settings, the primary that it reaches, and how attempts are paced.
+
+Reads of the majority right after a failover, which would miss what was acknowledged before it.
+
+A new primary has every write that a majority acknowledged, but learns which writes a majority has only when one of its
+own is among them: until then a read of the majority shows an older state. A linearizable read waits for such a write.
+So each process makes one of every new primary before it believes what that one says, and none otherwise.
+
+A sharded cluster shows its clients no primaries; nothing is done there. The old primary that is cut off and does not
+know it yet may still answer a process that does not know it either, for the length of an election at the most.
+
+How often the driver has sent a command, and pauses between its attempts.
+
+Within `pymongo.timeout` the driver repeats a command that failed in a retryable way until the time is used up, without
+a pause: thousands of times a second, on a server that is in trouble. It offers no bound; it does report each attempt
+to listeners, in the thread that makes it.
+"""
 
 import logging
-from collections.abc import Sequence
+import random
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
 from typing import Final
 
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pymongo import MongoClient, ReadPreference
-from pymongo.errors import OperationFailure
-from pymongo.monitoring import CommandListener
+from pymongo.database import Database
+from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from pymongo.read_concern import ReadConcern
+from pymongo.topology_description import TopologyDescription
+from pymongo.uri_parser import parse_uri
 
 from songs.errors import StorageMismatch
-from songs_mongo.errors import NO_TRANSACTIONS
-from songs_mongo.schema import META, Document
-from songs_mongo.settings import MongoSettings, Transactions, quiet_driver
+from songs.ports.clock import Clock
+from songs_mongo.errors import IMPOSSIBLE, NO_TRANSACTIONS
+from songs_mongo.schema import COHERENCE, META, Document
+
+_SRV: Final = "mongodb+srv://"
+_FORMS: Final = "mongodb://[user:password@]host[:port][,...]/[?options] or mongodb+srv://..."
+
+
+class Transactions(StrEnum):
+    """Whether units of several writes are offered."""
+
+    AUTO = "auto"
+    """Where the deployment has transactions."""
+    REQUIRE = "require"
+    """Yes; opening fails where the deployment has none."""
+    OFF = "off"
+    """No."""
+
+
+class MongoSettings(BaseModel):
+    """The settings of the MongoDB storage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: SecretStr = Field(
+        default=SecretStr("mongodb://127.0.0.1:27017/"),
+        description=f"The deployment: {_FORMS}. TLS and authentication are options of the URL; time limits, write "
+        "concern, read concern and read preference are not: the storage sets its own.",
+    )
+    database: str = Field(
+        default="songs",
+        pattern=r"^[0-9A-Za-z_-]{1,63}$",
+        description="The database; two services on one deployment need two.",
+    )
+    transactions: Transactions = Field(
+        default=Transactions.AUTO,
+        description="auto uses transactions where the deployment has them, require fails at the start where it has "
+        "none, off never uses them.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_understood(cls, value: SecretStr) -> SecretStr:
+        # The URL may hold a password: neither it, nor the driver's message about it, is repeated.
+        # Taking an SRV URL apart would ask a name server; its form is that of the others.
+        url = value.get_secret_value().replace("mongodb+srv://", "mongodb://", 1)
+        try:
+            with quiet_driver():
+                parse_uri(url, warn=False)
+        except OSError as error:
+            msg = (
+                f"names a file of certificates (tlsCAFile, tlsCertificateKeyFile) that cannot be read: {error.strerror}"
+            )
+            raise ValueError(msg) from None
+        except (PyMongoError, ValueError) as error:
+            if _SRV in str(error) and _SRV in value.get_secret_value():
+                return value  # an option that only these URLs have
+            msg = f"must have the form {_FORMS}; write characters such as / : ? @ in a password as %2F %3A %3F %40"
+            raise ValueError(msg) from None
+        return value
+
+
+@contextmanager
+def quiet_driver() -> Iterator[list[warnings.WarningMessage]]:
+    """Keep the driver's warnings about a URL, which repeat parts of it, from being printed; yield them."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield caught
+
 
 Client = MongoClient[Document]
 
@@ -99,3 +191,112 @@ def _can_transact(client: Client, database: str) -> bool:
         finally:
             session.abort_transaction()
     return True
+
+
+Primary = tuple[object, object]
+"""An address, and the election that it won."""
+
+_LINEARIZABLE: Final = ReadConcern("linearizable")
+
+
+class Primaries:
+    """The primaries that a client has had. Thread-safe.
+
+    Args:
+        client: It belongs to a replica set, or to something that looks like one.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._confirmed: Primary | None = None
+        self._last: tuple[TopologyDescription, Primary | None] | None = None
+
+    @property
+    def current(self) -> Primary | None:
+        """The one that the driver knows now; None between two of them."""
+        description = self._client.topology_description
+        last = self._last
+        if last is None or last[0] is not description:
+            # The driver has another description after each of its checks, and the same one in between.
+            last = self._last = description, _primary_of(description)
+        return last[1]
+
+    def confirm(self, database: Database[Document]) -> Primary | None:
+        """Return the current primary, after it has shown that it knows what the majority has."""
+        primary = self.current
+        if primary is not None and primary != self._confirmed:
+            try:
+                database.get_collection(META, read_concern=_LINEARIZABLE).find_one({"_id": COHERENCE}, {"_id": 1})
+            except OperationFailure as error:
+                if error.code not in IMPOSSIBLE:
+                    raise
+            if self.current == primary:
+                self._confirmed = primary
+        return primary
+
+
+def _primary_of(description: TopologyDescription) -> Primary | None:
+    for address, server in description.server_descriptions().items():
+        if server.server_type_name == "RSPrimary":
+            return address, server.election_id
+    return None
+
+
+FIRST_PAUSE_S: Final = 0.005
+LONGEST_PAUSE_S: Final = 0.2
+
+
+class _Run(threading.local):
+    """What a thread's current command has met."""
+
+    failures = 0
+    ends_at_s = float("inf")
+
+
+class Attempts(CommandListener):
+    """Counts the failed attempts of the command that a thread runs, and pauses before the next one. Thread-safe.
+
+    The first repetition follows at once: it mends what is most common, a connection that was closed at the other end.
+    The pauses before the others double up to `LONGEST_PAUSE_S`.
+
+    Args:
+        clock: For the pauses.
+        jitter: Returns a number in 0..1: between a half and the whole of each pause is waited.
+    """
+
+    def __init__(self, clock: Clock, jitter: Callable[[], float] = random.random) -> None:
+        self._clock = clock
+        self._jitter = jitter
+        self._run = _Run()
+
+    @property
+    def failures(self) -> int:
+        """How many attempts have failed in a row since `begin`, in this thread."""
+        return self._run.failures
+
+    def begin(self, budget_s: float) -> None:
+        """Begin a command of this thread, which has so much time."""
+        self._run.failures, self._run.ends_at_s = 0, self._clock.monotonic_s() + budget_s
+
+    def started(self, event: CommandStartedEvent) -> None:
+        """Do nothing."""
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Note an answer; one whose write concern failed is a failure, which the driver repeats too."""
+        if "writeConcernError" in event.reply or "errorLabels" in event.reply:
+            self._fail()
+        else:
+            self._run.failures = 0
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Note a failure."""
+        self._fail()
+
+    def _fail(self) -> None:
+        run = self._run
+        run.failures += 1
+        if run.failures > 1:
+            # Its connection stays taken for as long; there are more of them than callers.
+            pause_s = min(FIRST_PAUSE_S * 2 ** min(run.failures - 2, 10), LONGEST_PAUSE_S)
+            left_s = run.ends_at_s - self._clock.monotonic_s()
+            self._clock.sleep(max(0.0, min(pause_s * (1 + self._jitter()) / 2, left_s)))

@@ -9,13 +9,10 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from songs_mongo.client import connect
-from songs_mongo.damages import DAMAGES, LOSSES
-from songs_mongo.faults import faults
-from songs_mongo.preparing import shard
-from songs_mongo.settings import MongoSettings
+from songs_mongo.client import MongoSettings, connect
+from songs_mongo.migrations import shard
 from songs_mongo.storage import MongoStorage
-from songs_mongo.trial import shared_trial_server
+from songs_mongo.testing import DAMAGES, LOSSES, faults, shared_trial_server
 from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl
 
 TEST_URL: Final = "SONGS_TEST_MONGO_URL"

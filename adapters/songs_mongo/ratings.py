@@ -1,4 +1,9 @@
-"""The ratings and their statistics.
+"""The rating repository, in which a song's newest ratings are kept in its document, and what deleted songs left.
+
+Whoever deletes a song removes them afterwards. What is left over (the process died, there were too many, somebody
+rated in that moment) is swept later, whenever the storage is prepared.
+
+The ratings and their statistics.
 
 A rating is one change of its song's document: it counts the value and puts the event into `recent`, if the song is
 there and does not hold the event. That is atomic on any MongoDB, cannot bring a deleted song back, and lets the server
@@ -15,20 +20,225 @@ so a process that dies, or a connection that breaks, between claim and event lea
 claim is never withdrawn; an error after it is therefore `OutcomeUnknown`.
 """
 
-from typing import Final
+import contextlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from pymongo import ReturnDocument
 
 from songs.errors import Conflict, KeyReused, SongNotFound
 from songs.limits import is_id
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
 from songs_mongo import encoding
-from songs_mongo.leftovers import events_of
-from songs_mongo.rated_song import RatedSong, book
-from songs_mongo.schema import CLAIMS, RATINGS, SONGS, Document
-from songs_mongo.transaction import Transaction, in_one_batch
+from songs_mongo.encoding import BORN_BYTES
+from songs_mongo.schema import CLAIMS, RATINGS, SONGS, Document, Transaction, in_one_batch
+
+BATCH: Final = 1000
+BATCHES: Final = 20
+PAGES: Final = 200
+"""How many batches of records one sweep looks at."""
+
+
+def events_of(born: str, *, after_id: str = "") -> Document:
+    """Return the condition on ``ratings`` for the events of one incarnation of a song."""
+    # "0" follows "/" in ASCII: this is the range of all keys that begin with `born` and a slash.
+    return {"$gt": f"{born}/{after_id}", "$lt": f"{born}0"}
+
+
+def remove_leftovers(transaction: Transaction, born: str) -> None:
+    """Remove events and claims, at most `BATCHES` batches of each; what is left over is ignored."""
+    for collection, condition in ((RATINGS, {"_id": events_of(born)}), (CLAIMS, {"born": born})):
+        for _ in range(BATCHES):
+            if _remove_batch(transaction, collection, condition) < BATCH:
+                break
+
+
+def sweep(transaction: Transaction) -> int:
+    """Remove what deleted songs left behind, as far as `PAGES` pages go; return of how many songs it found something.
+
+    Safe while others work, and safe to interrupt: a song that is not there under this `born`, looked for after a record
+    of it was seen, never comes back. It begins anywhere, so that many sweeps reach everything, however much there is.
+    """
+    middle = secrets.token_urlsafe(BORN_BYTES)
+    found = 0
+    for page_after in (_page_of_ratings, _page_of_claims):
+        after, wrapped = middle, False
+        for _ in range(PAGES):
+            song_of = page_after(transaction, after)
+            found += _remove_gone(transaction, song_of)
+            after = max(song_of, default=after)
+            if not song_of or (wrapped and after > middle):
+                if wrapped:
+                    break
+                after, wrapped = "", True
+    return found
+
+
+def _page_of_ratings(transaction: Transaction, after: str) -> dict[str, str]:
+    """Return some songs' ids by their `born`, the next ones after one: a song's further events are passed over."""
+    beyond = {"_id": {"$gt": f"{after}0" if after else ""}}
+    page = transaction.read(
+        lambda db, session: list(
+            in_one_batch(db[RATINGS].find(beyond, {"song": 1}, session=session).sort("_id", 1).limit(BATCH), BATCH)
+        )
+    )
+    return {document["_id"].partition("/")[0]: document["song"] for document in page}
+
+
+def _page_of_claims(transaction: Transaction, after: str) -> dict[str, str]:
+    beyond = {"born": {"$gt": after}}
+    # The index holds both members; the documents are not looked at.
+    members = {"_id": 0, "born": 1, "song": 1}
+    page = transaction.read(
+        lambda db, session: list(
+            in_one_batch(db[CLAIMS].find(beyond, members, session=session).sort("born", 1).limit(BATCH), BATCH)
+        )
+    )
+    return {document["born"]: document["song"] for document in page}
+
+
+def _remove_gone(transaction: Transaction, song_of: dict[str, str]) -> int:
+    if not song_of:
+        return 0
+    wanted = {"_id": {"$in": sorted(set(song_of.values()))}}
+    songs = transaction.read(
+        lambda db, session: list(in_one_batch(db[SONGS].find(wanted, {"born": 1}, session=session), len(song_of)))
+    )
+    gone = song_of.keys() - {song["born"] for song in songs}
+    for born in gone:
+        remove_leftovers(transaction, born)
+    return len(gone)
+
+
+def _remove_batch(transaction: Transaction, collection: str, condition: Document) -> int:
+    found = transaction.read(
+        lambda db, session: list(
+            in_one_batch(db[collection].find(condition, {"_id": 1}, session=session).limit(BATCH), BATCH)
+        )
+    )
+    if not found:
+        return 0
+    ids = {"_id": {"$in": [document["_id"] for document in found]}, **({} if "_id" in condition else condition)}
+    transaction.write(lambda db, session: db[collection].delete_many(ids, session=session))
+    return len(found)
+
+
+FULL: Final = 16
+"""From so many recent events on they are moved."""
+KEPT: Final = 4
+"""So many of the newest stay: a rating whose id is a little older than the newest then needs no further look."""
+STEP: Final = 4
+"""How many more ratings come before someone else tries to move them, if whoever should have did not."""
+
+_COUNTERS: Final = dict.fromkeys(encoding.COUNTERS, 1)
+STATE: Final = {**_COUNTERS, "born": 1, "moved": 1, "high": 1, "recent": 1}
+"""What of a song's document concerns its ratings."""
+
+
+@dataclass(frozen=True, slots=True)
+class RatedSong:
+    """The ratings in a song's document, at one moment."""
+
+    id: str
+    born: str
+    moved: int
+    high: str
+    recent: Mapping[str, Document]
+    stats: RatingStats
+
+    @classmethod
+    def read(cls, transaction: Transaction, song_id: str) -> Self | None:
+        """Return the song, or None where there is none."""
+        document = transaction.read(lambda db, session: db[SONGS].find_one({"_id": song_id}, STATE, session=session))
+        if document is None:
+            return None
+        return cls(
+            song_id,
+            document["born"],
+            int(document["moved"]),
+            document["high"],
+            document["recent"],
+            encoding.stats(document),
+        )
+
+    def ensure(self, transaction: Transaction, rating_id: str, event: Document) -> RatingStats | None:
+        """Store an event, unless it is; return statistics that include it, or None where the song has changed."""
+        if rating_id in self.recent:
+            return self.stats
+        if rating_id <= self.high:
+            seq = _moved_when(transaction, self.born, rating_id)
+            if seq is not None:
+                # It was recent when `seq` events were moved. Unless more were by now, it came after this moment.
+                return self.stats if seq < self.moved else None
+        not_moved = {"$or": [{"moved": self.moved}, {"high": {"$lt": rating_id}}]}
+        return book(transaction, self.id, rating_id, event, {"born": self.born}, not_moved)
+
+
+def book(
+    transaction: Transaction, song_id: str, rating_id: str, event: Document, *proof: Document
+) -> RatingStats | None:
+    """Store and count an event in one change of the song, where it is not recent and `proof` shows it is not moved.
+
+    Returns:
+        The statistics with it; None where the song is not there, has the event, or does not meet `proof`.
+    """
+    member = f"recent.{rating_id}"
+    condition = {"$and": [{"_id": song_id, member: {"$exists": False}}, *proof]}
+    change: dict[str, Any] = {"$inc": {f"n{event['value']}": 1}, "$set": {member: event}}
+    document = transaction.write(
+        lambda db, session: db[SONGS].find_one_and_update(
+            condition,
+            change,
+            {**_COUNTERS, "moved": 1},
+            return_document=ReturnDocument.AFTER,
+            session=session,
+        )
+    )
+    if document is None:
+        return None
+    stats = encoding.stats(document)
+    recent = stats.count - int(document["moved"])
+    if recent >= FULL and recent % STEP == 0:
+        transaction.afterwards(lambda: move(transaction, song_id))
+    return stats
+
+
+def move(transaction: Transaction, song_id: str) -> None:
+    """Move a song's older recent events to ``ratings``, so that its document stays small.
+
+    They are inserted there first and then removed here, in a change that also notes it in `moved` and `high`. Whoever
+    is interrupted in between leaves events in both places, which are the same: nobody counts them twice, and the
+    next one who moves goes on. Of several at once one makes the change.
+    """
+    song = RatedSong.read(transaction, song_id)
+    if song is None or len(song.recent) < FULL:
+        return
+    ids = sorted(song.recent)[:-KEPT]
+    documents = [
+        {"_id": f"{song.born}/{each}", "song": song_id, "seq": song.moved, **song.recent[each]} for each in ids
+    ]
+    # Some may be there already; an unordered insertion leaves none of the others out.
+    with contextlib.suppress(Conflict):
+        transaction.write(lambda db, session: db[RATINGS].insert_many(documents, ordered=False, session=session))
+    seen = {"_id": song_id, "born": song.born, "moved": song.moved}
+    change: dict[str, Any] = {
+        "$unset": {f"recent.{each}": "" for each in ids},
+        "$inc": {"moved": len(ids)},
+        "$max": {"high": ids[-1]},
+    }
+    transaction.write(lambda db, session: db[SONGS].update_one(seen, change, session=session))
+
+
+def _moved_when(transaction: Transaction, born: str, rating_id: str) -> int | None:
+    key = {"_id": f"{born}/{rating_id}"}
+    document = transaction.read(lambda db, session: db[RATINGS].find_one(key, {"seq": 1}, session=session))
+    return None if document is None else int(document["seq"])
+
 
 ATTEMPTS: Final = 20
-_COUNTERS: Final = dict.fromkeys(encoding.COUNTERS, 1)
 
 
 class MongoRatings:

@@ -1,7 +1,9 @@
-"""The songs."""
+"""The song repository, and how searches are put."""
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from pymongo.client_session import ClientSession
@@ -10,13 +12,88 @@ from pymongo.database import Database
 from songs.errors import Conflict, DuplicateSong, SongNotFound, VersionConflict
 from songs.limits import MAX_LEVEL, is_id
 from songs.model import DifficultyTotals, Song, SongIdentity
+from songs.ports.clock import Clock
 from songs.query import SongFilter
 from songs_mongo import encoding
-from songs_mongo.leftovers import remove_leftovers
-from songs_mongo.rarity import Rarity
-from songs_mongo.schema import SONGS, Document
-from songs_mongo.search import conditions
-from songs_mongo.transaction import Transaction, in_one_batch
+from songs_mongo.ratings import remove_leftovers
+from songs_mongo.schema import SONGS, Document, Transaction, in_one_batch
+
+SAMPLE: Final = 500
+KEPT_S: Final = 600.0
+
+
+class Selectivity:
+    """How often grams occur in a sample that is renewed from time to time. Thread-safe.
+
+    It decides how fast a search is, never what it finds: a sample that is old, empty or of other songs does no harm.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._due_s: float | None = None
+
+    def renew(self, sample: Callable[[int], Iterable[Iterable[str]] | None]) -> None:
+        """Count the grams of about so many songs as `sample` is asked for, if that is due and there is one."""
+        with self._lock:
+            now_s = self._clock.monotonic_s()
+            if self._due_s is not None and now_s < self._due_s:
+                return
+            # Due later from now on, also when sampling fails: nobody else needs to try at the same time.
+            self._due_s = now_s + KEPT_S
+        counts: Counter[str] = Counter()
+        sampled = sample(SAMPLE)
+        if sampled is None:
+            return
+        for grams in sampled:
+            counts.update(grams)
+        self._counts = counts
+
+    def rarest_first(self, grams: Iterable[str]) -> list[str]:
+        """Return grams in the order of how often they occur, equally rare ones in their own order."""
+        counts = self._counts
+        return sorted(grams, key=lambda gram: (counts[gram], gram))
+
+
+MOST_GRAMS: Final = 12
+"""More would narrow the candidates no further, and each of them costs."""
+
+
+def conditions(song_filter: SongFilter, rarity: Selectivity) -> list[Document] | None:
+    """Return the conditions that songs which meet the filter meet together; None where no song can.
+
+    A text of up to three characters is a gram itself, and found in the index alone. Of a longer text the index finds
+    candidates, in which the text is then looked for: it decides where the grams occur, in other places or another
+    order. The rarest gram stands first, as the server looks up the first one of ``$all``.
+    """
+    found: list[Document] = []
+    if song_filter.level is not None:
+        if not 0 <= song_filter.level <= MAX_LEVEL:
+            return None
+        found.append({"level": song_filter.level})
+    if song_filter.artist is not None:
+        if not encoding.storable(song_filter.artist):
+            return None
+        found.append({"artist_key": encoding.digest(song_filter.artist)})
+    if song_filter.text is not None:
+        if not encoding.storable(song_filter.text):
+            return None
+        found += _contains(song_filter.text, rarity)
+    return found
+
+
+def _contains(text: str, rarity: Selectivity) -> list[Document]:
+    if len(text) <= encoding.GRAM:
+        return [{"grams": {"$all": [text]}}]
+    grams = sorted({text[i : i + encoding.GRAM] for i in range(len(text) - encoding.GRAM + 1)})
+    # A literal: a text that begins with a dollar sign would be taken for the name of a member.
+    places = [{"$indexOfCP": [member, {"$literal": text}]} for member in ("$artist_fold", "$title_fold")]
+    return [
+        {"grams": {"$all": rarity.rarest_first(grams)[:MOST_GRAMS]}},
+        {"$expr": {"$or": [{"$gte": [place, 0]} for place in places]}},
+    ]
+
 
 ATTEMPTS: Final = 8
 
@@ -26,7 +103,7 @@ class MongoSongs:
 
     __slots__ = ("_rarity", "_transaction")
 
-    def __init__(self, transaction: Transaction, rarity: Rarity) -> None:
+    def __init__(self, transaction: Transaction, rarity: Selectivity) -> None:
         self._transaction = transaction
         self._rarity = rarity
 

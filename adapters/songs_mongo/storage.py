@@ -15,22 +15,26 @@ from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 from pymongo.monitoring import CommandListener
 from pymongo.read_concern import ReadConcern
 
-from songs.deadline import Deadline
 from songs.errors import SongsError, StorageClosed, StorageUnavailable
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.maintenance import Finding
 from songs.ports.storage import Scope, StorageCapabilities
 from songs_mongo import maintenance
-from songs_mongo.attempts import Attempts
-from songs_mongo.client import PATIENCE_S, Client, connect, has_transactions, is_replicated
+from songs_mongo.client import (
+    PATIENCE_S,
+    Attempts,
+    Client,
+    MongoSettings,
+    Primaries,
+    connect,
+    has_transactions,
+    is_replicated,
+)
 from songs_mongo.errors import translated
-from songs_mongo.identity import Identity
-from songs_mongo.leftovers import sweep
-from songs_mongo.preparing import bring_up_to_date, check_schema
-from songs_mongo.primaries import Primaries
-from songs_mongo.rarity import Rarity
+from songs_mongo.migrations import Identity, bring_up_to_date, check_schema
+from songs_mongo.ratings import sweep
 from songs_mongo.schema import Document
-from songs_mongo.settings import MongoSettings
+from songs_mongo.songs import Selectivity
 from songs_mongo.unit import Unit
 
 SWEEP_S: Final = 4.0
@@ -65,7 +69,7 @@ class MongoStorage:
         self._clock = clock
         self._connections = connections
         self._make_client = make_client
-        self._rarity: Final = Rarity(clock)
+        self._rarity: Final = Selectivity(clock)
         self._attempts: Final = Attempts(clock)
         self._turning = threading.Lock()
         self._client: Client | None = None

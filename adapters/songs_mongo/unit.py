@@ -1,4 +1,4 @@
-"""A unit of work: commands under one deadline and, for several writes, in one transaction."""
+"""One unit of work."""
 
 import contextlib
 import threading
@@ -9,36 +9,67 @@ from typing import Final, Self, TypeVar
 
 import pymongo
 from bson.errors import BSONError
+from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, WaitQueueTimeoutError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from songs.deadline import Deadline
 from songs.errors import (
     DeadlineExceeded,
     OutcomeUnknown,
     ScopeViolation,
     SongsError,
+    StorageMismatch,
     StorageUnavailable,
     TransientConflict,
     Unsupported,
 )
+from songs.ports.clock import Deadline
+from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
-from songs_mongo.attempts import Attempts
-from songs_mongo.batches import MongoBatches
-from songs_mongo.coherence import MongoCoherence
+from songs_mongo.accounts import MongoSessions, MongoUsers
+from songs_mongo.client import Attempts, Primaries
 from songs_mongo.errors import translated, translated_commit, untransferable
-from songs_mongo.identity import Identity
-from songs_mongo.primaries import Primaries
-from songs_mongo.rarity import Rarity
+from songs_mongo.maintenance import MongoBatches
+from songs_mongo.migrations import Identity
 from songs_mongo.ratings import MongoRatings
-from songs_mongo.schema import META, SCHEMA, Document
-from songs_mongo.sessions import MongoSessions
-from songs_mongo.songs import MongoSongs
-from songs_mongo.transaction import Commands
-from songs_mongo.users import MongoUsers
+from songs_mongo.schema import COHERENCE, META, SCHEMA, Commands, Document, Transaction
+from songs_mongo.songs import MongoSongs, Selectivity
+
+
+class MongoCoherence:
+    """The coherence record: one document, which `prepare` makes."""
+
+    __slots__ = ("_transaction",)
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def read(self) -> CoherenceRecord:
+        document = self._transaction.read(lambda db, session: db[META].find_one({"_id": COHERENCE}, session=session))
+        return _record(document)
+
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
+        self._transaction.writing()
+        document = self._transaction.write(
+            lambda db, session: db[META].find_one_and_update(
+                {"_id": COHERENCE, "epoch": expected_epoch},
+                {"$inc": {"epoch": 1}, "$set": {"cache_on": cache_on, "cache": cache}},
+                return_document=ReturnDocument.AFTER,
+                session=session,
+            )
+        )
+        return self.read() if document is None else _record(document)
+
+
+def _record(document: Document | None) -> CoherenceRecord:
+    if document is None:
+        raise StorageMismatch("The database lacks the coherence record; run `songs prepare`.")
+    # One that no process of this version has advanced yet names no cache.
+    return CoherenceRecord(document["epoch"], bool(document["cache_on"]), document.get("cache", ""))
+
 
 T = TypeVar("T")
 
@@ -80,7 +111,7 @@ class Unit:
     def __init__(
         self,
         database: Database[Document],
-        rarity: Rarity,
+        rarity: Selectivity,
         attempts: Attempts,
         primaries: Primaries | None,
         identity: Identity,

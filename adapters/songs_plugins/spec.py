@@ -9,11 +9,11 @@ from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
-from songs.meter import UNMETERED, Meter
 from songs.ports.cache import Cache, CacheCapabilities
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
 from songs.ports.limiter import LimiterCapabilities, RateLimiter
+from songs.ports.meter import UNMETERED, Meter
 from songs.ports.passwords import PasswordHasher
 from songs.ports.storage import Storage, StorageCapabilities
 from songs.ports.tokens import TokenIssuer

@@ -5,7 +5,7 @@ nothing for a while.
 """
 
 from songs_redis.cache import RedisCache
+from songs_redis.client import RedisSettings
 from songs_redis.limiter import RedisLimiter
-from songs_redis.settings import RedisSettings
 
 __all__ = ["RedisCache", "RedisLimiter", "RedisSettings"]

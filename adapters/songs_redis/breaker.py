@@ -5,8 +5,8 @@ import threading
 from typing import Final
 from weakref import WeakValueDictionary
 
-from songs.meter import UNMETERED, Meter
 from songs.ports.clock import Clock
+from songs.ports.meter import UNMETERED, Meter
 
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 5.0

@@ -11,11 +11,9 @@ from songs.ports.limiter import LimiterCapabilities
 from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl
 from songs_redis.breaker import shared
 from songs_redis.cache import RedisCache
-from songs_redis.client import Client
-from songs_redis.faults import faults
+from songs_redis.client import Client, RedisSettings
 from songs_redis.limiter import RedisLimiter
-from songs_redis.server import PrivateServer
-from songs_redis.settings import RedisSettings
+from songs_redis.testing import PrivateServer, faults
 
 
 def cache(settings: RedisSettings, context: AdapterContext) -> RedisCache:

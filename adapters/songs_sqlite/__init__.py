@@ -3,7 +3,6 @@
 Every write unit is one transaction and one synced commit of a write-ahead log; readers never wait for writers.
 """
 
-from songs_sqlite.settings import SqliteSettings
-from songs_sqlite.storage import SqliteStorage
+from songs_sqlite.storage import SqliteSettings, SqliteStorage
 
 __all__ = ["SqliteSettings", "SqliteStorage"]

@@ -1,13 +1,95 @@
-"""One connection to the file, set up once, used by one thread at a time."""
+"""One connection: statements, the values in and out of them, and the errors that they end with.
 
+What a code says about the outcome is taken from SQLite's documentation of its result codes and, for COMMIT, from the
+order in which ``sqlite3WalFrames`` works: the frames are written, the last of them marking the commit, then the log is
+synced, then the index of the log is brought up to date. A frame that was not written whole fails its checksum, so up to
+there nothing is kept. After that a commit that failed is invisible, but a recovery of the log would bring it back.
+"""
+
+import re
 import sqlite3
 from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from songs.deadline import Deadline
-from songs.ports.clock import Clock
-from songs_sqlite.errors import locked, waiting_helps
+from songs.errors import (
+    DeadlineExceeded,
+    OutcomeUnknown,
+    SongsError,
+    StorageMismatch,
+    StorageUnavailable,
+    TransientConflict,
+)
+from songs.model import Role, Session, Song, User
+from songs.ports.clock import Clock, Deadline
+
+RETRYABLE: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+"""Primary codes of a lock that another connection holds: waiting helps."""
+
+NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+"""Primary codes of writes that failed, perhaps because a file may not grow."""
+
+_NOTHING_KEPT_AT_COMMIT: Final = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT}
+)
+
+_DETAILS: Final = {
+    sqlite3.SQLITE_FULL: "The disk is full, or the file may not grow; nothing was changed. Free some space.",
+    sqlite3.SQLITE_READONLY: "The database is read-only; nothing was changed. Check the owner and mode of its folder.",
+    sqlite3.SQLITE_CANTOPEN: "The database file cannot be opened. Check that it exists and may be read and written.",
+    sqlite3.SQLITE_PERM: "The database file cannot be opened: permission denied.",
+    sqlite3.SQLITE_IOERR: "Reading or writing the database file failed; nothing was changed. Check the disk.",
+    sqlite3.SQLITE_NOMEM: "There was not enough memory; nothing was changed.",
+    sqlite3.SQLITE_CORRUPT: "The database file is damaged. Stop the service and restore a backup, "
+    "or save what can be read with `sqlite3 FILE .recover`.",
+    sqlite3.SQLITE_TOOBIG: "A value is too large to be stored.",
+}
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """Return the primary result code, without what extends it; 0 for an error that Python's module made itself."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def waiting_helps(error: sqlite3.Error) -> bool:
+    """Return whether the statement may succeed when another connection has let go of a lock."""
+    return primary_code(error) in RETRYABLE
+
+
+def locked() -> StorageUnavailable:
+    """Return the error for a lock that did not come free before the deadline."""
+    return StorageUnavailable("Another writer did not let go of the database in time; nothing was changed.")
+
+
+def translated(error: sqlite3.Error) -> SongsError:
+    """Return the error that a caller of the port sees for one that a statement other than COMMIT raised.
+
+    Whatever it is, the transaction must not be committed afterwards: SQLite may have rolled it back already.
+    """
+    match primary_code(error):
+        case sqlite3.SQLITE_INTERRUPT:
+            return DeadlineExceeded()
+        case sqlite3.SQLITE_BUSY if error.sqlite_errorcode == sqlite3.SQLITE_BUSY_SNAPSHOT:
+            return TransientConflict()
+        case code if code in RETRYABLE:
+            return locked()
+        case sqlite3.SQLITE_NOTADB:
+            return StorageMismatch("The file is not an SQLite database. Choose another path, or restore a backup.")
+        case sqlite3.SQLITE_ERROR if "no such" in str(error):
+            return StorageMismatch("The database lacks a table or column of this version; run `songs prepare`.")
+        case code:
+            name = getattr(error, "sqlite_errorname", type(error).__name__)
+            other = f"The database refused a statement ({name}); nothing was changed."
+            return StorageUnavailable(_DETAILS.get(code, other))
+
+
+def translated_commit(error: sqlite3.Error) -> SongsError:
+    """Return the error that a caller of the port sees for one that COMMIT raised."""
+    extended = getattr(error, "sqlite_errorcode", 0)
+    kept_nothing = {extended, primary_code(error)} & (_NOTHING_KEPT_AT_COMMIT | RETRYABLE)
+    return translated(error) if kept_nothing else OutcomeUnknown()
+
 
 Row = tuple[Any, ...]
 Parameters = tuple[object, ...]
@@ -142,3 +224,120 @@ class Connection:
     def _expired(self) -> int:
         deadline = self.deadline
         return int(deadline is not None and deadline.remaining_s() <= 0.0)
+
+
+class Transaction(Protocol):
+    """Statements of one transaction, with errors translated."""
+
+    def writing(self) -> None:
+        """Begin one write, of any number of statements; raise `ScopeViolation` where the unit may not write."""
+        ...
+
+    def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        """Run a statement; return its rows."""
+        ...
+
+    def change(self, sql: str, parameters: Parameters = ()) -> int:
+        """Run a statement of a write; return how many rows it changed."""
+        ...
+
+    def leave_behind(self) -> None:
+        """Note that ratings of a song that is gone are left, to be removed after the commit."""
+        ...
+
+    def change_each(self, sql: str, parameters: Iterable[Parameters]) -> int:
+        """Run a statement of a write once for each of `parameters`; return how many rows that changed altogether."""
+        ...
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_LONE_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+
+LARGEST: Final = 2**63 - 1
+"""The largest integer that can be bound."""
+
+SONG_COLUMNS: Final = "id, artist, title, difficulty_milli, level, released, version"
+USER_COLUMNS: Final = "id, name, password_hash, role, disabled, created_at_ms, token_version, version"
+SESSION_COLUMNS: Final = "id, user_id, current_hash, previous_hash, created_at_ms, rotated_at_ms, expires_at_ms"
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return whole milliseconds since 1970, exactly: a float would be off by one for some years."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def moment(milliseconds_: int) -> datetime:
+    """Return the time in UTC that `milliseconds` made a number of."""
+    return _EPOCH + milliseconds_ * _MILLISECOND
+
+
+def comparable(text: str) -> str:
+    """Return `text` in a form that can be compared with stored ids, names and keys, which are ASCII.
+
+    Lone surrogates cannot be bound; what takes their place is greater than ASCII too, and equal to none of it.
+    """
+    return text if text.isascii() else _LONE_SURROGATES.sub("\ufffd", text)
+
+
+def encodable(text: str) -> bool:
+    """Return whether a stored text may equal or contain `text`: not if it has a NUL or a lone surrogate."""
+    return "\0" not in text and (text.isascii() or not _LONE_SURROGATES.search(text))
+
+
+def clamped(number: int) -> int:
+    """Return `number` where it is between 0 and what can be bound, else the nearest such number."""
+    return min(max(number, 0), LARGEST)
+
+
+def song_of(row: Row) -> Song:
+    """Return the song of a row of `SONG_COLUMNS`."""
+    return Song(
+        id=row[0],
+        artist=row[1],
+        title=row[2],
+        difficulty_milli=row[3],
+        level=row[4],
+        released=date.fromisoformat(row[5]),
+        version=row[6],
+    )
+
+
+def user_of(row: Row) -> User:
+    """Return the user of a row of `USER_COLUMNS`."""
+    return User(
+        id=row[0],
+        name=row[1],
+        password_hash=row[2],
+        role=Role(row[3]),
+        disabled=bool(row[4]),
+        created_at=moment(row[5]),
+        token_version=row[6],
+        version=row[7],
+    )
+
+
+def session_of(row: Row) -> Session:
+    """Return the session of a row of `SESSION_COLUMNS`."""
+    return Session(
+        id=row[0],
+        user_id=row[1],
+        current_hash=row[2],
+        previous_hash=row[3],
+        created_at=moment(row[4]),
+        rotated_at=moment(row[5]),
+        expires_at=moment(row[6]),
+    )
+
+
+def session_row(session_of: Session) -> Parameters:
+    """Return the row of `SESSION_COLUMNS` for a session."""
+    return (
+        session_of.id,
+        session_of.user_id,
+        session_of.current_hash,
+        session_of.previous_hash,
+        milliseconds(session_of.created_at),
+        milliseconds(session_of.rotated_at),
+        milliseconds(session_of.expires_at),
+    )

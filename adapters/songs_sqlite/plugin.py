@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl, moved_away, replaced
-from songs_sqlite.damages import DAMAGES
-from songs_sqlite.faults import faults
-from songs_sqlite.settings import SqliteSettings
-from songs_sqlite.storage import SqliteStorage
+from songs_sqlite.storage import SqliteSettings, SqliteStorage
+from songs_sqlite.testing import DAMAGES, faults
 
 
 def storage(settings: SqliteSettings, context: AdapterContext) -> SqliteStorage:

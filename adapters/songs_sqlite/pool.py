@@ -1,22 +1,112 @@
-"""A bounded pool of connections, which a forked process never inherits."""
+"""Connections: writers in turn, as they came, and what deleted songs left behind.
+
+Ratings of songs that are gone, which are removed a batch at a time: deleting a song takes as long as a batch.
+
+A song's ratings stand under its *incarnation*: its id, or, where ratings of an earlier song with that id are not all
+removed yet, the id, a slash and a random number. A deletion writes it down in ``deleted_songs`` if it leaves ratings
+behind. Nothing reads them any more; a key of theirs is free again for whoever asks for it.
+"""
 
 import ctypes
 import os
 import sqlite3
 import threading
 import weakref
+from collections import deque
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Final
+from typing import Final, Protocol
 
-from songs.deadline import Deadline
 from songs.errors import StorageClosed, StorageUnavailable
-from songs.ports.clock import Clock
-from songs_sqlite import leftovers
-from songs_sqlite.connection import Connection
-from songs_sqlite.errors import NO_ROOM, primary_code, translated
-from songs_sqlite.open_files import OpenFiles
-from songs_sqlite.turns import Turns
+from songs.ports.clock import Clock, Deadline
+from songs_sqlite.connection import NO_ROOM, Connection, Parameters, Row, primary_code, translated
+from songs_sqlite.files import OpenFiles
+
+
+class FifoLock:
+    """A lock with a queue. Thread-safe.
+
+    With `threading.Lock` a thread that lets go and comes again overtakes those that wait: of several writers some then
+    wait for hundreds of turns of the others, and miss their deadlines.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._taken = False
+        self._waiting: deque[threading.Lock] = deque()
+
+    def take(self, timeout_s: float) -> bool:
+        """Wait for the turn, up to `timeout_s` seconds; return whether it came."""
+        with self._guard:
+            if not self._taken:
+                self._taken = True
+                return True
+            place = threading.Lock()
+            place.acquire()
+            self._waiting.append(place)
+        try:
+            came = place.acquire(timeout=timeout_s)
+        except BaseException:
+            if not self._left(place):
+                self.end()
+            raise
+        # A turn that came at the last moment is a turn: nobody else would end it.
+        return came or not self._left(place)
+
+    def end(self) -> None:
+        """End the turn: the next in the queue has it now."""
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._taken = False
+
+    def _left(self, place: threading.Lock) -> bool:
+        """Leave the queue; return False where there is nothing to leave any more, as the turn had come."""
+        with self._guard:
+            if place not in self._waiting:
+                return False
+            self._waiting.remove(place)
+            return True
+
+
+ORPHANS_AT_ONCE: Final = 250
+"""Ratings that are removed in one transaction: some milliseconds, for which other writers wait."""
+
+REMOVE_ORPHANS: Final = (
+    "DELETE FROM ratings WHERE (song_id, id) IN (SELECT song_id, id FROM ratings WHERE song_id = ? LIMIT ?)"
+)
+NOTE_ORPHANS: Final = "INSERT INTO deleted_songs VALUES (?)"
+FIND_ORPHANS: Final = "SELECT incarnation FROM deleted_songs LIMIT 1"
+FORGET_ORPHANS: Final = "DELETE FROM deleted_songs WHERE incarnation = ?"
+
+
+def orphans_exist(connection: Connection) -> bool:
+    """Return whether ratings of songs that are gone are left."""
+    return bool(connection.rows(FIND_ORPHANS))
+
+
+class RunsStatements(Protocol):
+    """What runs statements: a connection, or a unit of work."""
+
+    def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        """Return the rows of a statement."""
+        ...
+
+    def change(self, sql: str, parameters: Parameters = ()) -> int:
+        """Return how many rows a statement changed."""
+        ...
+
+
+def collect_orphans(connection: RunsStatements) -> bool:
+    """Remove a batch, within a transaction that writes; return whether there was something to remove."""
+    found = connection.rows(FIND_ORPHANS)
+    if not found:
+        return False
+    if connection.change(REMOVE_ORPHANS, (found[0][0], ORPHANS_AT_ONCE)) < ORPHANS_AT_ONCE:
+        connection.change(FORGET_ORPHANS, found[0])
+    return True
+
 
 LARGE_LOG_BYTES: Final = 16 * 2**20
 """From this size on the log is emptied after a commit. SQLite itself begins it anew at a quarter of that, but only when
@@ -34,7 +124,7 @@ class Pool:
 
     def __init__(self, path: Path, size: int, clock: Clock) -> None:
         self.path = path
-        self.writing = Turns()
+        self.writing = FifoLock()
         self._size = size
         self._clock = clock
         # A queue of tokens: a third of the time of a semaphore.
@@ -136,7 +226,7 @@ class Pool:
         """
         try:
             connection.rows("BEGIN IMMEDIATE")
-            self.has_leftovers = leftovers.collect(connection)
+            self.has_leftovers = collect_orphans(connection)
             connection.change("COMMIT")
         except sqlite3.Error:
             connection.end("ROLLBACK")

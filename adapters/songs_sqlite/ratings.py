@@ -6,8 +6,7 @@ from typing import Final
 from songs.errors import KeyReused, SongNotFound
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
-from songs_sqlite import encoding
-from songs_sqlite.transaction import Transaction
+from songs_sqlite.connection import Transaction, clamped, comparable, milliseconds, moment
 
 ADD: Final = (
     "INSERT INTO ratings (song_id, id, user_id, value, rated_at_ms, key) "
@@ -42,7 +41,7 @@ class SqliteRatings:
     def add(self, rating: Rating) -> RatingReceipt:
         self._transaction.writing()
         song_id = rating.song_id
-        rated_at_ms = encoding.milliseconds(rating.rated_at)
+        rated_at_ms = milliseconds(rating.rated_at)
         row = (song_id, rating.id, rating.user_id, rating.value, rated_at_ms, rating.key)
         if not self._transaction.change(ADD, row):
             stats = self.stats(song_id)
@@ -57,20 +56,18 @@ class SqliteRatings:
         return RatingReceipt(RatingStats(counts), rating.id)
 
     def stats(self, song_id: str) -> RatingStats | None:
-        rows = self._transaction.rows(STATS, (encoding.sought(song_id),))
+        rows = self._transaction.rows(STATS, (comparable(song_id),))
         return RatingStats(rows[0]) if rows else None
 
     def of_song(self, song_id: str, *, limit: int, after_id: str | None = None) -> tuple[Rating, ...]:
-        rows = self._transaction.rows(
-            OF_SONG, (encoding.sought(song_id), encoding.sought(after_id or ""), encoding.bounded(limit))
-        )
+        rows = self._transaction.rows(OF_SONG, (comparable(song_id), comparable(after_id or ""), clamped(limit)))
         return tuple(
             Rating(
                 id=rating_id,
                 song_id=song_id,
                 user_id=user_id,
                 value=value,
-                rated_at=encoding.moment(rated_at_ms),
+                rated_at=moment(rated_at_ms),
                 key=key,
             )
             for rating_id, user_id, value, rated_at_ms, key in rows

@@ -1,21 +1,111 @@
-"""The songs."""
+"""The song repository, and the statements that search.
+
+A filter with an artist goes through the index of folded artists; one with a text of three characters or more through
+the index of trigrams; a shorter text has no trigram, and MATCH would silently find nothing, so the songs (of a level,
+if given) are looked through. What the index of trigrams finds for a text of more than three is verified.
+"""
+
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 
+# ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from songs.errors import DuplicateSong, SongNotFound, VersionConflict
+from songs.limits import MAX_LEVEL
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
-from songs_sqlite import encoding, leftovers, search
-from songs_sqlite.connection import Parameters
-from songs_sqlite.transaction import Transaction
+from songs_sqlite.connection import SONG_COLUMNS, Parameters, Transaction, clamped, comparable, encodable, song_of
+from songs_sqlite.pool import NOTE_ORPHANS, ORPHANS_AT_ONCE, REMOVE_ORPHANS
 
-GET: Final = f"SELECT {encoding.SONG_COLUMNS} FROM songs WHERE id = ?"
-IDENTIFY: Final = f"SELECT {encoding.SONG_COLUMNS} FROM songs WHERE artist = ? AND title = ? AND released = ?"
+Query = tuple[str, Parameters]
+
+TRIGRAM: Final = 3
+LONGEST: Final = 64
+"""Characters of a text that are looked up in the index."""
+
+_MATCH: Final = "songs_search MATCH ?"
+_CONTAINS: Final = "(instr(songs.artist_fold, ?) > 0 OR instr(songs.title_fold, ?) > 0)"
+# CROSS JOIN keeps the order of the two: the other way round, every song would be looked up in the index.
+_INDEX: Final = "songs_search"
+_INDEXED: Final = f"{_INDEX} CROSS JOIN songs ON songs.num = songs_search.rowid"
+_CONFUSED: Final = frozenset("\ufffd\ufffe\uffff")
+"""FTS5 takes each of these for the first."""
+
+
+def find_statement(song_filter: SongFilter, *, limit: int, after_id: str | None, offset: int) -> Query | None:
+    """Return the statement for a page of songs ordered by id; None where no song can meet the filter."""
+    parts = _meets(song_filter)
+    if parts is None:
+        return None
+    tables, conditions, parameters = parts
+    if after_id is not None:
+        conditions.append("id > ?")
+        parameters.append(comparable(after_id))
+    sql = _statement(SONG_COLUMNS, tables, conditions) + " ORDER BY id LIMIT ? OFFSET ?"
+    return sql, (*parameters, clamped(limit), clamped(offset))
+
+
+def count_statement(song_filter: SongFilter) -> Query | None:
+    """Return the statement that counts the songs that meet a filter; None where no song can."""
+    parts = _meets(song_filter)
+    if parts is None:
+        return None
+    tables, conditions, parameters = parts
+    # Where nothing is asked of the songs themselves, the index alone counts them.
+    return _statement("count(*)", _INDEX if conditions == [_MATCH] else tables, conditions), tuple(parameters)
+
+
+def clamped_level(level: int) -> int:
+    """Return a level that can be bound, and that no song has if none has `level`."""
+    return level if 0 <= level <= MAX_LEVEL else -1
+
+
+def trigrams(text: str) -> str:
+    """Return what finds in the index the rows that contain the trigrams of which the beginning of a text consists.
+
+    Every third one and the last cover it. As one phrase the index would be asked for all, and for their places too.
+    """
+    looked_up = text[:LONGEST]
+    starts = dict.fromkeys([*range(0, len(looked_up) - TRIGRAM, TRIGRAM), len(looked_up) - TRIGRAM])
+    return " ".join('"' + looked_up[start : start + TRIGRAM].replace('"', '""') + '"' for start in starts)
+
+
+def _meets(song_filter: SongFilter) -> tuple[str, list[str], list[object]] | None:
+    text, artist, level = song_filter.text, song_filter.artist, song_filter.level
+    tables = "songs"
+    conditions: list[str] = []
+    parameters: list[object] = []
+    if not (encodable(text or "") and encodable(artist or "")):
+        return None
+    if artist is not None:
+        conditions.append("songs.artist_fold = ?")
+        parameters.append(artist)
+    elif text is not None and len(text) >= TRIGRAM:
+        tables = _INDEXED
+        conditions.append(_MATCH)
+        parameters.append(trigrams(text))
+        if len(text) == TRIGRAM and _CONFUSED.isdisjoint(text):
+            text = None  # the index has told all
+    if level is not None:
+        conditions.append("level = ?")
+        parameters.append(clamped_level(level))
+    if text is not None:
+        conditions.append(_CONTAINS)
+        parameters += (text, text)
+    return tables, conditions, parameters
+
+
+def _statement(columns: str, tables: str, conditions: list[str]) -> str:
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f"SELECT {columns} FROM {tables}{where}"
+
+
+GET: Final = f"SELECT {SONG_COLUMNS} FROM songs WHERE id = ?"
+IDENTIFY: Final = f"SELECT {SONG_COLUMNS} FROM songs WHERE artist = ? AND title = ? AND released = ?"
 ADD: Final = (
-    f"INSERT INTO songs ({encoding.SONG_COLUMNS}, artist_fold, title_fold) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    f"INSERT INTO songs ({SONG_COLUMNS}, artist_fold, title_fold) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT DO NOTHING"
 )
 REPLACE: Final = (
@@ -42,8 +132,8 @@ class SqliteSongs:
         self._transaction = transaction
 
     def get(self, song_id: str) -> Song | None:
-        rows = self._transaction.rows(GET, (encoding.sought(song_id),))
-        return encoding.song(rows[0]) if rows else None
+        rows = self._transaction.rows(GET, (comparable(song_id),))
+        return song_of(rows[0]) if rows else None
 
     def identify(self, identities: Collection[SongIdentity]) -> Mapping[SongIdentity, Song]:
         songs = (self._identified(identity) for identity in identities)
@@ -94,15 +184,15 @@ class SqliteSongs:
 
     def delete(self, song_id: str, *, if_version: int | None = None) -> bool:
         self._transaction.writing()
-        key = (encoding.sought(song_id),)
+        key = (comparable(song_id),)
         rows = self._transaction.rows(VERSION, key)
         if not rows:
             return False
         if if_version is not None and rows[0][0] != if_version:
             raise VersionConflict
         for incarnation in self._transaction.rows(DELETE_STATS, key):
-            if self._transaction.change(leftovers.REMOVE_SOME, (*incarnation, leftovers.BATCH)) == leftovers.BATCH:
-                self._transaction.change(leftovers.NOTE, incarnation)
+            if self._transaction.change(REMOVE_ORPHANS, (*incarnation, ORPHANS_AT_ONCE)) == ORPHANS_AT_ONCE:
+                self._transaction.change(NOTE_ORPHANS, incarnation)
                 self._transaction.leave_behind()
         self._transaction.change(DELETE, key)
         return True
@@ -110,29 +200,29 @@ class SqliteSongs:
     def find(
         self, song_filter: SongFilter, *, limit: int, after_id: str | None = None, offset: int = 0
     ) -> tuple[Song, ...]:
-        query = search.find(song_filter, limit=limit, after_id=after_id, offset=offset)
-        return tuple(map(encoding.song, self._transaction.rows(*query))) if query else ()
+        query = find_statement(song_filter, limit=limit, after_id=after_id, offset=offset)
+        return tuple(map(song_of, self._transaction.rows(*query))) if query else ()
 
     def count(self, song_filter: SongFilter) -> int:
         if song_filter.text is None and song_filter.artist is None:
             return self.difficulty_totals(song_filter.level).count
-        query = search.count(song_filter)
+        query = count_statement(song_filter)
         return int(self._transaction.rows(*query)[0][0]) if query else 0
 
     def difficulty_totals(self, level: int | None = None) -> DifficultyTotals:
         rows = (
             self._transaction.rows(TOTALS)
             if level is None
-            else self._transaction.rows(LEVEL_TOTALS, (search.sought_level(level),))
+            else self._transaction.rows(LEVEL_TOTALS, (clamped_level(level),))
         )
         return DifficultyTotals(*rows[0]) if rows else DifficultyTotals(0, 0)
 
     def _identified(self, identity: SongIdentity) -> Song | None:
         artist, title, released = identity
-        if not (encoding.storable(artist) and encoding.storable(title)):
+        if not (encodable(artist) and encodable(title)):
             return None
         rows = self._transaction.rows(IDENTIFY, (artist, title, released.isoformat()))
-        return encoding.song(rows[0]) if rows else None
+        return song_of(rows[0]) if rows else None
 
     def _is_stored(self, song: Song) -> bool:
         stored = self.get(song.id)

@@ -1,24 +1,25 @@
-"""The storage: one file, opened by any number of processes."""
+"""The storage, and its settings."""
 
+import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from songs.deadline import Deadline
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
 from songs.errors import StorageClosed, StorageUnavailable
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.maintenance import Finding
 from songs.ports.storage import Scope, StorageCapabilities
-from songs_sqlite import leftovers
-from songs_sqlite.connection import Connection
-from songs_sqlite.errors import translated
-from songs_sqlite.examining import Examination, versions
+from songs_sqlite.connection import Connection, translated
 from songs_sqlite.files import check_header, make_private
-from songs_sqlite.pool import Pool, refuse_forked_in_use
-from songs_sqlite.preparing import (
+from songs_sqlite.maintenance import Examination, versions
+from songs_sqlite.migrations import (
+    NEWEST,
     bring_up_to_date,
     check_identity,
     check_library,
@@ -26,8 +27,52 @@ from songs_sqlite.preparing import (
     identity_of,
     warn_of_other_folds,
 )
-from songs_sqlite.schema import NEWEST
+from songs_sqlite.pool import Pool, orphans_exist, refuse_forked_in_use
 from songs_sqlite.unit import Unit
+
+
+class SqliteSettings(BaseModel):
+    """The settings of the SQLite storage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path | None = Field(
+        default=None,
+        description="The database file; made, with its folder, when it is missing. "
+        "Default: songs-api/songs.db in the platform's folder for application data.",
+    )
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _names_a_file(cls, value: object) -> object:
+        text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+        if text is None:
+            return value
+        # SQLite gives these a meaning of their own, under which nothing would be durable or shared.
+        if not text or text.startswith((":", "file:")) or "\0" in str(text):
+            raise ValueError("must name a file, not ':memory:', a URI or nothing; for a storage in memory use 'memory'")
+        return value
+
+    def file(self) -> Path:
+        """Return the absolute path of the database file. Does no I/O.
+
+        Raises:
+            RuntimeError: `path` is not set, and the user has no home folder to look for a default in.
+        """
+        chosen = self.path if self.path is not None else _data_folder() / "songs-api" / "songs.db"
+        return chosen.expanduser().absolute()
+
+
+def _data_folder() -> Path:
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return Path(local) if local else Path.home() / "AppData" / "Local"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    configured = Path(os.environ.get("XDG_DATA_HOME", ""))
+    # The XDG base directory specification: a relative path is invalid and is to be ignored.
+    return configured if configured.is_absolute() else Path.home() / ".local" / "share"
+
 
 PATIENCE_S: Final = 10.0
 """How long `open` and `prepare`, which are given no deadline, wait for a lock that another process holds."""
@@ -68,7 +113,7 @@ class SqliteStorage:
         self._open(check)
         pool = self._opened()
         with _connected(pool, Deadline.after(self._clock, PATIENCE_S)) as connection:
-            pool.has_leftovers = leftovers.are_there(connection)
+            pool.has_leftovers = orphans_exist(connection)
 
     def identity(self) -> str:
         deadline = Deadline.after(self._clock, PATIENCE_S)

@@ -1,4 +1,4 @@
-"""A unit of work: one transaction on one connection."""
+"""The coherence record."""
 
 import sqlite3
 import threading
@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Final, Self
 
-from songs.deadline import Deadline
 from songs.errors import (
     DeadlineExceeded,
     FieldError,
@@ -14,17 +13,41 @@ from songs.errors import (
     OutcomeUnknown,
     ScopeViolation,
     SongsError,
+    StorageMismatch,
     StorageUnavailable,
 )
+from songs.ports.clock import Deadline
+from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
-from songs_sqlite.coherence import SqliteCoherence
-from songs_sqlite.connection import Connection, Parameters, Row
-from songs_sqlite.errors import locked, translated, translated_commit
+from songs_sqlite.accounts import SqliteSessions, SqliteUsers
+from songs_sqlite.connection import Connection, Parameters, Row, Transaction, locked, translated, translated_commit
 from songs_sqlite.pool import Pool
 from songs_sqlite.ratings import SqliteRatings
-from songs_sqlite.sessions import SqliteSessions
 from songs_sqlite.songs import SqliteSongs
-from songs_sqlite.users import SqliteUsers
+
+READ: Final = "SELECT epoch, cache_on, cache FROM coherence"
+ADVANCE: Final = "UPDATE coherence SET epoch = epoch + 1, cache_on = ?, cache = ? WHERE only = 1 AND epoch = ?"
+
+
+class SqliteCoherence:
+    """The coherence record, in one transaction."""
+
+    __slots__ = ("_transaction",)
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def read(self) -> CoherenceRecord:
+        rows = self._transaction.rows(READ)
+        if not rows:
+            raise StorageMismatch("The database lacks the coherence record; restore a backup.")
+        epoch, cache_on, cache = rows[0]
+        return CoherenceRecord(epoch, bool(cache_on), cache)
+
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
+        self._transaction.writing()
+        self._transaction.change(ADVANCE, (cache_on, cache, expected_epoch))
+        return self.read()
 
 
 class Unit:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from songs_contract.clauses import Clause, clauses
-from songs_contract.report import Verdict
+from songs_contract.law import Clause, clauses
+from songs_contract.report.report import Verdict
 
 CELLS: Final = {
     Verdict.PASS: "pass",

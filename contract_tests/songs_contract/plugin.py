@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 pytest.register_assert_rewrite(
-    "songs_contract.suites", "songs_contract.fixtures", "songs_contract.checks", "songs_contract.both"
+    "songs_contract.suites",
+    "songs_contract.harness.driver",
+    "songs_contract.harness.fixtures",
 )
 
 
@@ -47,6 +49,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requires(*capabilities): for adapters that declare these capabilities")
     if config.getoption("--songs-adapter") is None:
         return
-    session: Any = importlib.import_module("songs_contract.session")
-    config.pluginmanager.register(importlib.import_module("songs_contract.fixtures"), "songs_contract_fixtures")
+    session: Any = importlib.import_module("songs_contract.harness.session")
+    config.pluginmanager.register(importlib.import_module("songs_contract.harness.fixtures"), "songs_contract_fixtures")
     config.pluginmanager.register(session.ContractSession(config), "songs_contract_session")

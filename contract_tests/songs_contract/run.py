@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from songs_contract.report import Report
-from songs_contract.subject import UnknownAdapterError, find
+from songs_contract.harness.subject import UnknownAdapterError, find
+from songs_contract.report.report import Report
 
 SETTINGS = Path(__file__).with_name("pytest.ini")
 
@@ -31,7 +31,7 @@ def run_contract(  # noqa: PLR0913 - one for each option of the command
     """Hold an adapter to its contract and print the report on standard output.
 
     Args:
-        target: An installed adapter's name, or ``module:attribute``, see `songs_contract.subject.find`.
+        target: An installed adapter's name, or ``module:attribute``, see `songs_contract.harness.subject.find`.
         json: Print the report as JSON, and nothing else.
         markdown: Print the report as Markdown, and nothing else.
         thorough: Take minutes rather than seconds.

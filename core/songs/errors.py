@@ -18,10 +18,14 @@ class FieldError:
 
 
 class SongsError(Exception):
-    """The root of all errors of the domain. `detail` is safe to show to a client: it never holds a secret."""
+    """The root of all errors of the domain. `detail` is safe to show to a client: it never holds a secret.
+
+    `about` is for the audit trail only: the id of the user that the error is about, where it is about one.
+    """
 
     code: ClassVar[str] = "internal"
     summary: ClassVar[str] = "Something went wrong."
+    about: str | None = None
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.summary)
@@ -142,29 +146,29 @@ class InvalidToken(Unauthenticated):
 class BadCredentials(Unauthenticated):
     """The name and password do not belong together, or the user may not sign in. Which of it is never said.
 
-    `user_id` is, for us only, the id of the user of that name, if there is one: someone may be guessing.
+    It is `about` the user of that name, if there is one: someone may be guessing.
     """
 
     code = "bad_credentials"
     summary = "The username or the password is wrong."
 
-    def __init__(self, *, user_id: str | None = None) -> None:
+    def __init__(self, *, about: str | None = None) -> None:
         super().__init__()
-        self.user_id = user_id
+        self.about = about
 
 
 class RefreshRefused(Unauthenticated):
     """A refresh token is malformed, forged, used up, expired or revoked, or its user is gone or disabled.
 
-    `reused_of` is, for us only, the id of the user whose token was used up long before: someone else may hold it.
+    It is `about` the user whose token was used up long before: someone else may hold it.
     """
 
     code = "invalid_refresh_token"
     summary = "The refresh token is not valid, or no longer; sign in again."
 
-    def __init__(self, *, reused_of: str | None = None) -> None:
+    def __init__(self, *, about: str | None = None) -> None:
         super().__init__()
-        self.reused_of = reused_of
+        self.about = about
 
 
 class Forbidden(SongsError):

@@ -110,6 +110,5 @@ count_problem = integer_problem(1, 2**53)
 
 def refuse(*problems: tuple[str, str | None]) -> None:
     """Raise `InvalidInput` with every pointer that has a problem, if any has."""
-    for _, message in problems:
-        if message:
-            raise InvalidInput([FieldError(pointer, message) for pointer, message in problems if message])
+    if any(dict(problems).values()):
+        raise InvalidInput([FieldError(pointer, message) for pointer, message in problems if message])

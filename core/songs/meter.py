@@ -1,62 +1,9 @@
-"""What happens inside the services, told to whoever counts it."""
+"""The former place of `songs.ports.meter`, kept for one release."""
 
-from typing import Final, Literal, Protocol
+import warnings
 
-CacheOutcome = Literal["hit", "miss", "outdated", "off", "elsewhere", "unavailable"]
-"""What asking the cache came to: `outdated` is a hit that was not believed, `off` that the cache is switched off."""
+from songs.ports.meter import UNMETERED, CacheOutcome, Meter, Unmetered
 
+__all__ = ["UNMETERED", "CacheOutcome", "Meter", "Unmetered"]
 
-class Meter(Protocol):
-    """Takes note of what happens. Thread-safe; called on the way of each request, so it neither waits nor raises."""
-
-    def unit(self, scope: str, outcome: str, attempts: int, duration_s: float) -> None:
-        """Note a unit of work, with its attempts and how long they took.
-
-        `outcome` is ``ok``, the code of its error, or ``defect`` for an exception that is none of ours.
-        """
-        ...
-
-    def cache_read(self, outcome: CacheOutcome) -> None:
-        """Note a read through the cache."""
-        ...
-
-    def invalidation(self, *, done: bool) -> None:
-        """Note an invalidation, and whether the cache took it."""
-        ...
-
-    def coherence(self, epoch: int, *, cache_on: bool) -> None:
-        """Note the coherence record as it was last read."""
-        ...
-
-    def limiter_unavailable(self) -> None:
-        """Note that the limiter did not answer."""
-        ...
-
-    def breaker(self, adapter: str, *, is_open: bool) -> None:
-        """Note that a circuit breaker of an adapter opened, so that its server is not asked for a while, or closed."""
-        ...
-
-
-class Unmetered:
-    """A meter that notes nothing."""
-
-    def unit(self, scope: str, outcome: str, attempts: int, duration_s: float) -> None:
-        """Do nothing."""
-
-    def cache_read(self, outcome: CacheOutcome) -> None:
-        """Do nothing."""
-
-    def invalidation(self, *, done: bool) -> None:
-        """Do nothing."""
-
-    def coherence(self, epoch: int, *, cache_on: bool) -> None:
-        """Do nothing."""
-
-    def limiter_unavailable(self) -> None:
-        """Do nothing."""
-
-    def breaker(self, adapter: str, *, is_open: bool) -> None:
-        """Do nothing."""
-
-
-UNMETERED: Final = Unmetered()
+warnings.warn("songs.meter has moved: import from songs.ports.meter", DeprecationWarning, stacklevel=2)

@@ -8,7 +8,7 @@ def main() -> NoReturn:
     """Run the command line and end the process with its exit status."""
     # Python would answer Ctrl-C with a traceback of whatever it is importing. Nothing has begun yet: ending will do.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from songs_api.servers.lifetime import open_standard_streams  # noqa: PLC0415 - after the line above
+    from songs_api.servers.processes import open_standard_streams  # noqa: PLC0415 - after the line above
 
     open_standard_streams()
     from songs_api import cli  # noqa: PLC0415 - after all of these

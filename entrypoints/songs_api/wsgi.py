@@ -3,8 +3,8 @@
 import os
 from typing import Final
 
-from songs_api.servers.options import STORAGE_IDENTITY, Application
+from songs_api.bootstrap.handover import STORAGE_IDENTITY, Application
+from songs_api.bootstrap.startup import application
 from songs_api.settings import Variables
-from songs_api.startup import application
 
 app: Final[Application] = application(Variables.read(), identity=os.environ.pop(STORAGE_IDENTITY, None))

@@ -8,8 +8,8 @@ import pytest
 # Written in parts, so that this file passes its own test.
 _FOLDERS = ("home/[a-z]", "Users/[A-Za-z]", "root/", "work/", "tmp/venv", "opt/wheels")
 _REGISTRIES = "|".join(
-    re.escape(".".join(parts))
-    for parts in (
+    re.escape(".".join(services))
+    for services in (
         ("pypi", "org"),
         ("pythonhosted", "org"),
         ("npmjs", "org"),

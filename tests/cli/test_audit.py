@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from songs_api.cli import audit, importing
+from songs_api.cli import audit
+from songs_api.cli import transfer as importing
 from songs_api.files.importing import import_songs
 
 Songs = Callable[..., Any]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.running import HANGS_S
 
-from songs_api.http.openapi import document
+from songs_api.http.app import openapi_document
 
 Songs = Callable[..., Any]
 
@@ -131,7 +131,7 @@ def test_a_missing_contract_kit_says_what_to_install(songs: Songs, monkeypatch: 
 
 def test_openapi_is_printed(songs: Songs) -> None:
     """The same document that the service serves."""
-    assert json.loads(songs("openapi").out) == json.loads(json.dumps(document()))
+    assert json.loads(songs("openapi").out) == json.loads(openapi_document())
 
 
 def test_the_version_is_printed(songs: Songs) -> None:
@@ -154,7 +154,7 @@ def test_a_defect_can_be_reported(songs: Songs, monkeypatch: pytest.MonkeyPatch)
     def broken(heads: Any, rows: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(sys.modules["songs_api.cli.config"], "print_table", broken)
+    monkeypatch.setattr(sys.modules["songs_api.cli.inspecting"], "print_table", broken)
     ran = songs("config")
 
     assert ran.status == 70

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from songs.deadline import Deadline
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope
 from songs_system.clock import SystemClock
 

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 from tests.running import Running, free_port
 
-from songs_api.http.openapi import document_bytes
+from songs_api.http.app import openapi_document
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1_200)]
 
@@ -51,7 +51,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The document, alone in a folder for what is made of it."""
     path = tmp_path_factory.mktemp("clients") / "openapi.json"
-    path.write_bytes(document_bytes())
+    path.write_bytes(openapi_document())
     return path
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from songs.deadline import Deadline
+from songs.application.runner import UnitRunner
+from songs.caching.coherence import Coherence
 from songs.errors import CacheUnavailable
 from songs.ports.cache import Cache, CacheCapabilities, Hit, Miss
+from songs.ports.clock import Deadline
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope, Storage, UnitOfWork
-from songs.services.coherence import Coherence
-from songs.services.run import UnitRunner
 from songs_memory.cache import MemoryCache
 from songs_memory.storage import MemoryStorage
 from songs_plugins.none import NoCache
@@ -178,7 +178,7 @@ class Process:
 
     def wrote(self) -> None:
         """Answer a write."""
-        self.coherence.wrote(["group"])
+        self.coherence.publish_write(["group"])
 
     @property
     def record(self) -> CoherenceRecord:

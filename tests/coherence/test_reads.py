@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from songs.caching.coherence import Coherence
 from songs.errors import SongNotFound
-from songs.services.coherence import Coherence
 from songs_plugins.none import NoCache
 
 # Rule 1: which hits count.
@@ -190,7 +190,7 @@ def test_a_cache_that_keeps_nothing(process: Any, clock: Any, storage: Any) -> N
     assert coherence.record is None
     looks = []
     for _ in range(6):
-        coherence.wrote(["group"])
+        coherence.publish_write(["group"])
         clock.advance(0.25)
         looks.append(len(storage.units))
     assert looks == [1, 2, 2, 3, 3, 4]

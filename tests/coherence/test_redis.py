@@ -15,10 +15,10 @@ import pytest
 from pydantic import SecretStr
 
 from songs.ports.cache import Hit
-from songs_contract.waiting import eventually
+from songs_contract.harness.timing import eventually
 from songs_redis import RedisCache, RedisSettings
 from songs_redis.client import CALL_S, Client
-from songs_redis.server import PrivateServer
+from songs_redis.testing import PrivateServer
 
 pytestmark = pytest.mark.redis
 

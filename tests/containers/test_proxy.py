@@ -35,12 +35,12 @@ SHAPES = {
 }
 
 
-def _raw(port: int, *parts: bytes, pause_s: float = 0.0) -> bytes:
+def _raw(port: int, *services: bytes, pause_s: float = 0.0) -> bytes:
     with socket.create_connection(("127.0.0.1", port), 60) as peer:
-        for part in parts:
+        for part in services:
             peer.sendall(part)
             time.sleep(pause_s)
-        peer.shutdown(socket.SHUT_WR) if not parts else None
+        peer.shutdown(socket.SHUT_WR) if not services else None
         received = bytearray()
         try:
             while chunk := peer.recv(65_536):

@@ -8,17 +8,16 @@ from typing import Any, cast
 
 import pytest
 
-from songs.deadline import Deadline
+from songs.application.runner import UnitRunner
+from songs.caching.coherence import Coherence
 from songs.model import Rating, RatingStats, Role, Song, User
 from songs.one_by_one import OneByOne
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope, Storage, UnitOfWork
 from songs.query import SongFilter
-from songs.services.coherence import Coherence
-from songs.services.comparing import StorageReader
-from songs.services.copying import Copier
-from songs.services.run import UnitRunner
+from songs.tools.comparing import StorageReader
+from songs.tools.copying import Copier
 from songs_memory.storage import MemoryStorage
 from songs_plugins.none import NoCache
 from songs_system.clock import SystemClock

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from songs.deadline import Deadline
+from songs.caching.coherence import Coherence
 from songs.errors import StorageUnavailable, TransientConflict
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope
 from songs.query import SongFilter
-from songs.services import comparing, copying
-from songs.services.coherence import Coherence
-from songs.services.comparing import PAGE, RATINGS_PAGE, Tally
-from songs.services.copying import CopyInterrupted, Stage, TargetNotACopy
+from songs.tools import comparing, copying
+from songs.tools.comparing import PAGE, RATINGS_PAGE, Tally
+from songs.tools.copying import CopyInterrupted, Stage, TargetNotACopy
 from songs_memory.cache import MemoryCache
 
 EVERYTHING = Tally(songs=5, ratings=6, users=3)

@@ -15,12 +15,12 @@ import pytest
 from songs.errors import StorageUnavailable
 from songs.model import RatingStats
 from songs.query import SongFilter
-from songs.services.comparing import Tally
-from songs.services.examining import AT_ONCE, LOOKS, RATINGS_PAGE, Examiner
 from songs.text import FOLD_VERSION
+from songs.tools.checking import AT_ONCE, LOOKS, RATINGS_PAGE, Examiner
+from songs.tools.comparing import Tally
 from songs_api.cli import run
 from songs_sqlite import SqliteStorage
-from songs_sqlite.schema import NEWEST
+from songs_sqlite.migrations import NEWEST
 from songs_system.clock import SystemClock
 
 

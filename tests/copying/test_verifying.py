@@ -8,7 +8,7 @@ import pytest
 
 from songs.model import DifficultyTotals, RatingStats
 from songs.ports.ratings import RatingReceipt
-from songs.services.copying import Stage
+from songs.tools.copying import Stage
 
 Work = Callable[[Any], Any]
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from songs_contract.chapters import CHAPTERS
-from songs_contract.clauses import clauses
+from songs_contract.law import CHAPTERS, clauses
 from songs_contract.plugin import pytest_addoption
 from songs_plugins import API_VERSION, AdapterContext, AdapterSpec, hookspecs
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from tests.running import HANGS_S
 
-from songs.deadline import Deadline
+from songs.ports.clock import Deadline
+from songs_api.bootstrap.container import Container
+from songs_api.bootstrap.startup import opened
 from songs_api.cli.session import load
-from songs_api.container import Container
-from songs_api.startup import opened
 
 COPIES = 3
 WRITERS = 2

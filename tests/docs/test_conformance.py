@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from songs_contract.clauses import clauses
+from songs_contract.law import clauses
 from songs_contract.matrix import CELLS, main, matrix
-from songs_contract.report import Verdict
+from songs_contract.report.report import Verdict
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
 ROW = re.compile(r"^\| (?P<clause>[A-Z]+-\d+) \| (?P<cells>.*) \|$", re.MULTILINE)

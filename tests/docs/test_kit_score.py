@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.kit.score import DOCUMENT, REDUNDANT, defects
 
-from songs_contract.clauses import clauses
+from songs_contract.law import clauses
 
 CLAUSE = re.compile(r"^\| (?P<id>[A-Z]+-\d+) \| (?P<catches>\d+) \| (?P<alone>.*) \|$", re.MULTILINE)
 DEFECT = re.compile(r"^\| `(?P<name>\w+:\w+)` \| (?P<failed>.*) \|$", re.MULTILINE)

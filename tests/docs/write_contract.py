@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from songs_contract.clauses import clauses
+from songs_contract.law import clauses
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 COSTS: Final = (ROOT / "tests" / "costs.toml", *sorted((ROOT / "examples").glob("*/tests/costs.toml")))
@@ -58,8 +58,8 @@ def page() -> str:
     costs: dict[str, Any] = {}
     for file in COSTS:
         costs |= tomllib.loads(file.read_text(encoding="utf-8"))
-    parts = [HEAD, *_clauses(), STORAGES, *_storages(costs), SERVERS, *_servers(costs["redis"])]
-    return "".join(parts)
+    services = [HEAD, *_clauses(), STORAGES, *_storages(costs), SERVERS, *_servers(costs["redis"])]
+    return "".join(services)
 
 
 def _clauses() -> Iterator[str]:

@@ -4,14 +4,13 @@ import contextlib
 import functools
 import sys
 
-from songs.deadline import Deadline
 from songs.errors import UserExists
 from songs.model import Role
-from songs_api.container import Container
-from songs_api.servers.options import ServerOptions
-from songs_api.servers.select import serve_with
+from songs.ports.clock import Deadline
+from songs_api.bootstrap.container import Container
+from songs_api.bootstrap.startup import application, identity_of, opened
+from songs_api.servers.options import ServerOptions, serve_with
 from songs_api.settings import Variables, resolve
-from songs_api.startup import application, identity_of, opened
 from songs_plugins.registry import Registry
 
 

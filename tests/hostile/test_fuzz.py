@@ -26,7 +26,7 @@ class Fuzz:
         self._token = target.token("editor")
         self._song_ids: list[str] = []
         self._makers = [Requests(seed * SENDERS + n, self._token, self._song_ids) for n in range(SENDERS)]
-        self._parts = 0
+        self._services = 0
 
     def run(self, count: int) -> Report:
         """Send requests and return what came back."""
@@ -37,10 +37,10 @@ class Fuzz:
         return report
 
     def _add_songs(self) -> None:
-        self._parts += 1
+        self._services += 1
         added = []
         for n in range(5):
-            song = SONG | {"title": f"Song {n} of part {self._parts}"}
+            song = SONG | {"title": f"Song {n} of part {self._services}"}
             status, body = self._target.ask("POST", f"{API}/songs", song, self._token)
             assert status == 201, body
             added.append(json.loads(body)["id"])

@@ -12,31 +12,30 @@ import pytest
 from falcon import testing
 from tests.submitted import Submitted
 
-from songs.deadline import Deadline
+from songs.application.access import Access
+from songs.application.accounts import Accounts
+from songs.application.catalogue import Catalogue
+from songs.application.cursors import Cursors
+from songs.application.hashing import HashingTurns
+from songs.application.password_policy import PasswordPolicy
+from songs.application.ratings import Ratings
+from songs.application.runner import UnitRunner
+from songs.application.sessions import Lifetimes, Sessions
+from songs.caching.coherence import Coherence
+from songs.caching.queries import CatalogueQueries, Prefetcher
 from songs.model import Role, SongDetails, User
 from songs.ports.cache import Cache
+from songs.ports.clock import Deadline
 from songs.ports.limiter import RateLimiter
 from songs.ports.together import Together
 from songs.ports.tokens import AccessClaims, TokenIssuer
-from songs.services.access import Access
-from songs.services.accounts import Accounts
-from songs.services.catalogue import Catalogue
-from songs.services.coherence import Coherence
-from songs.services.cursors import Cursors
-from songs.services.hashing import HashingTurns
-from songs.services.password_policy import PasswordPolicy
-from songs.services.ratings import Ratings
-from songs.services.read_ahead import ReadAhead
-from songs.services.reads import CachedReads
-from songs.services.run import UnitRunner
-from songs.services.sessions import Lifetimes, Sessions
 from songs_api.http.app import create_app
-from songs_api.http.rendering import FORM
-from songs_api.http.shared_windows import WindowTable
-from songs_api.observing.events import json_line
-from songs_api.observing.metrics import Metrics
-from songs_api.observing.recorder import Recorder
-from songs_api.parts import HttpOptions, Parts
+from songs_api.http.kernel.representations import REPRESENTATION_VERSION
+from songs_api.http.services import AppServices, HttpOptions
+from songs_api.limiting.shared_windows import WindowTable
+from songs_api.telemetry.logs import json_line
+from songs_api.telemetry.metrics import Metrics
+from songs_api.telemetry.telemetry import Telemetry
 from songs_memory import plugin as memory
 from songs_plugins import AdapterContext, Port, none
 from songs_security import bcrypt_plugin, jwt_plugin
@@ -103,7 +102,7 @@ def build_parts(
     replaced: Mapping[str, object] | None = None,
     join: Callable[[Cache, RateLimiter], Together] | None = None,
     window_table: WindowTable | None = None,
-) -> tuple[Parts, TokenIssuer]:
+) -> tuple[AppServices, TokenIssuer]:
     """Return open parts over an empty storage in memory.
 
     Args:
@@ -122,15 +121,15 @@ def build_parts(
     context = AdapterContext(clock=clock, ids=ids)
     ports = _opened(context, cached=cached, replaced=replaced or {})
     tokens: TokenIssuer = adapter(jwt_plugin, Port.TOKENS, context, secret=SECRET)
-    recorder = Recorder(json_line, clock, level=logging.INFO, metrics=metrics, stream=log or io.StringIO())
-    runner = UnitRunner(ports["storage"], clock, max_calls=8, meter=recorder.meter)
-    coherence = Coherence(ports["cache"], runner, clock, announce_s=0.0, meter=recorder.meter)
+    telemetry = Telemetry(json_line, clock, level=logging.INFO, metrics=metrics, stream=log or io.StringIO())
+    runner = UnitRunner(ports["storage"], clock, max_calls=8, meter=telemetry.meter)
+    coherence = Coherence(ports["cache"], runner, clock, announce_s=0.0, meter=telemetry.meter)
     passwords = ports["passwords"]
     access = Access(runner, tokens, clock)
     sessions = Sessions(runner, tokens, ids, clock, lifetimes=Lifetimes())
     catalogue = Catalogue(runner, coherence, ids, Cursors(b"cursors"))
     ratings = Ratings(runner, coherence, ids, clock)
-    parts = Parts(
+    services = AppServices(
         clock=clock,
         storage=ports["storage"],
         cache=ports["cache"],
@@ -150,31 +149,31 @@ def build_parts(
         ),
         catalogue=catalogue,
         ratings=ratings,
-        reads=CachedReads(catalogue, ratings, coherence, form=FORM),
-        read_ahead=ReadAhead(join(ports["cache"], ports["limiter"]), coherence) if join else None,
+        queries=CatalogueQueries(catalogue, ratings, coherence, form=REPRESENTATION_VERSION),
+        prefetcher=Prefetcher(join(ports["cache"], ports["limiter"]), coherence) if join else None,
         window_table=window_table,
-        recorder=recorder,
+        telemetry=telemetry,
         options=options or HttpOptions(),
     )
-    return parts, tokens
+    return services, tokens
 
 
 @dataclass(frozen=True)
 class Service:
     """An application with its parts, and a way to call it as somebody."""
 
-    parts: Parts
+    services: AppServices
     tokens: TokenIssuer
     client: testing.TestClient
 
     def deadline(self) -> Deadline:
         """Return a deadline for calls past HTTP."""
-        return Deadline.after(self.parts.clock, 3.0)
+        return Deadline.after(self.services.clock, 3.0)
 
     def join(self, name: str, role: Role = Role.USER) -> dict[str, str]:
         """Register a user and return the headers of its requests."""
-        user = self.parts.accounts.register(name, PASSWORD, role=role, deadline=self.deadline())
-        return self.bearer(self.parts.accounts.token_for(user).access_token)
+        user = self.services.accounts.register(name, PASSWORD, role=role, deadline=self.deadline())
+        return self.bearer(self.services.accounts.token_for(user).access_token)
 
     @staticmethod
     def bearer(token: str) -> dict[str, str]:
@@ -183,7 +182,7 @@ class Service:
 
     def claims(self, user: User, **changed: Any) -> AccessClaims:
         """Return a user's claims as of now, changed."""
-        now = self.parts.clock.now().replace(microsecond=0)
+        now = self.services.clock.now().replace(microsecond=0)
         claims = AccessClaims(
             token_id="t1",
             user_id=user.id,
@@ -197,7 +196,7 @@ class Service:
 
     def add_song(self, **changed: Any) -> str:
         """Store a song and return its id."""
-        return self.parts.catalogue.add(replace(DETAILS, **changed), deadline=self.deadline()).id
+        return self.services.catalogue.add(replace(DETAILS, **changed), deadline=self.deadline()).id
 
 
 Build = Callable[..., Service]
@@ -234,21 +233,21 @@ def submitted(caplog: pytest.LogCaptureFixture) -> Iterator[Submitted]:
 @pytest.fixture
 def build(submitted: Submitted) -> Iterator[Build]:
     """Builds services, and closes their parts at the end. What they told by then repeats no secret either."""
-    built: list[tuple[Parts, TextIO]] = []
+    built: list[tuple[AppServices, TextIO]] = []
 
     def make(options: HttpOptions | None = None, *, log: TextIO | None = None, **how: Any) -> Service:
         log = log or io.StringIO()
-        parts, tokens = build_parts(options, log=log, **how)
-        built.append((parts, log))
-        return Service(parts, tokens, WatchedClient(create_app(parts), submitted))
+        services, tokens = build_parts(options, log=log, **how)
+        built.append((services, log))
+        return Service(services, tokens, WatchedClient(create_app(services), submitted))
 
     yield make
-    for parts, log in built:
-        parts.storage.close()
-        parts.cache.close()
-        parts.limiter.close()
-        parts.recorder.tell()
-        metrics = parts.recorder.exposition().decode()
+    for services, log in built:
+        services.storage.close()
+        services.cache.close()
+        services.limiter.close()
+        services.telemetry.tell()
+        metrics = services.telemetry.exposition().decode()
         log.seek(0)
         assert submitted.found_in(log.read() + metrics) == [], "the log or the metrics repeat a secret"
 

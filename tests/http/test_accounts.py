@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from songs_api.http.routes import PREFIX
-from songs_api.parts import HttpOptions
+from songs_api.http.kernel.operation import PREFIX
+from songs_api.http.services import HttpOptions
 
 from .conftest import PASSWORD, Build, Service
 
@@ -28,7 +28,7 @@ def test_who_registers_can_sign_in_and_read(service: Service) -> None:
     assert (signed_in.json["token_type"], signed_in.json["expires_in"]) == ("bearer", 600)
     headers = service.bearer(signed_in.json["access_token"])
     assert service.client.simulate_get(f"{PREFIX}/songs", headers=headers).status_code == 200
-    service.parts.clock.sleep(600)
+    service.services.clock.sleep(600)
     assert service.client.simulate_get(f"{PREFIX}/songs", headers=headers).status_code == 401
 
 
@@ -89,7 +89,7 @@ def test_nobody_registers_as_more_than_a_user(service: Service) -> None:
     _post(service, "register", username="mallory", password=PASSWORD)
 
     assert refused.status_code == 422
-    assert service.parts.accounts.get("mallory", deadline=service.deadline()).role == "user"
+    assert service.services.accounts.get("mallory", deadline=service.deadline()).role == "user"
 
 
 def test_registration_can_be_closed(build: Build) -> None:
@@ -107,7 +107,7 @@ def test_failed_sign_ins_look_the_same(service: Service) -> None:
     """Unknown name, wrong password, disabled user, and texts that could never be right: one answer, 401."""
     service.join("ada")
     service.join("doris")
-    service.parts.accounts.set_disabled("doris", disabled=True, deadline=service.deadline())
+    service.services.accounts.set_disabled("doris", disabled=True, deadline=service.deadline())
     tries = [
         {"username": "nobody", "password": PASSWORD},
         {"username": "ada", "password": "wrong"},

@@ -10,14 +10,15 @@ import pytest
 
 from songs.model import Role
 from songs.ports.tokens import TokenIssuer
-from songs_api.http.routes import PREFIX, ROUTES, Route
+from songs_api.http.app import OPERATIONS
+from songs_api.http.kernel.operation import PREFIX, Operation
 from songs_plugins import AdapterContext, Port
 from songs_security import jwt_plugin
 from songs_system.ids import TimeOrderedIds
 
 from .conftest import PASSWORD, SECRET, Build, Service, adapter
 
-PROTECTED = [route for route in ROUTES if route.needs is not None]
+PROTECTED = [route for route in OPERATIONS if route.needs is not None]
 METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "WEBSOCKET", "BREW", "get"]
 NOT_PUBLIC_PATHS = [
     "//",
@@ -53,7 +54,7 @@ NOT_PUBLIC_PATHS = [
 pytestmark = pytest.mark.filterwarnings("ignore::wsgiref.validate.WSGIWarning")
 
 
-def _url(route: Route, song_id: str = "s1") -> str:
+def _url(route: Operation, song_id: str = "s1") -> str:
     return (PREFIX + route.path).replace("{song_id}", song_id).replace("{name}", "ursula")
 
 
@@ -72,7 +73,7 @@ def _forged(good: str, *, secret: bytes = SECRET.encode(), digest: str = "sha256
 
 def _issuer(service: Service, **settings: str) -> TokenIssuer:
     """Return an issuer that differs from the service's in some settings."""
-    context = AdapterContext(clock=service.parts.clock, ids=TimeOrderedIds(service.parts.clock))
+    context = AdapterContext(clock=service.services.clock, ids=TimeOrderedIds(service.services.clock))
     issuer: TokenIssuer = adapter(jwt_plugin, Port.TOKENS, context, **{"secret": SECRET, **settings})
     return issuer
 
@@ -80,7 +81,7 @@ def _issuer(service: Service, **settings: str) -> TokenIssuer:
 def _tokens(service: Service) -> dict[str, str | None]:
     """Return headers that prove nothing, by what is wrong with them."""
     deadline = service.deadline()
-    accounts = service.parts.accounts
+    accounts = service.services.accounts
     accounts.register("paula", PASSWORD, role=Role.ADMIN, deadline=deadline)
     user = accounts.set_role("paula", Role.EDITOR, deadline=deadline)
     user = accounts.set_role("paula", Role.ADMIN, deadline=deadline)
@@ -88,11 +89,11 @@ def _tokens(service: Service) -> dict[str, str | None]:
     removed = accounts.register("rita", PASSWORD, role=Role.EDITOR, deadline=deadline)
     claims = service.claims(user)
     good = service.tokens.issue(claims)
-    now = service.parts.clock.now().replace(microsecond=0)
+    now = service.services.clock.now().replace(microsecond=0)
     ahead = {"issued_at": now + timedelta(hours=1), "expires_at": now + timedelta(hours=2)}
     accounts.set_disabled("doris", disabled=True, deadline=deadline)
     accounts.remove_own(removed.id, PASSWORD, deadline=deadline)
-    refresh_token = service.parts.sessions.start(user, deadline=deadline).refresh_token
+    refresh_token = service.services.sessions.start(user, deadline=deadline).refresh_token
     tokens = {
         "garbage": "garbage",
         "three parts of garbage": "a.b.c",
@@ -120,7 +121,7 @@ def _tokens(service: Service) -> dict[str, str | None]:
         "of a removed user": service.tokens.issue(service.claims(removed)),
         "a refresh token": refresh_token,
     }
-    assert service.parts.access.authenticate(good, deadline=deadline).role is Role.ADMIN
+    assert service.services.access.authenticate(good, deadline=deadline).role is Role.ADMIN
     assert _forged(good) == good
     return {flaw: f"Bearer {token}" for flaw, token in tokens.items()} | {
         "nothing": None,
@@ -142,7 +143,7 @@ def test_no_route_answers_without_a_valid_token(build: Build, *, cached: bool) -
     """
     service = build(cached=cached)
     good = service.join("george", Role.ADMIN)
-    lola = service.parts.accounts.register("lola", PASSWORD, deadline=service.deadline())
+    lola = service.services.accounts.register("lola", PASSWORD, deadline=service.deadline())
     low = service.bearer(service.tokens.issue(service.claims(lola, role=Role.ADMIN)))
     song_id = service.add_song()
     bad = _tokens(service)
@@ -156,7 +157,7 @@ def test_no_route_answers_without_a_valid_token(build: Build, *, cached: bool) -
             assert result.headers["WWW-Authenticate"].startswith('Bearer realm="songs"')
         if route.needs is not Role.USER:
             assert service.client.simulate_request(route.method, url, headers=low).status_code == 403, route
-        assert service.parts.catalogue.get(song_id, deadline=service.deadline()).version == 1
+        assert service.services.catalogue.get(song_id, deadline=service.deadline()).version == 1
         if route.method == "GET":
             assert service.client.simulate_get(url, headers=good).status_code == 200
 
@@ -232,7 +233,7 @@ def test_the_scheme_has_no_case(service: Service, user: dict[str, str], scheme: 
 
 @pytest.mark.parametrize("route", PROTECTED, ids=lambda route: route.operation_id)
 @pytest.mark.parametrize("role", list(Role))
-def test_a_route_needs_its_role(service: Service, route: Route, role: Role) -> None:
+def test_a_route_needs_its_role(service: Service, route: Operation, role: Role) -> None:
     """Too low a role is 403 before query and body are looked at; a role that suffices never is."""
     headers = service.join("robin", role)
 

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from songs.deadline import Deadline
+from songs.application.access import Principal
 from songs.model import Role
-from songs.services.access import Principal
-from songs_api.http.body_slots import BodySlots
-from songs_api.http.exchange import ENVIRON_KEY, Exchange
-from songs_api.http.failures import Malformed, TooManyBodies
-from songs_api.http.reading import JSON, BodyReader
-from songs_api.http.request import ApiRequest
-from songs_api.http.routes import PREFIX
-from songs_api.http.validation import STRICT
-from songs_api.parts import HttpOptions
+from songs.ports.clock import Deadline
+from songs_api.http.kernel.bodies import BodyReader
+from songs_api.http.kernel.body_slots import BodySlots
+from songs_api.http.kernel.context import CONTEXT_KEY, RequestContext
+from songs_api.http.kernel.http_errors import Malformed, TooManyBodies
+from songs_api.http.kernel.messages import ApiRequest
+from songs_api.http.kernel.operation import JSON, PREFIX
+from songs_api.http.kernel.validation import STRICT
+from songs_api.http.services import HttpOptions
 
 from .conftest import ANY, Build, Service, SteppedClock
 
@@ -85,14 +85,14 @@ def test_what_cannot_be_added_cannot_be_edited_in(
 ) -> None:
     """The same values are 422 for PUT and PATCH; only an empty object is a good PATCH, which changes nothing."""
     song_id = service.add_song()
-    before = service.parts.catalogue.get(song_id, deadline=service.deadline())
+    before = service.services.catalogue.get(song_id, deadline=service.deadline())
 
     result = service.client.simulate_request(
         method, f"{PREFIX}/songs/{song_id}", headers=editor | ANY | {"Content-Type": JSON}, body=json.dumps(value)
     )
 
     assert result.status_code == (200 if method == "PATCH" and value == {} else 422)
-    assert service.parts.catalogue.get(song_id, deadline=service.deadline()) == before
+    assert service.services.catalogue.get(song_id, deadline=service.deadline()) == before
 
 
 @pytest.mark.parametrize(
@@ -246,9 +246,6 @@ class _Hanging:
 
 def _request(stream: object, *, user_id: str = "", **headers: str) -> ApiRequest:
     clock = SteppedClock()
-    exchange = Exchange("r1", 0.0, Deadline.after(clock, 3.0))
-    if user_id:
-        exchange.principal = Principal(user_id=user_id, name=user_id, role=Role.USER)
     env: dict[str, Any] = {
         "wsgi.input": stream,
         "wsgi.errors": None,
@@ -256,9 +253,11 @@ def _request(stream: object, *, user_id: str = "", **headers: str) -> ApiRequest
         "PATH_INFO": "/",
         "CONTENT_TYPE": JSON,
         "REMOTE_ADDR": "192.0.2.1",
-        ENVIRON_KEY: exchange,
         **headers,
     }
+    context = env[CONTEXT_KEY] = RequestContext(env, "r1", 0.0, Deadline.after(clock, 3.0))
+    if user_id:
+        context.principal = Principal(user_id=user_id, name=user_id, role=Role.USER)
     return ApiRequest(env)
 
 
@@ -299,7 +298,7 @@ def test_whatever_headers_decide_is_decided_before_reading(reader: BodyReader, h
     with pytest.raises(Exception, match=r".") as caught:
         reader.read(_request(stream, **headers), _Body, {JSON})
 
-    assert (type(caught.value).__module__, stream.asked) == ("songs_api.http.failures", 0)
+    assert (type(caught.value).__module__, stream.asked) == ("songs_api.http.kernel.http_errors", 0)
 
 
 @pytest.mark.parametrize("headers", [{"CONTENT_LENGTH": LENGTH}, {"HTTP_TRANSFER_ENCODING": "chunked"}])

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from songs_api.http.body_slots import GRACE_S, REMEMBERED_S, SLOW_S, BodySlots, LastAnswer, Slot, has_body
-from songs_api.http.failures import TooManyBodies
-from songs_contract.waiting import eventually
+from songs_api.http.kernel.body_slots import GRACE_S, REMEMBERED_S, SLOW_S, BodySlots, LastAnswer, Slot, has_body
+from songs_api.http.kernel.http_errors import TooManyBodies
+from songs_contract.harness.timing import eventually
 
 from .conftest import SteppedClock
 

@@ -6,9 +6,9 @@ from typing import Literal
 import pytest
 
 from songs.ports.limiter import RateLimit
-from songs_api.http.client_address import WIDER, address_bucket, client_address, forwarded_for
-from songs_api.http.routes import PREFIX
-from songs_api.parts import HttpOptions, Limits
+from songs_api.http.kernel.client_address import WIDER, address_bucket, client_address, forwarded_for
+from songs_api.http.kernel.operation import PREFIX
+from songs_api.http.services import HttpOptions, Limits
 
 from .conftest import Build, Service
 

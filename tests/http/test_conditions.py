@@ -8,11 +8,10 @@ import pytest
 
 from songs.model import Role, Song
 from songs.ports.storage import Scope
-from songs_api.http.conditions import required_if_match
-from songs_api.http.exchange import ENVIRON_KEY
-from songs_api.http.failures import Malformed, PreconditionRequired
-from songs_api.http.request import ApiRequest
-from songs_api.http.routes import PREFIX, ROUTES
+from songs_api.http.app import OPERATIONS
+from songs_api.http.kernel.conditional import required_if_match
+from songs_api.http.kernel.http_errors import Malformed, PreconditionRequired
+from songs_api.http.kernel.operation import PREFIX
 from songs_plugins import AdapterContext, Port
 from songs_sqlite import plugin as sqlite
 from songs_system.clock import SystemClock
@@ -23,7 +22,7 @@ from .conftest import ANY, DETAILS, Build, Service, adapter
 SONG = {"artist": "Anon.", "title": "Greensleeves", "difficulty": 3.5, "level": 2, "released": "1580-09-03"}
 READS = ["/songs", "/songs?cursor=", "/songs/search?message=canon", "/songs/difficulty/average?level=6"]
 OF_A_SONG = ["/songs/{}", "/songs/{}/ratings"]
-TAGGED = {route.path.format(song_id="{}") for route in ROUTES if route.tagged and route.method == "GET"}
+TAGGED = {route.path.format(song_id="{}") for route in OPERATIONS if route.tagged and route.method == "GET"}
 
 
 def _url(path: str, song_id: str) -> str:
@@ -132,7 +131,7 @@ def test_a_tag_is_the_same_on_every_storage_and_with_a_cache(build: Build, tmp_p
         replaced = {"storage": _sqlite(tmp_path)} if storage == "sqlite" else {}
         service = build(cached=cached, replaced=replaced)
         headers = service.join("ursula")
-        with service.parts.storage.unit_of_work(Scope.WRITE_ONE, deadline=service.deadline()) as unit:
+        with service.services.storage.unit_of_work(Scope.WRITE_ONE, deadline=service.deadline()) as unit:
             unit.songs.add(Song.of("s1", DETAILS))
         rated = {"song_id": "s1", "rating": 4}
         assert service.client.simulate_post(f"{PREFIX}/songs/ratings", headers=headers, json=rated).status_code == 201
@@ -169,7 +168,7 @@ def test_a_change_needs_a_condition(service: Service, editor: dict[str, str], me
     result = service.client.simulate_request(method, f"{PREFIX}/songs/{song_id}", headers=editor, body=b"{")
 
     assert (result.status_code, result.json["code"]) == (428, "precondition_required")
-    assert service.parts.catalogue.get(song_id, deadline=service.deadline()).version == 1
+    assert service.services.catalogue.get(song_id, deadline=service.deadline()).version == 1
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
@@ -268,12 +267,7 @@ def test_of_concurrent_changes_of_one_version_one_is_made(service: Service, edit
         thread.join()
 
     assert sorted(statuses) == [200] + [412] * 9
-    assert service.parts.catalogue.get(song_id, deadline=service.deadline()).version == 2
-
-
-def _request(**env: str) -> ApiRequest:
-    needed = {"wsgi.input": None, "wsgi.errors": None, "REQUEST_METHOD": "PUT", "PATH_INFO": "/", ENVIRON_KEY: None}
-    return ApiRequest(needed | env)
+    assert service.services.catalogue.get(song_id, deadline=service.deadline()).version == 2
 
 
 @pytest.mark.parametrize("part", ['"', '""', '"",', ",", " ,", 'W/"', "\t", '" ', "W/", '"a"\t,'])
@@ -281,7 +275,7 @@ def test_a_long_condition_takes_no_long_time(part: str) -> None:
     """32 KB of what almost is a list are read, or refused, in one pass: this ends."""
     for header in (part * (32_768 // len(part)), part * 8_000 + "x"):
         try:
-            required_if_match(_request(HTTP_IF_MATCH=header), "s1")
+            required_if_match({"HTTP_IF_MATCH": header}, "s1")
         except (Malformed, PreconditionRequired):
             continue
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from songs_api.http.routes import PREFIX, routes_by_path
-from songs_api.parts import HttpOptions
+from songs_api.http.app import OPERATIONS
+from songs_api.http.kernel.operation import PREFIX
+from songs_api.http.services import HttpOptions
 
 from .conftest import Build, Service
 
@@ -33,7 +34,9 @@ def test_no_origin_is_let_in_by_default(service: Service, user: dict[str, str]) 
     assert "Vary" not in read.headers
 
 
-@pytest.mark.parametrize("path", [*sorted(routes_by_path()), "/nothing", f"{PREFIX}/songs/../health"])
+@pytest.mark.parametrize(
+    "path", [*sorted({path for each in OPERATIONS for path in each.paths}), "/nothing", f"{PREFIX}/songs/../health"]
+)
 def test_a_browsers_question_needs_no_token_and_tells_nothing(open_service: Service, path: str) -> None:
     """A page of a named origin is told what it may send, in the same words for every path, there or not."""
     asked = open_service.client.simulate_options(path, headers=ASKS)

@@ -9,14 +9,13 @@ from typing import Any, cast
 import bcrypt
 import pytest
 
-from songs.deadline import Deadline
+from songs.application.accounts import Accounts
 from songs.model import User
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.ids import IdGenerator
 from songs.ports.passwords import PasswordCheck, PasswordHasher
 from songs.ports.storage import Scope
-from songs.services.accounts import Accounts
-from songs_api.http.routes import PREFIX
+from songs_api.http.kernel.operation import PREFIX
 from songs_plugins import AdapterContext, Port
 from songs_security import bcrypt_plugin
 
@@ -75,7 +74,7 @@ def test_every_refusal_takes_the_same_work(service: Service, hashes: _Hashes) ->
     service.join("ada")
     service.join("doris")
     service.join("carla")
-    service.parts.accounts.set_disabled("doris", disabled=True, deadline=service.deadline())
+    service.services.accounts.set_disabled("doris", disabled=True, deadline=service.deadline())
     _damage(service, "carla")
     answers, costs = [], []
     for name, password in (
@@ -98,9 +97,9 @@ def test_every_refusal_takes_the_same_work(service: Service, hashes: _Hashes) ->
 
 
 def _damage(service: Service, name: str) -> None:
-    user = service.parts.accounts.get(name, deadline=service.deadline())
+    user = service.services.accounts.get(name, deadline=service.deadline())
     damaged = replace(user, password_hash=user.password_hash[:-5], version=2)
-    with service.parts.storage.unit_of_work(Scope.WRITE_ONE, deadline=service.deadline()) as unit:
+    with service.services.storage.unit_of_work(Scope.WRITE_ONE, deadline=service.deadline()) as unit:
         unit.users.replace(damaged, if_version=1)
 
 
@@ -188,7 +187,7 @@ def test_hashing_takes_nothing_of_the_deadline(build: Build, act: Callable[[Acco
     slow = _Slow(adapter(bcrypt_plugin, Port.PASSWORDS, memory, rounds=4, concurrency=2))
     service = build(replaced={"passwords": slow})
     service.join("ada")
-    accounts, ada = service.parts.accounts, service.parts.accounts.get("ada", deadline=service.deadline())
-    slow.clock = service.parts.clock
+    accounts, ada = service.services.accounts, service.services.accounts.get("ada", deadline=service.deadline())
+    slow.clock = service.services.clock
 
     act(accounts, ada, service.deadline())

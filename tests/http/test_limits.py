@@ -7,10 +7,10 @@ from tests.limiting import limit_over
 
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, Verdict
-from songs_api.http.limits import Limit, RateLimits
-from songs_api.http.routes import PREFIX
-from songs_api.http.windows import MAX_BUCKETS, ProcessWindows
-from songs_api.parts import HttpOptions, Limits
+from songs_api.http.kernel.operation import PREFIX
+from songs_api.http.kernel.rate_limits import Limit, RateLimits
+from songs_api.http.services import HttpOptions, Limits
+from songs_api.limiting.resilient_limiter import MAX_BUCKETS, ProcessWindows
 from songs_memory.limiter import MemoryLimiter
 
 from .conftest import Build, Service, SteppedClock
@@ -33,7 +33,7 @@ def test_each_user_has_a_limit(build: Build) -> None:
     refused = service.client.simulate_get(f"{PREFIX}/nothing", headers=ada)
     assert (refused.status_code, refused.json["code"]) == (429, "rate_limited")
     assert refused.headers["Retry-After"] == "60"
-    service.parts.clock.sleep(60)
+    service.services.clock.sleep(60)
     assert _statuses(service, ada, 1) == [200]
 
 
@@ -278,9 +278,9 @@ def test_clients_are_told_what_is_left(build: Build) -> None:
         return answer.headers.get("RateLimit-Policy"), answer.headers.get("RateLimit")
 
     assert told("/songs", ada) == ('"default";q=3;w=60', '"default";r=2;t=60')
-    service.parts.clock.sleep(0.5)
+    service.services.clock.sleep(0.5)
     assert told("/nothing", ada) == ('"default";q=3;w=60', '"default";r=1;t=60')
-    service.parts.clock.sleep(29.5)
+    service.services.clock.sleep(29.5)
     assert told("/songs", ada) == ('"default";q=3;w=60', '"default";r=0;t=30')
     assert told("/songs", ada) == ('"default";q=3;w=60', '"default";r=0;t=30')
     assert told("/songs", {}) == (None, None)
@@ -305,9 +305,9 @@ def test_clients_are_told_of_every_limit(build: Build) -> None:
 
 def test_what_a_limiter_in_this_process_said_is_not_remembered(build: Build) -> None:
     """It is asked without a count beside it: it does not fail, and does not forget."""
-    parts = build(HttpOptions(limits=Limits(default=LIMIT, shared=False))).parts
+    services = build(HttpOptions(limits=Limits(default=LIMIT, shared=False))).services
 
-    assert RateLimits(parts).limit("default", LIMIT)._limiter is parts.limiter
+    assert RateLimits(services).limit("default", LIMIT)._limiter is services.limiter
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -14,12 +14,12 @@ from tests.limiting import limit_over
 
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, Verdict
-from songs_api.http import windows
-from songs_api.http.limits import Limit
-from songs_api.http.routes import PREFIX
-from songs_api.http.shared_windows import SharedWindows, WindowTable
-from songs_api.http.windows import ProcessWindows
-from songs_api.parts import HttpOptions, Limits
+from songs_api.http.kernel.operation import PREFIX
+from songs_api.http.kernel.rate_limits import Limit
+from songs_api.http.services import HttpOptions, Limits
+from songs_api.limiting import resilient_limiter as windows
+from songs_api.limiting.resilient_limiter import ProcessWindows
+from songs_api.limiting.shared_windows import SharedWindows, WindowTable
 from songs_memory.limiter import MemoryLimiter
 
 from .conftest import Build, Service, SteppedClock
@@ -53,9 +53,9 @@ def _allowed(service: Service, headers: Mapping[str, str], times: int) -> int:
 def test_counts_that_are_lost(build: Build) -> None:
     """When the limiter starts anew in the middle of a window, the window goes on."""
     service = build(OPTIONS)
-    ada, limiter = service.join("ada"), service.parts.limiter
+    ada, limiter = service.join("ada"), service.services.limiter
     allowed = _allowed(service, ada, 6)
-    service.parts.clock.sleep(30)
+    service.services.clock.sleep(30)
     limiter.close()
     limiter.open()
 
@@ -65,10 +65,12 @@ def test_counts_that_are_lost(build: Build) -> None:
 def test_processes_without_their_limiter(build: Build, table: WindowTable) -> None:
     """What is left when the limiter ends is left once, and not once for each process."""
     one = build(OF_TWO, window_table=table)
-    other = build(OF_TWO, window_table=table, replaced={"storage": one.parts.storage, "limiter": one.parts.limiter})
+    other = build(
+        OF_TWO, window_table=table, replaced={"storage": one.services.storage, "limiter": one.services.limiter}
+    )
     ada = one.join("ada")
     allowed = _allowed(one, ada, 4) + _allowed(other, ada, 2)
-    one.parts.limiter.close()
+    one.services.limiter.close()
 
     assert allowed + _allowed(other, ada, 3) + _allowed(one, ada, 10) + _allowed(other, ada, 10) == LIMIT.amount
 

@@ -8,10 +8,11 @@ import pytest
 from falcon import testing
 
 from songs.ports.limiter import RateLimit
-from songs_api.http.routes import PREFIX, ROUTES, Route
-from songs_api.observing.audit import LINES_ALTOGETHER, WINDOW_S
-from songs_api.observing.metrics import Metrics
-from songs_api.parts import HttpOptions, Limits
+from songs_api.http.app import OPERATIONS
+from songs_api.http.kernel.operation import PREFIX, Operation
+from songs_api.http.services import HttpOptions, Limits
+from songs_api.telemetry.audit import LINES_ALTOGETHER, WINDOW_S
+from songs_api.telemetry.metrics import Metrics
 
 from .conftest import PASSWORD, Build, Service
 
@@ -30,7 +31,7 @@ class Watched:
 
     def told(self) -> list[dict[str, Any]]:
         """Return the events that were told since the last call."""
-        self.service.parts.recorder.tell()
+        self.service.services.telemetry.tell()
         lines = self.stream.getvalue().splitlines()
         self.stream.truncate(0)
         self.stream.seek(0)
@@ -79,12 +80,12 @@ def test_refused_requests_are_audited(build: Build) -> None:
     assert events[0]["route"] == "none"
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-def test_an_outage_is_told_with_its_routes(build: Build, route: Route) -> None:
+@pytest.mark.parametrize("route", OPERATIONS, ids=lambda route: f"{route.method} {route.path}")
+def test_an_outage_is_told_with_its_routes(build: Build, route: Operation) -> None:
     """A request that the storage failed before it was routed names its route too, and not its path."""
     watched = Watched(build)
     user = watched.service.join("ursula")
-    watched.service.parts.storage.close()
+    watched.service.services.storage.close()
     path = PREFIX + route.path.replace("{song_id}", "hidden").replace("{name}", "hidden")
     if watched.client.simulate_request(route.method, path, headers=user).status_code < 500:
         pytest.skip("it needs no storage, or the cache has it")
@@ -116,7 +117,7 @@ def test_a_wrong_password_of_a_user_names_the_user(build: Build) -> None:
     """Guessing at one is seen in a flood of names that are none; the client is told nothing of it."""
     watched = Watched(build)
     watched.service.join("ursula")
-    user_id = watched.service.parts.accounts.sign_in("ursula", PASSWORD, deadline=watched.service.deadline()).user.id
+    user_id = watched.service.services.accounts.sign_in("ursula", PASSWORD, deadline=watched.service.deadline()).user.id
     answers = [
         watched.client.simulate_post(f"{PREFIX}/auth/login", json={"username": name, "password": "a wrong one"})
         for name in ("ursula", "nobody")
@@ -134,7 +135,7 @@ def test_refused_requests_fill_no_log(build: Build) -> None:
         watched.client.simulate_get("/nothing/here", remote_addr="192.0.2.1")
 
     assert len(watched.told()) == LINES_ALTOGETHER
-    watched.service.parts.clock.sleep(WINDOW_S)
+    watched.service.services.clock.sleep(WINDOW_S)
     assert [event["left_out"] for event in watched.told()] == [7]
 
 
@@ -142,7 +143,7 @@ def test_sessions_are_audited(build: Build) -> None:
     """Whose token was refreshed or signed out; a refused one has a user only when it was used again long after."""
     watched = Watched(build)
     watched.service.join("ursula")
-    signed_in = watched.service.parts.accounts.sign_in("ursula", PASSWORD, deadline=watched.service.deadline())
+    signed_in = watched.service.services.accounts.sign_in("ursula", PASSWORD, deadline=watched.service.deadline())
     first, user_id = signed_in.refresh_token, signed_in.user.id
 
     def send(path: str, token: str) -> Any:
@@ -150,7 +151,7 @@ def test_sessions_are_audited(build: Build) -> None:
 
     second = send("refresh", first)["refresh_token"]
     send("refresh", first)
-    watched.service.parts.clock.sleep(11)
+    watched.service.services.clock.sleep(11)
     send("refresh", first)
     send("refresh", second)
     send("logout", second)
@@ -169,7 +170,7 @@ def test_changes_of_the_catalogue_and_of_roles_are_audited(build: Build) -> None
     watched = Watched(build)
     admin = watched.service.join("adele")
     watched.service.join("ursula")
-    accounts, deadline = watched.service.parts.accounts, watched.service.deadline()
+    accounts, deadline = watched.service.services.accounts, watched.service.deadline()
     from songs.model import Role  # noqa: PLC0415 - beside its only use
 
     accounts.set_role("adele", Role.ADMIN, deadline=deadline)
@@ -186,7 +187,7 @@ def test_changes_of_the_catalogue_and_of_roles_are_audited(build: Build) -> None
 
 def test_every_route_that_changes_songs_or_users_is_audited() -> None:
     """A new one cannot be forgotten: only ratings are written without an audit line."""
-    silent = {route.operation_id for route in ROUTES if route.method != "GET" and not route.audited}
+    silent = {route.operation_id for route in OPERATIONS if route.method != "GET" and not route.audited}
 
     assert silent == {"rate_song"}
 

@@ -8,20 +8,20 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
-from songs_api.http import openapi
-from songs_api.http.reading import JSON
-from songs_api.http.routes import PREFIX, ROUTES, Route
+from songs_api.http.app import OPERATIONS
+from songs_api.http.kernel import openapi
+from songs_api.http.kernel.operation import JSON, PREFIX, Operation
 
 from .conftest import ANY, PASSWORD, Service
 
-DOCUMENT = openapi.document()
-DOCUMENTED = [route for route in ROUTES if route.documented]
+DOCUMENT = openapi.document(OPERATIONS)
+DOCUMENTED = [route for route in OPERATIONS if route.documented]
 
 
 _OPTIONAL = ("Link", "Idempotency-Replayed", "RateLimit", "RateLimit-Policy", "Retry-After", "ETag", "Location")
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: Operation) -> dict[str, Any]:
     operation: dict[str, Any] = DOCUMENT["paths"][route.path][route.method.lower()]
     return operation
 
@@ -57,7 +57,7 @@ def test_calls_from_the_page_reach_the_api() -> None:
 
 
 @pytest.mark.parametrize("route", DOCUMENTED, ids=lambda route: route.operation_id)
-def test_an_operation_says_what_its_route_does(route: Route) -> None:
+def test_an_operation_says_what_its_route_does(route: Operation) -> None:
     """Security, parameters, body, answers and problems follow from the table."""
     operation = _operation(route)
     responses = operation["responses"]
@@ -195,7 +195,7 @@ def test_schemas_use_words_that_validators_know() -> None:
 
 
 @pytest.mark.parametrize("route", [r for r in DOCUMENTED if r.request], ids=lambda route: route.operation_id)
-def test_examples_are_valid(route: Route) -> None:
+def test_examples_are_valid(route: Operation) -> None:
     """An example is what its own schema asks for, and what our reader accepts."""
     assert route.request is not None
     for content in _operation(route)["requestBody"]["content"].values():
@@ -207,7 +207,7 @@ def test_answers_are_what_the_document_says(service: Service, admin: dict[str, s
     own = {"change_password": service.join("petra"), "remove_own_account": service.join("regina")}
     song_id = service.add_song()
     service.join("ursula")
-    signed_in = service.parts.accounts.sign_in("ursula", PASSWORD, deadline=service.deadline())
+    signed_in = service.services.accounts.sign_in("ursula", PASSWORD, deadline=service.deadline())
     song = {"artist": "Anon.", "title": "Greensleeves", "difficulty": 3.5, "level": 2, "released": "1580-09-03"}
     bodies: dict[str, Any] = {
         "register": {"username": "ada", "password": PASSWORD},

@@ -11,10 +11,11 @@ from falcon import testing
 
 from songs import errors
 from songs.errors import FieldError, RateLimited, SongsError
-from songs_api.http import failures, problems
-from songs_api.http.answers import Problem
 from songs_api.http.app import create_app
-from songs_api.http.routes import PREFIX
+from songs_api.http.kernel import http_errors as failures
+from songs_api.http.kernel import problem_details as problems
+from songs_api.http.kernel.operation import PREFIX
+from songs_api.http.kernel.problem_details import Problem
 
 from .conftest import Service
 
@@ -42,7 +43,7 @@ def _app_that_raises(service: Service, error: Exception) -> testing.TestClient:
         def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
             raise error
 
-    app = create_app(service.parts)
+    app = create_app(service.services)
     route = falcon.App()
     route.add_route("/raises", Raises())
     app.app._router_search = route._router.find

@@ -2,8 +2,9 @@
 
 import pytest
 
-from songs_api.http.queries import SongListQuery, read_query
-from songs_api.http.routes import PREFIX
+from songs_api.http.api.song_models import SongListQuery
+from songs_api.http.kernel.operation import PREFIX
+from songs_api.http.kernel.query_strings import read_query
 
 from .conftest import Service
 

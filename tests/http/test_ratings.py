@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from songs_api.http.routes import PREFIX
+from songs_api.http.kernel.operation import PREFIX
 
 from .conftest import Build, Service
 
@@ -90,8 +90,8 @@ def test_a_key_belongs_to_one_rating(service: Service, user: dict[str, str]) -> 
     refused = [_rate(service, user, song_id, 5, "key-1"), _rate(service, user, other, 4, "key-1")]
 
     assert [(answer.status_code, answer.json["code"]) for answer in refused] == [(422, "idempotency_key_reused")] * 2
-    assert service.parts.ratings.stats(song_id, deadline=service.deadline()).count == 1
-    assert service.parts.ratings.stats(other, deadline=service.deadline()).count == 0
+    assert service.services.ratings.stats(song_id, deadline=service.deadline()).count == 1
+    assert service.services.ratings.stats(other, deadline=service.deadline()).count == 0
 
 
 def test_a_failed_rating_leaves_its_key_free(service: Service, user: dict[str, str]) -> None:
@@ -124,7 +124,7 @@ def test_a_rating_is_an_integer_from_1_to_5(service: Service, user: dict[str, st
     result = _rate(service, user, song_id, rating)
 
     assert (result.status_code, result.json["errors"][0]["pointer"]) == (422, "/rating")
-    assert service.parts.ratings.stats(song_id, deadline=service.deadline()).count == 0
+    assert service.services.ratings.stats(song_id, deadline=service.deadline()).count == 0
 
 
 @pytest.mark.parametrize("song_id", ["", "nothing", "..", "君", "a" * 1_000, "\0", '{"$ne":1}'])

@@ -6,14 +6,14 @@ import pytest
 from falcon import inspect
 
 from songs.model import Role
-from songs_api.http.app import create_app
+from songs_api.http.app import OPERATIONS, create_app
 from songs_api.http.docs_page import ASSETS
-from songs_api.http.router import TableRouter
-from songs_api.http.routes import PREFIX, ROUTES, public_routes, routes_by_path
+from songs_api.http.kernel.operation import PREFIX
+from songs_api.http.kernel.router import OperationRouter
 
 from .conftest import Service
 
-inspect.register_router(TableRouter)(inspect.inspect_compiled_router)
+inspect.register_router(OperationRouter)(inspect.inspect_compiled_router)
 
 PUBLIC = {
     "POST /api/v1/auth/register",
@@ -45,10 +45,11 @@ NEEDS = {
     "GET /api/v1/users": Role.ADMIN,
     "PATCH /api/v1/users/{name}": Role.ADMIN,
 }
+PATHS = sorted({path for each in OPERATIONS for path in each.paths})
 
 
 def _table() -> dict[str, Role | None]:
-    return {f"{route.method} {path}": route.needs for route in ROUTES for path in route.paths}
+    return {f"{each.method} {path}": each.needs for each in OPERATIONS for path in each.paths}
 
 
 def test_these_routes_are_public_and_no_others() -> None:
@@ -66,27 +67,27 @@ def test_every_other_route_needs_this_role() -> None:
 
 def test_public_paths_have_no_fields() -> None:
     """A field in a public path would let paths be public that nobody listed."""
-    assert [path for _, path in public_routes() if "{" in path] == []
+    assert [path for each in OPERATIONS if each.needs is None for path in each.paths if "{" in path] == []
 
 
 def test_the_application_serves_the_table_and_nothing_else(service: Service) -> None:
     """Falcon's own list of routes names exactly the paths of the table."""
-    served = {route.path for route in inspect.inspect_routes(create_app(service.parts).app)}
+    served = {route.path for route in inspect.inspect_routes(create_app(service.services).app)}
 
-    assert served == set(routes_by_path())
+    assert served == set(PATHS)
 
 
 def test_a_method_occurs_once_in_a_path() -> None:
     """A second route of the same method and path would silently win."""
-    rows = [(route.method, path) for route in ROUTES for path in route.paths]
+    rows = [(each.method, path) for each in OPERATIONS for path in each.paths]
 
     assert len(rows) == len(set(rows))
 
 
-@pytest.mark.parametrize("path", sorted(routes_by_path()))
+@pytest.mark.parametrize("path", PATHS)
 def test_options_names_the_methods(service: Service, user: dict[str, str], path: str) -> None:
     """OPTIONS answers 204 with the methods that the table has for the path, and those that follow from them."""
-    offered = {route.method for route in routes_by_path()[path]}
+    offered = {each.method for each in OPERATIONS if path in each.paths}
     expected = offered | {"OPTIONS"} | ({"HEAD"} if "GET" in offered else set())
 
     result = service.client.simulate_options(path, headers=user)
@@ -107,7 +108,7 @@ def test_other_methods_are_not_allowed(service: Service, user: dict[str, str], m
 
 
 def _paths_that_can_be_read() -> list[str]:
-    return [path for path, routes in routes_by_path().items() if any(route.method == "GET" for route in routes)]
+    return [path for each in OPERATIONS if each.method == "GET" for path in each.paths]
 
 
 @pytest.mark.parametrize("path", _paths_that_can_be_read())

@@ -7,11 +7,11 @@ from urllib.parse import urljoin
 
 import pytest
 
-from songs.deadline import Deadline
 from songs.errors import CacheUnavailable, StorageUnavailable
+from songs.ports.clock import Deadline
+from songs_api.http.api.service import Found, ReadinessProbe
 from songs_api.http.docs_page import ASSETS, CONTENT_SECURITY_POLICY, PAGE
-from songs_api.http.readiness import Found, ReadinessProbe
-from songs_api.http.routes import PREFIX
+from songs_api.http.kernel.operation import PREFIX
 from songs_memory.storage import MemoryStorage
 from songs_plugins.none import NoCache
 
@@ -48,7 +48,7 @@ class _DownCache(NoCache):
 def test_health_needs_nothing(build: Build) -> None:
     """200 also with the storage closed."""
     service = build()
-    service.parts.storage.close()
+    service.services.storage.close()
 
     result = service.client.simulate_get(f"{PREFIX}/health")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from songs.model import Role
-from songs_api.http.routes import PREFIX
+from songs_api.http.kernel.operation import PREFIX
 from songs_memory import plugin as memory
 from songs_plugins import AdapterContext, Port
 from songs_sqlite import plugin as sqlite
@@ -49,7 +49,7 @@ def ada(service: Service) -> dict[str, str]:
 
 def test_a_session_outlives_its_access_tokens(service: Service, ada: dict[str, str]) -> None:
     """When the access token has expired, the refresh token gets another one, as login would answer it."""
-    service.parts.clock.sleep(601)
+    service.services.clock.sleep(601)
     assert _status(service, ada) == 401
 
     refreshed = _post(service, "refresh", refresh_token=ada["refresh_token"])
@@ -66,7 +66,7 @@ def test_refusals_of_a_refresh_look_the_same(service: Service, ada: dict[str, st
     for name in ("doris", "olga"):
         service.join(name)
     disabled, old = _sign_in(service, "doris")["refresh_token"], _sign_in(service, "olga")["refresh_token"]
-    service.parts.accounts.set_disabled("doris", disabled=True, deadline=service.deadline())
+    service.services.accounts.set_disabled("doris", disabled=True, deadline=service.deadline())
 
     def refuse(refresh_token: str) -> str:
         result = _post(service, "refresh", refresh_token=refresh_token)
@@ -76,9 +76,9 @@ def test_refusals_of_a_refresh_look_the_same(service: Service, ada: dict[str, st
     answers = [refuse(""), refuse("garbage"), refuse("x" * 60_000), refuse("nobody." + "A" * 43), refuse(disabled)]
     assert _post(service, "refresh", refresh_token=token).status_code == 200
     answers += [refuse(token)]
-    service.parts.clock.sleep(11)
+    service.services.clock.sleep(11)
     answers += [refuse(token), refuse(session_id + "." + "A" * 43)]
-    service.parts.clock.sleep(40 * 86_400)
+    service.services.clock.sleep(40 * 86_400)
     answers += [refuse(old)]
 
     assert len(set(answers)) == 1
@@ -237,8 +237,8 @@ def test_nobody_registers_with_what_everyone_tries(service: Service, password: s
 
 def test_a_password_that_was_allowed_once_still_signs_in(service: Service) -> None:
     """Sign-in never checks the form: a policy that became stricter keeps nobody out."""
-    user = service.parts.accounts.register("ada", PASSWORD, deadline=service.deadline())
-    short = service.parts.accounts._passwords.hash("abc", wait_s=1.0)
-    service.parts.accounts._change(lambda: user, lambda user: replace(user, password_hash=short), service.deadline())
+    user = service.services.accounts.register("ada", PASSWORD, deadline=service.deadline())
+    short = service.services.accounts._passwords.hash("abc", wait_s=1.0)
+    service.services.accounts._change(lambda: user, lambda user: replace(user, password_hash=short), service.deadline())
 
     assert _sign_in(service, "ada", "abc")

@@ -14,11 +14,11 @@ from tests.limiting import limit_over
 
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, Verdict
-from songs_api.http import shared_windows
-from songs_api.http.limits import RateLimits
-from songs_api.http.shared_windows import HEAVY_WAYS, LIMITS, SETS, WAYS, SharedWindows, WindowTable
-from songs_api.http.windows import ProcessWindows, Window
-from songs_api.parts import HttpOptions, Limits
+from songs_api.http.kernel.rate_limits import RateLimits
+from songs_api.http.services import HttpOptions, Limits
+from songs_api.limiting import shared_windows
+from songs_api.limiting.resilient_limiter import ProcessWindows, Window
+from songs_api.limiting.shared_windows import HEAVY_WAYS, LIMITS, SETS, WAYS, SharedWindows, WindowTable
 from songs_memory.limiter import MemoryLimiter
 
 from .conftest import Build, SteppedClock
@@ -64,9 +64,9 @@ HITS = """
 import sys
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit
-from songs_api.http.resilient_limiter import ResilientLimiter
-from songs_api.http.shared_windows import SharedWindows, WindowTable
-from songs_api.http.windows import ProcessWindows
+from songs_api.limiting.resilient_limiter import ResilientLimiter
+from songs_api.limiting.shared_windows import SharedWindows, WindowTable
+from songs_api.limiting.resilient_limiter import ProcessWindows
 from songs_system.clock import SystemClock
 
 def away(*_):
@@ -82,7 +82,7 @@ print(sum(verdict.allowed for verdict in hits), flush=True)
 """
 HOLDS = """
 import sys
-from songs_api.http.shared_windows import WindowTable
+from songs_api.limiting.shared_windows import WindowTable
 
 with WindowTable.open(sys.argv[1]).locked(int(sys.argv[2])):
     print("ready", flush=True)
@@ -169,11 +169,11 @@ def test_without_memory_of_this_kind_each_process_goes_on_alone(
         raise OSError(37, "No locks available")
 
     options = HttpOptions(limits=Limits(default=RATE, processes=2))
-    parts = build(options, window_table=table, replaced={"limiter": MemoryLimiter(SteppedClock())}).parts
+    services = build(options, window_table=table, replaced={"limiter": MemoryLimiter(SteppedClock())}).services
     monkeypatch.setattr(fcntl, "lockf", fail)
-    parts.limiter.close()
+    services.limiter.close()
 
-    assert _allowed(RateLimits(parts).limit("default", RATE).hit, "a", 9) == 2
+    assert _allowed(RateLimits(services).limit("default", RATE).hit, "a", 9) == 2
 
 
 def test_what_is_no_table_is_not_opened(tmp_path: Path) -> None:
@@ -196,10 +196,10 @@ def test_it_can_neither_shrink_nor_grow(table: WindowTable) -> None:
 
 def test_every_limit_has_a_region(build: Build, table: WindowTable) -> None:
     """An application with all limits finds each of them there, and no two share what they remember."""
-    parts = build(window_table=table).parts
-    parts.limiter.close()
+    services = build(window_table=table).services
+    services.limiter.close()
 
-    assert [_allowed(RateLimits(parts).limit(name, RATE).hit, "a", 9) for name in LIMITS] == [4] * len(LIMITS)
+    assert [_allowed(RateLimits(services).limit(name, RATE).hit, "a", 9) for name in LIMITS] == [4] * len(LIMITS)
 
 
 def test_what_is_used_up_is_remembered_longest(table: WindowTable) -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from songs.errors import LimiterUnavailable, Overloaded
 from songs.ports.limiter import RateLimit, Verdict
-from songs_api.http import sign_in_limits
-from songs_api.http.routes import PREFIX
-from songs_api.http.sign_in_limits import TRIED, KnownPlaces
-from songs_api.parts import HttpOptions, Limits
+from songs_api.http.api import sign_in_limits
+from songs_api.http.api.sign_in_limits import TRIED, KnownPlaces
+from songs_api.http.kernel.operation import PREFIX
+from songs_api.http.services import HttpOptions, Limits
 from songs_memory.limiter import MemoryLimiter
 
 from .conftest import PASSWORD, Build, Service
@@ -43,7 +43,7 @@ def test_one_name_from_one_address(build: Build) -> None:
     assert _attempt(service, "ada", password=PASSWORD).status_code == 429
     assert _statuses(service, 1, "bob") == [401]
     assert _attempt(service, "ada", "192.0.2.2", PASSWORD).status_code == 200
-    service.parts.clock.sleep(60)
+    service.services.clock.sleep(60)
     assert _attempt(service, "ada", password=PASSWORD).status_code == 200
 
 
@@ -65,7 +65,7 @@ def test_nobody_locks_another_out(build: Build, name: str) -> None:
     """However many fail with a name from elsewhere, its owner gets in at once, from anywhere, as often as they like."""
     service = build(_options(sign_in_user=RateLimit(3, 3600)))
     service.join("ada")
-    began_s = service.parts.clock.monotonic_s()
+    began_s = service.services.clock.monotonic_s()
     for address in ATTACKERS:
         assert _statuses(service, 1, name, address) == [401]
 
@@ -73,7 +73,7 @@ def test_nobody_locks_another_out(build: Build, name: str) -> None:
     assert mine == [200] * len(mine)
     assert _attempt(service, "ada", "192.0.2.2", PASSWORD).status_code == 200
     assert _attempt(service, "bob").status_code == 401
-    assert service.parts.clock.monotonic_s() == began_s
+    assert service.services.clock.monotonic_s() == began_s
 
 
 @pytest.mark.parametrize("name", ["ada", "nobody", ""])
@@ -87,11 +87,11 @@ def test_guessing_a_password_from_many_addresses_is_slow(build: Build, name: str
         return sum(_statuses(service, 15, name, address).count(401) for address in addresses)
 
     assert guesses() == 3 + TRIED.amount * len(addresses)
-    service.parts.clock.sleep(60)
+    service.services.clock.sleep(60)
     refused = _attempt(service, name, addresses[0])
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "3540")
     assert guesses() == 0
-    service.parts.clock.sleep(3540)
+    service.services.clock.sleep(3540)
     assert guesses() == 3 + TRIED.amount * len(addresses)
 
 
@@ -136,12 +136,12 @@ def test_an_attempt_that_was_not_checked_takes_none_of_the_tries(build: Build) -
     service = build(_options(sign_in=RateLimit(30, 60), sign_in_user=RateLimit(1, 3600)))
     service.join("ada")
     assert _statuses(service, 1, "ada", "198.51.100.1") == [401]
-    hasher = _BusyHasher(service.parts.accounts._passwords)
-    service.parts.accounts._passwords = hasher
+    hasher = _BusyHasher(service.services.accounts._passwords)
+    service.services.accounts._passwords = hasher
     hasher.busy = True
     assert _statuses(service, 31, "ada") == [503] * 30 + [429]
     hasher.busy = False
-    service.parts.clock.sleep(60)
+    service.services.clock.sleep(60)
 
     assert _statuses(service, 11, "ada") == [401] * 10 + [429]
 
@@ -199,8 +199,8 @@ class _CountingHasher:
 def test_what_is_refused_costs_no_hash(build: Build) -> None:
     """Limits are counted before anything is hashed, also when many come at once: no more hashes than attempts."""
     service = build(_options(sign_in=RateLimit(3, 60)))
-    hasher = _CountingHasher(service.parts.accounts._passwords)
-    service.parts.accounts._passwords = hasher
+    hasher = _CountingHasher(service.services.accounts._passwords)
+    service.services.accounts._passwords = hasher
     ready = threading.Barrier(12)
 
     def attempt(_: int) -> int:
@@ -231,7 +231,7 @@ class _RecordingLimiter(MemoryLimiter):
 
 
 def _recording(build: Build, options: HttpOptions) -> tuple[Service, _RecordingLimiter]:
-    limiter = _RecordingLimiter(build().parts.clock)
+    limiter = _RecordingLimiter(build().services.clock)
     return build(options, replaced={"limiter": limiter}), limiter
 
 

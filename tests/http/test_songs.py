@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 
 from songs.model import Role
-from songs_api.http.routes import PREFIX
+from songs_api.http.kernel.operation import PREFIX
 
 from .conftest import ANY, Build, Service
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 import songs_contract
-from songs_contract.clauses import clauses
+from songs_contract.law import clauses
 
 HERE: Final = Path(__file__).parent
 SUITES: Final = Path(songs_contract.__file__).with_name("suites")

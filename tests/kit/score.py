@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from songs_contract.clauses import clauses
+from songs_contract.law import clauses
 
 HERE: Final = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))

@@ -8,8 +8,8 @@ import pytest
 
 import songs.ports
 import songs_contract
-from songs_contract import clauses as kit
-from songs_contract.clauses import clause, clauses
+from songs_contract import law as kit
+from songs_contract.law import clause, clauses
 
 SUITES = sorted(Path(songs_contract.__file__).with_name("suites").glob("test_*.py"))
 PORTS = sorted(Path(songs.ports.__file__).parent.glob("*.py"))

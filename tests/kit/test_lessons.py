@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from tests.kit.forked_runs import PLUGIN, Finished, Runner
 
-from songs_contract.causes import LIKELY_CAUSES
-from songs_contract.chapters import CHAPTERS, chapter_of
-from songs_contract.clauses import clauses
+from songs_contract.law import CHAPTERS, chapter_of, clauses
+from songs_contract.report.explanations import LIKELY_CAUSES
 
 PATIENCE_S = 300
 

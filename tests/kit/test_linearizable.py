@@ -2,7 +2,7 @@
 
 import pytest
 
-from songs_contract.linearizable import Recorded, first_impossible
+from songs_contract.models.linearizability import Recorded, first_impossible
 
 Operation = int | None
 Histories = list[list[Recorded[Operation]]]

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from tests.kit.forked_runs import PLUGIN, Runner
 
-from songs_contract.chapters import CHAPTERS, chapter_of, place_of
-from songs_contract.clauses import clauses
+from songs_contract.law import CHAPTERS, chapter_of, clauses, place_of
 
 
 @pytest.mark.timeout(300)

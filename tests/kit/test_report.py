@@ -9,7 +9,7 @@ import pytest
 from tests.kit.forked_runs import PLUGIN, Runner
 from tests.kit.forked_runs import Finished as Run
 
-from songs_contract.clauses import clauses
+from songs_contract.law import clauses
 
 ADAPTER = "known_bad.ratings:statistics_of_no_song"
 ASKED_FOR = {"RAT-8": "fail", "SES-3": "pass", "STO-11": "declared unsupported"}

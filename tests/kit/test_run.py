@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.running import HANGS_S
 
-from songs_contract.clauses import clauses
+from songs_contract.law import clauses
 
 HERE = Path(__file__).parent
 PROGRAM = """

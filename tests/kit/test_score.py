@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.kit.forked_runs import PROCESSES, run_all
 
-from songs_contract.clauses import clauses
+from songs_contract.law import clauses
 
 HERE = Path(__file__).parent
 PATIENCE_S = 300

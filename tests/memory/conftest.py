@@ -7,9 +7,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from songs.deadline import Deadline
 from songs.model import Rating, Song
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs_memory.storage import MemoryStorage
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import songs_memory.song_search as module
+import songs_memory.search as module
 from songs.model import Song, SongDetails
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from songs.deadline import Deadline
 from songs.errors import DeadlineExceeded, ScopeViolation, StorageClosed, StorageUnavailable
 from songs.model import Rating, Song
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
 from songs_memory.storage import MemoryStorage

@@ -1,6 +1,6 @@
 """The index of words: which rows it names."""
 
-from songs_memory.word_index import WordIndex
+from songs_memory.search import WordIndex
 
 TEXTS = ("to be or not\nbeing", "so be it\nto  be", "tobe\nnot to", "beings")
 

@@ -15,14 +15,13 @@ from pydantic import SecretStr
 from pymongo import MongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from songs.deadline import Deadline
 from songs.model import Rating, Song
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.text import FOLD_VERSION
 from songs_mongo import MongoSettings, MongoStorage
 from songs_mongo.client import connect
 from songs_mongo.plugin import TEST_URL
-from songs_mongo.trial import TrialServer
+from songs_mongo.testing import TrialServer
 from songs_system.clock import SystemClock
 
 Document = dict[str, Any]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pymongo.errors import OperationFailure
 
-from songs.deadline import Deadline
 from songs.model import Rating, RatingStats, Song
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
-from songs_contract.operations import FILLING, READS, WRITES
+from songs_contract.harness.samples import FILLING, READS, WRITES
 from songs_mongo import MongoStorage
 from songs_mongo.plugin import TEST_URL
 from songs_mongo.schema import INDEXES, SHARDED, UNIQUE

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from songs.deadline import Deadline
+from songs.application.runner import UnitRunner
 from songs.model import Rating, Song
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
-from songs.services.examining import Examiner
-from songs.services.run import UnitRunner
+from songs.tools.checking import Examiner
 from songs_mongo import MongoStorage
 
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]

@@ -7,10 +7,9 @@ import pytest
 from bson import ObjectId
 from pydantic import SecretStr
 
-from songs.deadline import Deadline
 from songs.errors import StorageUnavailable
 from songs.model import Song
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope
 from songs_mongo import MongoSettings, MongoStorage, encoding
 

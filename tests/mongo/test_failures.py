@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from songs.deadline import Deadline
+from songs.application.runner import UnitRunner
 from songs.errors import (
     DeadlineExceeded,
     OutcomeUnknown,
@@ -18,10 +18,9 @@ from songs.errors import (
     Unsupported,
 )
 from songs.model import Rating, RatingStats, Song
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
-from songs.services.run import UnitRunner
 from songs_mongo import MongoSettings, MongoStorage, encoding
 
 Document = dict[str, Any]

@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from songs.deadline import Deadline
 from songs.errors import DuplicateSong, NotFound, OutcomeUnknown, SongsError, StorageUnavailable
 from songs.model import Role, Session, Song, User
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.sessions import Rotation
 from songs.ports.storage import Scope, UnitOfWork
 from songs_mongo import MongoSettings, MongoStorage
-from songs_mongo.damages import LOSSES, dropped
+from songs_mongo.testing import LOSSES, dropped
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]

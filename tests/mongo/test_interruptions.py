@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from pymongo.errors import AutoReconnect
 
-from songs.deadline import Deadline
 from songs.errors import KeyReused, OutcomeUnknown, StorageUnavailable
 from songs.model import Rating, RatingStats, Song
+from songs.ports.clock import Deadline
 from songs.ports.ratings import RatingReceipt
 from songs.ports.storage import Scope, UnitOfWork
 from songs_mongo import MongoStorage, encoding
-from songs_mongo.rated_song import RatedSong, move
-from songs_mongo.ratings import _claim
+from songs_mongo.ratings import RatedSong, _claim, move
 
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
 Rate = Callable[[Rating], RatingReceipt]

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from songs.deadline import Deadline
 from songs.model import Rating, RatingStats, Song, User
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
-from songs_mongo import MongoStorage, leftovers
-from songs_mongo.rated_song import RatedSong, move
+from songs_mongo import MongoStorage
+from songs_mongo import ratings as leftovers
+from songs_mongo.ratings import RatedSong, move
 from songs_mongo.unit import Unit
 
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
@@ -150,7 +151,7 @@ def test_a_sweep_that_begins_anywhere(
         other = f"{born[:-1]}b"
         database.claims.insert_many([{"_id": f"{other}{n}", "song": "S1", "born": other} for n in range(3)])
     monkeypatch.setattr(leftovers, "BATCH", 2)
-    monkeypatch.setattr("songs_mongo.leftovers.secrets.token_urlsafe", lambda _: place)
+    monkeypatch.setattr("songs_mongo.ratings.secrets.token_urlsafe", lambda _: place)
     storage.prepare()
     assert kept(database, "S2")
 
@@ -241,8 +242,8 @@ def test_ratings_that_are_moved_while_their_song_is_deleted(
     with unit(Scope.WRITE_ONE) as opened:
         before = RatedSong.read(opened, "S1")  # type: ignore[arg-type]
         opened.songs.delete("S1")
-    monkeypatch.setattr("songs_mongo.rated_song.FULL", 1)
-    monkeypatch.setattr("songs_mongo.rated_song.KEPT", 1)
+    monkeypatch.setattr("songs_mongo.ratings.FULL", 1)
+    monkeypatch.setattr("songs_mongo.ratings.KEPT", 1)
     monkeypatch.setattr(RatedSong, "read", classmethod(lambda *_: before))
     with unit(Scope.WRITE_ONE) as opened:
         move(opened, "S1")  # type: ignore[arg-type]

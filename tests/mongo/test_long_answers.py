@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from songs.deadline import Deadline
 from songs.model import Song, User
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
 from songs_mongo import MongoSettings, MongoStorage, encoding

@@ -12,18 +12,17 @@ import pytest
 from pydantic import SecretStr
 from pymongo.errors import AutoReconnect
 
-from songs.deadline import Deadline
+from songs.application.runner import UnitRunner
 from songs.errors import OutcomeUnknown, SongsError, StorageUnavailable, TransientConflict
 from songs.model import Song
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
-from songs.services.run import UnitRunner
-from songs_contract.operations import FILLING, WRITES
+from songs_contract.harness.samples import FILLING, WRITES
 from songs_mongo import MongoSettings, MongoStorage
 from songs_mongo.schema import INDEXES, SONGS, UNIQUE
-from songs_mongo.trial import TrialServer
+from songs_mongo.testing import TrialServer
 from songs_mongo.unit import Unit
 
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]

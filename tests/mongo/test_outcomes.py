@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from songs.deadline import Deadline
 from songs.errors import OutcomeUnknown, SongsError, StorageUnavailable, TransientConflict, Unsupported
 from songs.model import Rating, Song
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs_mongo import MongoSettings, MongoStorage
-from songs_mongo.attempts import FIRST_PAUSE_S, LONGEST_PAUSE_S, Attempts
+from songs_mongo.client import FIRST_PAUSE_S, LONGEST_PAUSE_S, Attempts
 
 Document = dict[str, Any]
 Work = Callable[[UnitOfWork], object]

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from songs.deadline import Deadline
 from songs.model import Rating, RatingStats, Song
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope
-from songs_mongo import MongoStorage, encoding, rated_song
-from songs_mongo.rated_song import RatedSong, move
+from songs_mongo import MongoStorage, encoding
+from songs_mongo import ratings as rated_song
+from songs_mongo.ratings import RatedSong, move
 
 
 @pytest.fixture

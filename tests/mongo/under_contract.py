@@ -19,9 +19,8 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from songs_mongo import MongoSettings, MongoStorage
-from songs_mongo.damages import losses
-from songs_mongo.faults import faults
 from songs_mongo.plugin import songs_adapters
+from songs_mongo.testing import faults, losses
 from songs_plugins import AdapterContext
 
 (SPEC,) = songs_adapters()

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from songs_api.http.routes import ROUTES, Route
-from songs_api.observing.audit import (
+from songs_api.http.app import OPERATIONS
+from songs_api.http.kernel.operation import Operation
+from songs_api.telemetry.audit import (
     LINES_ALTOGETHER,
     LINES_EACH,
     MAX_ADDRESSES,
@@ -19,12 +20,12 @@ from songs_api.observing.audit import (
     Kind,
     LeftOut,
 )
-from songs_api.observing.events import json_line
-from songs_api.observing.recorder import Recorder
-from songs_api.observing.requests import Finished
+from songs_api.telemetry.logs import json_line
+from songs_api.telemetry.requests import Finished
+from songs_api.telemetry.telemetry import Telemetry
 
-SIGN_IN = next(route for route in ROUTES if route.operation_id == "sign_in")
-ADD_SONG = next(route for route in ROUTES if route.operation_id == "add_song")
+SIGN_IN = next(route for route in OPERATIONS if route.operation_id == "sign_in")
+ADD_SONG = next(route for route in OPERATIONS if route.operation_id == "add_song")
 FLOOD = 10_000
 
 
@@ -50,18 +51,31 @@ class _Trail:
     def __init__(self) -> None:
         self.clock = _Clock()
         self._stream = io.StringIO()
-        self.recorder = Recorder(json_line, self.clock, level=logging.ERROR, stream=self._stream)
+        self.telemetry = Telemetry(json_line, self.clock, level=logging.ERROR, stream=self._stream)
 
-    def note(self, route: Route | None, status: int, code: str | None, address: str, **who: str | None) -> None:
+    def note(self, route: Operation | None, status: int, code: str | None, address: str, **who: str | None) -> None:
         """Note a request."""
         user_id, target = who.get("user_id"), who.get("target")
-        self.recorder.requests.note(
-            Finished("r", "GET", route, status, code, user_id, address, target, None, self.clock.at_s, self.clock.at_s)
+        self.telemetry.requests.note(
+            Finished(
+                "r",
+                "GET",
+                route,
+                audited=True,
+                status=status,
+                code=code,
+                user_id=user_id,
+                address=address,
+                target=target,
+                trace_id=None,
+                started_s=self.clock.at_s,
+                ended_s=self.clock.at_s,
+            )
         )
 
     def told(self) -> list[dict[str, Any]]:
         """Return what was written since the last call."""
-        self.recorder.tell()
+        self.telemetry.tell()
         lines = self._stream.getvalue().splitlines()
         self._stream.seek(0)
         self._stream.truncate()
@@ -131,7 +145,7 @@ def test_what_was_left_out_is_told_at_the_end() -> None:
         trail.note(None, 401, "unauthenticated", "192.0.2.1")
     trail.told()
 
-    trail.recorder.stop()
+    trail.telemetry.stop()
 
     (left_out,) = trail.told()
     assert left_out["left_out"] == 5

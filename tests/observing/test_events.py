@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from songs_api.observing.events import MAX_TEXT, Event, event_of, json_line, printable, renderer, text_line, timestamp
+from songs_api.telemetry.logs import MAX_TEXT, Event, event_of, json_line, printable, renderer, text_line, timestamp
 
 FORGED = 'sign-in\n2026-01-01T00:00:00.000Z [info] audit status=200\x1b[2J\u2028"'
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from songs_api.observing import lines as module
-from songs_api.observing.lines import Lines, LinesHandler
-from songs_contract.waiting import eventually
+from songs_api.telemetry import logs as module
+from songs_api.telemetry.logs import LinesHandler, LogBuffer
+from songs_contract.harness.timing import eventually
 
 
 def _render(event: dict[str, object]) -> str:
@@ -34,7 +34,7 @@ class _Broken(io.StringIO):
 def test_lines_are_written_in_order_and_once() -> None:
     """Nothing is written before `write`, and nothing twice."""
     stream = io.StringIO()
-    lines = Lines(_render, stream)
+    lines = LogBuffer(_render, stream)
     lines.put({"event": "first"})
     lines.put({"event": "second"})
     assert stream.getvalue() == ""
@@ -48,7 +48,7 @@ def test_lines_are_written_in_order_and_once() -> None:
 def test_what_is_too_much_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory stays bounded while the stream hangs, and the log says what is missing."""
     stream = io.StringIO()
-    lines = Lines(_render, stream)
+    lines = LogBuffer(_render, stream)
     monkeypatch.setattr(module, "MAX_WAITING_BYTES", 2 * (1 + module.LINE_BYTES))
     for number in range(5):
         lines.put({"event": number})
@@ -63,7 +63,7 @@ def test_what_is_too_much_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("length", [1, 16_000, 1_000_000])
 def test_memory_is_bounded_whatever_the_events_hold(length: int) -> None:
     """Long lines count as what they are."""
-    lines = Lines(_render, io.StringIO())
+    lines = LogBuffer(_render, io.StringIO())
     text = "x" * length
     for _ in range(1_000_000):
         lines.put({"event": text})
@@ -83,7 +83,7 @@ def test_an_event_without_a_form_harms_no_other() -> None:
         return _render(event)
 
     stream = io.StringIO()
-    lines = Lines(render, stream)
+    lines = LogBuffer(render, stream)
     for text in ("one", "poison", "two"):
         lines.put({"event": text})
     lines.write()
@@ -94,7 +94,7 @@ def test_an_event_without_a_form_harms_no_other() -> None:
 def test_what_a_broken_stream_lost_is_told_when_it_works() -> None:
     """How many lines, in whole, however often it failed."""
     stream = _Broken()
-    lines = Lines(_render, stream)
+    lines = LogBuffer(_render, stream)
     for _ in range(3):
         lines.put({"event": "lost"})
         lines.put({"event": "lost"})
@@ -110,7 +110,7 @@ def test_what_a_broken_stream_lost_is_told_when_it_works() -> None:
 def test_a_line_that_was_cut_is_ended_before_the_next(tmp_path: Path) -> None:
     """A disk is full in the middle of a line: what follows later is not taken for its end."""
     with (tmp_path / "log").open("w") as stream:
-        lines = Lines(_render, stream)
+        lines = LogBuffer(_render, stream)
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (6, before[1]))
         try:
@@ -135,7 +135,7 @@ def test_a_pipe_gets_lines_in_whole() -> None:
         return len(data)
 
     with os.fdopen(writer, "w") as stream, os.fdopen(reader, "rb"):
-        lines = Lines(_render, stream)
+        lines = LogBuffer(_render, stream)
         for number in range(1_000):
             lines.put({"event": "ä" * number})
         with pytest.MonkeyPatch.context() as patch:
@@ -152,7 +152,7 @@ def test_the_end_waits_for_no_reader(monkeypatch: pytest.MonkeyPatch, started_be
     monkeypatch.setattr(module, "STOP_S", 0.05)
     reader, writer = os.pipe()
     stream = os.fdopen(writer, "w")
-    lines = Lines(_render, stream)
+    lines = LogBuffer(_render, stream)
     monkeypatch.setattr(module, "EVERY_S", 0.01 if started_before else 3600.0)
     lines.start()
     lines.put({"event": "x" * 1_000_000})
@@ -177,7 +177,7 @@ def test_a_stream_that_others_made_non_blocking(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with os.fdopen(writer, "w") as stream:
-        lines = Lines(_render, stream)
+        lines = LogBuffer(_render, stream)
         for number in range(20_000):
             lines.put({"event": f"line {number}"})
         writing = threading.Thread(target=lines.write, daemon=True)
@@ -193,20 +193,20 @@ def test_a_stream_that_others_made_non_blocking(tmp_path: Path) -> None:
 
 def test_a_stream_that_cannot_be_written_to_stops_nothing() -> None:
     """A full disk under the log is no error of the service."""
-    lines = Lines(_render, _Broken())
+    lines = LogBuffer(_render, _Broken())
     lines.put({"event": "lost"})
 
     lines.write()
 
     closed = io.StringIO()
     closed.close()
-    Lines(_render, closed).write()
+    LogBuffer(_render, closed).write()
 
 
 def test_records_of_logging_become_lines() -> None:
     """What libraries log is told as well."""
     stream = io.StringIO()
-    lines = Lines(_render, stream)
+    lines = LogBuffer(_render, stream)
 
     LinesHandler(lines).handle(logging.LogRecord("driver", logging.ERROR, __file__, 1, "gone", (), None))
     lines.write()

@@ -5,7 +5,7 @@ import threading
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from songs_api.observing.metrics import BulkHistogram, Metrics
+from songs_api.telemetry.metrics import BulkHistogram, Metrics
 
 AMOUNTS = [0.0, 0.001, 0.0011, 0.25, 0.2500001, 7.0]
 

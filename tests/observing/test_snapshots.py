@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from songs_api.observing import snapshots as module
-from songs_api.observing.metrics import Metrics
-from songs_api.observing.snapshots import Snapshots
+from songs_api.telemetry import snapshots as module
+from songs_api.telemetry.metrics import Metrics
+from songs_api.telemetry.snapshots import Snapshots
 
 WRITER = """
 import sys
-from songs_api.observing.snapshots import Snapshots
+from songs_api.telemetry.snapshots import Snapshots
 own = Snapshots(sys.argv[1])
 own.take()
 for number in range(1, 10**9):
@@ -214,7 +214,7 @@ def test_the_latest_record_of_all_processes_is_shown(tmp_path: Path) -> None:
 def test_nothing_is_mapped_even_where_the_client_would(tmp_path: Path) -> None:
     """The client's own variable names a folder, as on every server with several processes."""
     script = (
-        "import sys; from songs_api.observing.metrics import Metrics;"
+        "import sys; from songs_api.telemetry.metrics import Metrics;"
         "m = Metrics(sys.argv[1]); m.cache_read('hit'); m.collect(); m.publish();"
         "assert sys.argv[1] not in open('/proc/self/maps').read()"
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from songs_api.observing.trace import trace_id
+from songs_api.telemetry.requests import trace_id
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from songs_mongo.trial import TrialServer
+from songs_mongo.testing import TrialServer
 
 Variables = dict[str, str]
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

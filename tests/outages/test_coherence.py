@@ -18,8 +18,8 @@ from tests.outages.storages import POSTGRESQL, SQLITE, Kind
 from tests.outages.traffic import Traffic
 from tests.running import free_port
 
-from songs_contract.waiting import eventually
-from songs_redis.server import PrivateServer
+from songs_contract.harness.timing import eventually
+from songs_redis.testing import PrivateServer
 
 pytestmark = [pytest.mark.server, pytest.mark.redis]
 

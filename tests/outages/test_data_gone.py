@@ -14,9 +14,9 @@ from tests.outages.conftest import NewService
 from tests.outages.service import GONE, PASSWORD, Client, Service
 from tests.outages.storages import KINDS, MONGO, POSTGRESQL, Kind
 
-from songs_contract.waiting import eventually
+from songs_contract.harness.timing import eventually
 from songs_mongo import MongoSettings
-from songs_mongo.damages import LOSSES
+from songs_mongo.testing import LOSSES
 
 pytestmark = pytest.mark.server
 

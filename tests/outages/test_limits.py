@@ -15,8 +15,8 @@ import pytest
 from tests.running import Running, free_port
 from tests.servers.conftest import command_of
 
-from songs_contract.waiting import eventually
-from songs_redis.server import PrivateServer, ServerNotStartedError
+from songs_contract.harness.timing import eventually
+from songs_redis.testing import PrivateServer, ServerNotStartedError
 
 pytestmark = [pytest.mark.server, pytest.mark.redis]
 

@@ -19,7 +19,7 @@ from tests.running import SONGS, Running, environment, free_port
 from tests.servers.conftest import command_of
 from tests.submitted import Submitted
 
-from songs_contract.waiting import eventually
+from songs_contract.harness.timing import eventually
 
 pytestmark = pytest.mark.server
 

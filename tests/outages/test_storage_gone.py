@@ -17,9 +17,10 @@ import pytest
 from tests.outages.service import PASSWORD, Answer, Client, Service
 from tests.outages.writers import acknowledged, stored, writing
 
-from songs_api.http.routes import ROUTES, Route
-from songs_contract.waiting import eventually
-from songs_mongo.trial import TrialServer
+from songs_api.http.app import OPERATIONS
+from songs_api.http.kernel.operation import Operation
+from songs_contract.harness.timing import eventually
+from songs_mongo.testing import TrialServer
 
 pytestmark = pytest.mark.server
 
@@ -28,8 +29,8 @@ PATIENCE_S = 15.0
 """What a machine that runs other things as well may add to the deadline."""
 RECOVERY_S = 60.0
 LIVENESS, READINESS = "get_health", "get_readiness"
-USES_STORAGE = tuple(route for route in ROUTES if route.tag != "service")
-ASKED = (*USES_STORAGE, *(route for route in ROUTES if route.operation_id in {LIVENESS, READINESS}))
+USES_STORAGE = tuple(route for route in OPERATIONS if route.tag != "service")
+ASKED = (*USES_STORAGE, *(route for route in OPERATIONS if route.operation_id in {LIVENESS, READINESS}))
 REFUSED = frozenset({"sign_in", "remove_own_account"})
 """These are refused after reading: a password that is wrong, and an admin that would remove itself."""
 
@@ -108,7 +109,7 @@ def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outage]:
     servers[-1].stop()
 
 
-def _send(client: Client, route: Route, real: dict[str, str]) -> Answer:
+def _send(client: Client, route: Operation, real: dict[str, str]) -> Answer:
     """Send the request that the documentation has as the example of a route, with what is real of its members."""
     path = route.path.format(song_id=real["song_id"], name="ben")
     required = [name for name, parameter in route.query.model_fields.items() if parameter.is_required()]
@@ -120,7 +121,7 @@ def _send(client: Client, route: Route, real: dict[str, str]) -> Answer:
     return client.ask(route.method, f"{path}?{query}" if query else path, body)
 
 
-def _ask_everything(people: Sequence[Callable[[], Client]], real: dict[str, str]) -> list[tuple[Route, Answer]]:
+def _ask_everything(people: Sequence[Callable[[], Client]], real: dict[str, str]) -> list[tuple[Operation, Answer]]:
     """Return what every route answers to each of the people, all asked at once.
 
     Readiness is asked once: while a first question is open, others are told what the last one found.
@@ -143,7 +144,7 @@ def _people(root: Client) -> None:
         assert root.ask("PATCH", f"/users/{name}", {"role": "admin"}).status == 200
 
 
-def _assert_answered(outage: Outage, route: Route, answer: Answer) -> None:
+def _assert_answered(outage: Outage, route: Operation, answer: Answer) -> None:
     told = (route.operation_id, answer)
     assert answer.took_s < DEADLINE_S + PATIENCE_S, told
     if route.operation_id == LIVENESS:

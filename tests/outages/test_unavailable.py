@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 from tests.outages.service import Service
 
-from songs_contract.waiting import eventually
-from songs_redis.server import PrivateServer
+from songs_contract.harness.timing import eventually
+from songs_redis.testing import PrivateServer
 
 pytestmark = [pytest.mark.server, pytest.mark.redis]
 

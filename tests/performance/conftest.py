@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from falcon import testing
 
-from songs.deadline import Deadline
 from songs.model import SongDetails
+from songs.ports.clock import Deadline
 from songs.query import SongFilter, Walk
-from songs_api.container import Container
+from songs_api.bootstrap.container import Container
+from songs_api.bootstrap.startup import opened
 from songs_api.http.app import create_app
 from songs_api.settings import Variables, resolve
-from songs_api.startup import opened
 from songs_plugins.registry import Registry
 
 SETTINGS = {
@@ -47,7 +47,7 @@ def hot_path(container: Container) -> dict[str, Callable[[], None]]:
     soon = Deadline.after(container.clock(), 30)
     accounts = container.accounts()
     token = accounts.token_for(accounts.register("someone", "a long passphrase", deadline=soon)).access_token
-    app: Any = create_app(container.parts())
+    app: Any = create_app(container.services())
 
     def asking(path: str, body: object = None) -> Callable[[], None]:
         text = b"" if body is None else json.dumps(body).encode()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from songs.services.reads import CachedRead
+from songs.caching.queries import CachedQuery
 
 from .counting import TOLERANCE, excess, work
 
@@ -45,14 +45,14 @@ def test_a_tenth_more_work_is_noticed(hot_path: HotPath, monkeypatch: pytest.Mon
     request = hot_path["cached statistics"]
     request()
     measured = work(request)
-    original = CachedRead.__call__
+    original = CachedQuery.__call__
 
     def slower(*arguments: object, **named: object) -> bytes:
         for _ in range(int(measured["instructions"] * TOLERANCE)):
             pass
         return original(*arguments, **named)  # type: ignore[arg-type]  # handed through
 
-    monkeypatch.setattr(CachedRead, "__call__", slower)
+    monkeypatch.setattr(CachedQuery, "__call__", slower)
 
     assert excess(work(request), measured) != []
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from songs_api.settings.processes import default_workers
+from songs_api.settings.service import default_workers
 from songs_plugins.processors import MOST, usable_cores
 from songs_security.bcrypt_plugin import BcryptSettings
 

@@ -15,7 +15,7 @@ from tests.own_time import Stopwatch
 from songs.ports.cache import Miss
 from songs_redis import RedisCache, RedisLimiter, RedisSettings
 from songs_redis.client import Client
-from songs_redis.server import PrivateServer
+from songs_redis.testing import PrivateServer
 
 Admin = Callable[..., Any]
 

@@ -7,12 +7,12 @@ import pytest
 from pydantic import SecretStr
 
 from songs.errors import Unavailable
-from songs.meter import Unmetered
 from songs.ports.limiter import RateLimit
+from songs.ports.meter import Unmetered
 from songs_plugins import AdapterContext, AdapterSpec, Port
 from songs_redis import plugin
 from songs_redis.breaker import Breaker
-from songs_redis.settings import RedisSettings
+from songs_redis.client import RedisSettings
 
 
 def test_while_all_is_well(clock: Any) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from songs.errors import CacheUnavailable
 from songs.ports.cache import Hit, Miss
-from songs_contract.waiting import eventually
+from songs_contract.harness.timing import eventually
 from songs_redis import RedisCache
-from songs_redis.server import PrivateServer
+from songs_redis.testing import PrivateServer
 
 Put = Callable[..., None]
 LeaseOf = Callable[[RedisCache, str, str], bytes]

@@ -13,11 +13,11 @@ from pydantic import SecretStr
 
 from songs.errors import CacheUnavailable
 from songs.ports.cache import Hit, Miss
-from songs_contract.waiting import eventually
+from songs_contract.harness.timing import eventually
 from songs_plugins import AdapterContext
 from songs_redis import RedisCache, RedisSettings
 from songs_redis.plugin import songs_adapters
-from songs_redis.server import PROGRAM, PrivateServer, ServerNotStartedError
+from songs_redis.testing import PROGRAM, PrivateServer, ServerNotStartedError
 
 
 def _together(count: int, call: Callable[[int], Any]) -> None:

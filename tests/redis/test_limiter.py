@@ -10,9 +10,9 @@ import pytest
 
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, Verdict
-from songs_contract.waiting import eventually
+from songs_contract.harness.timing import eventually
 from songs_redis import RedisLimiter
-from songs_redis.server import PrivateServer
+from songs_redis.testing import PrivateServer
 
 COSTS = tomllib.loads((Path(__file__).parents[1] / "costs.toml").read_text(encoding="utf-8"))["redis"]
 HITS = """

@@ -7,9 +7,9 @@ import pytest
 from tests.limiting import limit_over
 
 from songs.ports.limiter import RateLimit
-from songs_api.http.limits import Limit
+from songs_api.http.kernel.rate_limits import Limit
 from songs_redis import RedisLimiter
-from songs_redis.server import PrivateServer
+from songs_redis.testing import PrivateServer
 
 RATE = RateLimit(100, 3600)
 

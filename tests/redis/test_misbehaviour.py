@@ -19,8 +19,7 @@ from songs.errors import CacheUnavailable, LimiterUnavailable
 from songs.ports.limiter import RateLimit
 from songs_redis import RedisSettings
 from songs_redis.client import CALL_S, NotAnsweredError
-from songs_redis.resolver import Resolver
-from songs_redis.wire import Links
+from songs_redis.wire import Links, Resolver
 
 InTime = Callable[[], AbstractContextManager[None]]
 

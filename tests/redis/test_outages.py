@@ -13,11 +13,11 @@ from pydantic import SecretStr
 from songs.errors import CacheUnavailable, LimiterUnavailable
 from songs.ports.cache import Hit, Miss
 from songs.ports.limiter import RateLimit
-from songs_contract.waiting import eventually
+from songs_contract.harness.timing import eventually
 from songs_plugins import AdapterContext
 from songs_redis import RedisCache, RedisLimiter, RedisSettings, plugin
 from songs_redis.client import CALL_S
-from songs_redis.server import PrivateServer
+from songs_redis.testing import PrivateServer
 
 InTime = Callable[[], AbstractContextManager[None]]
 

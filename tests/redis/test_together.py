@@ -7,7 +7,7 @@ import pytest
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit
 from songs_memory.limiter import MemoryLimiter
-from songs_redis.server import PrivateServer
+from songs_redis.testing import PrivateServer
 
 LIMIT = RateLimit(2, 60)
 COUNTED = b"*5\r\n:1\r\n:1\r\n:900\r\n$2\r\nab\r\n:1\r\n"

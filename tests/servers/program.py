@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from songs_api.servers.options import Application, ServerOptions
-from songs_api.servers.select import serve_with
+from songs_api.bootstrap.handover import Application
+from songs_api.bootstrap.startup import application
+from songs_api.servers.options import ServerOptions, serve_with
 from songs_api.settings import Variables, resolve
-from songs_api.startup import application
 from songs_plugins.registry import Registry
 
 _held = 0

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tests.running import SONGS, Running, free_port
 
-from songs_api.servers import pinning
-from songs_api.servers.pinning import Pinning
-from songs_contract.waiting import eventually
+from songs_api.servers import processes as pinning
+from songs_api.servers.processes import Pinning
+from songs_contract.harness.timing import eventually
 
 CORES = tuple(sorted(os.sched_getaffinity(0)))
 

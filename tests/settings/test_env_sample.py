@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from songs_api.settings.reading import is_secret
+from songs_api.settings.parsing import is_secret
 from songs_api.settings.resolve import prefix_of
 from songs_api.settings.service import PREFIX, ServiceSettings
 from songs_plugins.registry import Registry

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from songs_api.settings import Settings
-from songs_api.settings.processes import cores_to_pin
+from songs_api.settings.service import cores_to_pin
 
 Resolve = Callable[..., Settings]
 

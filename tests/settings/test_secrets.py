@@ -5,7 +5,7 @@ from typing import Annotated
 import pytest
 from pydantic import AfterValidator, BaseModel, Field, SecretBytes, SecretStr
 
-from songs_api.settings.reading import is_secret
+from songs_api.settings.parsing import is_secret
 
 _Checked = Annotated[SecretStr, AfterValidator(lambda value: value)]
 

@@ -9,12 +9,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from songs_api.settings import Settings, SettingsError
-from songs_api.settings.reading import read
+from songs_api.settings.parsing import masked, message_of, read
 from songs_api.settings.resolve import prefix_of
 from songs_api.settings.service import PREFIX, ServiceSettings
-from songs_api.settings.showing import masked
 from songs_api.settings.variables import Source, Variables
-from songs_api.settings.wording import message_of
 from songs_plugins.registry import PluginError, Registry
 
 Resolve = Callable[..., Settings]

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from songs.deadline import Deadline
 from songs.model import Rating, Song
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs_sqlite import SqliteStorage
 from songs_system.clock import SystemClock

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from songs.deadline import Deadline
 from songs.errors import SongsError, StorageClosed, StorageUnavailable
 from songs.model import Rating, Song
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope
 from songs_sqlite import SqliteStorage
 from songs_system.clock import SystemClock

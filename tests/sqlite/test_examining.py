@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from songs.deadline import Deadline
 from songs.model import RatingStats, Song
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope
 from songs.query import SongFilter
 from songs.text import FOLD_VERSION, fold
 from songs_sqlite import SqliteStorage
-from songs_sqlite.damages import STATEMENTS
-from songs_sqlite.schema import NEWEST
+from songs_sqlite.migrations import NEWEST
+from songs_sqlite.testing import STATEMENTS
 
 PROGRAM = Path(__file__).with_name("program.py")
 PROCESSES = 2

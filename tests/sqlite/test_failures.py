@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from tests.own_time import Stopwatch
 
-from songs.deadline import Deadline
 from songs.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -23,12 +22,12 @@ from songs.errors import (
     TransientConflict,
 )
 from songs.model import Rating, Song, SongIdentity
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
 from songs_sqlite import SqliteStorage
-from songs_sqlite.errors import translated, translated_commit
-from songs_sqlite.open_files import OpenFiles
+from songs_sqlite.connection import translated, translated_commit
+from songs_sqlite.files import OpenFiles
 from songs_sqlite.unit import Unit
 
 Child = subprocess.Popen[str]

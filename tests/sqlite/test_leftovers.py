@@ -11,12 +11,12 @@ from songs.model import Rating, RatingStats, Song
 from songs.ports.clock import Clock
 from songs.ports.storage import Scope, UnitOfWork
 from songs_sqlite import SqliteStorage
-from songs_sqlite.leftovers import BATCH
+from songs_sqlite.pool import ORPHANS_AT_ONCE
 
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
 Make = Callable[..., Song]
 Rate = Callable[..., Rating]
-RATINGS = 8 * BATCH
+RATINGS = 8 * ORPHANS_AT_ONCE
 SERIES = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?) "
 
 
@@ -47,17 +47,17 @@ def _delete(unit: Units) -> None:
 def test_a_deletion_removes_a_bounded_number(rated: SqliteStorage, unit: Units, path: Path) -> None:
     """However many ratings a song has, its deletion removes two batches at the most."""
     _delete(unit)
-    assert RATINGS - 2 * BATCH <= _left(path) < RATINGS
+    assert RATINGS - 2 * ORPHANS_AT_ONCE <= _left(path) < RATINGS
 
 
 def test_writes_go_on_with_it(rated: SqliteStorage, unit: Units, path: Path, rating: Rate) -> None:
     """Each write removes a batch, until nothing is left; then writes are what they were."""
     _delete(unit)
-    for number in range(RATINGS // BATCH + 1):
+    for number in range(RATINGS // ORPHANS_AT_ONCE + 1):
         before = _left(path)
         with unit(Scope.WRITE_ONE) as write:
             write.ratings.add(rating(f"T{number}", "S2"))
-        assert before - _left(path) <= BATCH
+        assert before - _left(path) <= ORPHANS_AT_ONCE
     assert _left(path) == 0
     assert not rated._opened().has_leftovers
 

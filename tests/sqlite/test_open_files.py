@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from songs.deadline import Deadline
 from songs.errors import OutcomeUnknown, StorageMismatch, StorageUnavailable
 from songs.model import Song
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
 from songs_sqlite import SqliteStorage

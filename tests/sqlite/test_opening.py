@@ -11,18 +11,17 @@ from pathlib import Path
 
 import pytest
 
-import songs_sqlite.preparing
-from songs.deadline import Deadline
+import songs_sqlite.migrations
 from songs.errors import StorageClosed, StorageMismatch, StorageUnavailable
 from songs.model import Song
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
 from songs.text import fold
 from songs_sqlite import SqliteStorage
 from songs_sqlite.files import APPLICATION_ID
-from songs_sqlite.schema import MIGRATIONS, NEWEST
+from songs_sqlite.migrations import MIGRATIONS, NEWEST
 
 OpenStorage = Callable[..., SqliteStorage]
 At = Callable[[float], Deadline]
@@ -151,8 +150,8 @@ def test_a_file_of_an_older_release_is_brought_up_to_date(
     version: int, open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch, song: Callable[..., Song], clock: Clock
 ) -> None:
     """A file of each earlier schema version keeps its songs, is of the newest one afterwards, and finds the songs."""
-    monkeypatch.setattr(songs_sqlite.preparing, "MIGRATIONS", MIGRATIONS[:version])
-    monkeypatch.setattr(songs_sqlite.preparing, "NEWEST", version)
+    monkeypatch.setattr(songs_sqlite.migrations, "MIGRATIONS", MIGRATIONS[:version])
+    monkeypatch.setattr(songs_sqlite.migrations, "NEWEST", version)
     old = open_storage()
     with old.unit_of_work(Scope.WRITE_ONE, deadline=Deadline.after(clock, 5)) as unit:
         unit.songs.add(song("S1"))
@@ -169,8 +168,8 @@ def test_a_coherence_record_of_schema_2(
     open_storage: OpenStorage, monkeypatch: pytest.MonkeyPatch, path: Path, clock: Clock
 ) -> None:
     """It is kept and names no cache; a process of before, which knows no names and still runs, leaves them alone."""
-    monkeypatch.setattr(songs_sqlite.preparing, "MIGRATIONS", MIGRATIONS[:2])
-    monkeypatch.setattr(songs_sqlite.preparing, "NEWEST", 2)
+    monkeypatch.setattr(songs_sqlite.migrations, "MIGRATIONS", MIGRATIONS[:2])
+    monkeypatch.setattr(songs_sqlite.migrations, "NEWEST", 2)
     open_storage().close()
     monkeypatch.undo()
     before = sqlite3.connect(path, isolation_level=None)
@@ -193,7 +192,7 @@ def test_a_failed_migration_leaves_nothing(path: Path, clock: Clock, monkeypatch
     """When the last statement of a migration fails, none of it is kept, and a later `prepare` completes it."""
     storage = SqliteStorage(path, clock, connections=2)
     storage.open()
-    monkeypatch.setattr(songs_sqlite.preparing, "MIGRATIONS", ((*MIGRATIONS[0], "CREATE TABLE songs (x)"),))
+    monkeypatch.setattr(songs_sqlite.migrations, "MIGRATIONS", ((*MIGRATIONS[0], "CREATE TABLE songs (x)"),))
     with pytest.raises(StorageUnavailable):
         storage.prepare()
     reader = sqlite3.connect(path)
@@ -239,7 +238,7 @@ def test_an_old_library_is_refused(
             connection.set_authorizer(lambda *_: sqlite3.SQLITE_DENY)
             return connection
 
-    monkeypatch.setattr(songs_sqlite.preparing, "sqlite3", Without)
+    monkeypatch.setattr(songs_sqlite.migrations, "sqlite3", Without)
     with pytest.raises(StorageUnavailable, match=missing):
         SqliteStorage(path, clock, connections=2).open()
     assert not path.exists()

@@ -5,8 +5,8 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from songs.deadline import Deadline
 from songs.model import Rating, RatingStats, Song
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope
 from songs_sqlite import SqliteStorage
 

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 import songs_sqlite.pool
-from songs.deadline import Deadline
 from songs.model import Song
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope
 from songs.query import SongFilter
-from songs_contract.operations import FILLING, READS, WRITES
+from songs_contract.harness.samples import FILLING, READS, WRITES
 from songs_sqlite import SqliteStorage
 from songs_sqlite.connection import Connection
 from songs_sqlite.songs import MANY

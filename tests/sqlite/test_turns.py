@@ -2,12 +2,12 @@
 
 import threading
 
-from songs_sqlite.turns import Turns
+from songs_sqlite.pool import FifoLock
 
 
 def test_turns_come_in_the_order_of_waiting() -> None:
     """Whoever has waited longest is next, and one that ends its turn and comes again waits behind them."""
-    turns = Turns()
+    turns = FifoLock()
     order: list[str] = []
 
     def wait(name: str) -> None:
@@ -30,7 +30,7 @@ def test_turns_come_in_the_order_of_waiting() -> None:
 
 def test_who_gives_up_is_not_waited_for() -> None:
     """A thread whose time is up leaves the queue; the turn goes to the next, or is free."""
-    turns = Turns()
+    turns = FifoLock()
     assert turns.take(0)
     assert not turns.take(0.01)
     assert not turns.take(0)
@@ -40,7 +40,7 @@ def test_who_gives_up_is_not_waited_for() -> None:
 
 def test_one_has_the_turn_at_a_time() -> None:
     """Under contention with short patience no two threads ever have the turn together, and none is lost."""
-    turns = Turns()
+    turns = FifoLock()
     inside = 0
     most = 0
 
@@ -65,7 +65,7 @@ def test_one_has_the_turn_at_a_time() -> None:
 
 def test_a_turn_that_comes_at_the_last_moment_is_taken() -> None:
     """Where the turn is handed to a thread that is just giving up, that thread has it: else nobody would end it."""
-    turns = Turns()
+    turns = FifoLock()
     came: list[bool] = []
     assert turns.take(0)
     late = threading.Thread(target=lambda: came.append(turns.take(0.05)))

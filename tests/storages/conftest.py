@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from songs.deadline import Deadline
 from songs.model import Song
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, Storage, UnitOfWork
-from songs_contract.checks import StorageUser
-from songs_contract.subject import Subject, place
+from songs_contract.harness.driver import StorageUser
+from songs_contract.harness.subject import Subject, place
 from songs_plugins import AdapterSpec, Port
 from songs_plugins.registry import Registry
 

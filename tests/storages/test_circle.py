@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from songs.services.coherence import Coherence
-from songs.services.comparing import RATINGS_PAGE, StorageReader, Tally
-from songs.services.copying import Copier
-from songs.services.run import UnitRunner
-from songs_contract.checks import rating, song
-from songs_contract.contents import Contents, contents, fill
+from songs.application.runner import UnitRunner
+from songs.caching.coherence import Coherence
+from songs.tools.comparing import RATINGS_PAGE, StorageReader, Tally
+from songs.tools.copying import Copier
+from songs_contract.harness.driver import Contents, contents, fill
+from songs_contract.harness.samples import rating, song
 from songs_plugins.none import NoCache
 from songs_plugins.registry import Registry
 

@@ -17,7 +17,7 @@ from songs.model import DifficultyTotals, Song, SongDetails, difficulty_milli
 from songs.ports.storage import Scope
 from songs.query import SongFilter
 from songs.text import fold
-from songs_contract.strategies import texts
+from songs_contract.models.state_model import texts
 
 STORAGES = ("memory", "sqlite", "jsonfile", "mongo", "postgres")
 SHORT = 300

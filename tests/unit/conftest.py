@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from songs.deadline import Deadline
+from songs.application.access import Access
+from songs.application.accounts import Accounts
+from songs.application.catalogue import Catalogue
+from songs.application.cursors import Cursors
+from songs.application.hashing import HashingTurns
+from songs.application.password_policy import PasswordPolicy
+from songs.application.ratings import Ratings
+from songs.application.runner import UnitRunner
+from songs.application.sessions import Lifetimes, Sessions, SignedIn
+from songs.caching.coherence import Coherence
 from songs.errors import InvalidToken, RefreshRefused
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, Storage, UnitOfWork
-from songs.services.access import Access
-from songs.services.accounts import Accounts
-from songs.services.catalogue import Catalogue
-from songs.services.coherence import Coherence
-from songs.services.cursors import Cursors
-from songs.services.hashing import HashingTurns
-from songs.services.password_policy import PasswordPolicy
-from songs.services.ratings import Ratings
-from songs.services.run import UnitRunner
-from songs.services.sessions import Lifetimes, Sessions, SignedIn
 from songs_memory.storage import MemoryStorage
 from songs_plugins.none import NoCache
 from songs_security.passwords import BcryptPasswords

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
+from songs.application.access import STATE_TTL_S, Access
+from songs.application.accounts import Accounts
+from songs.application.hashing import HashingTurns
+from songs.application.password_policy import PasswordPolicy
+from songs.application.runner import MAX_ATTEMPTS
+from songs.application.sessions import Lifetimes, Sessions
 from songs.errors import InvalidToken, OutcomeUnknown
 from songs.model import Role
-from songs.services.access import STATE_TTL_S, Access
-from songs.services.accounts import Accounts
-from songs.services.hashing import HashingTurns
-from songs.services.password_policy import PasswordPolicy
-from songs.services.run import MAX_ATTEMPTS
-from songs.services.sessions import Lifetimes, Sessions
 from songs_security.passwords import BcryptPasswords
 from songs_security.tokens import JwtTokens
 

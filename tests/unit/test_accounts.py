@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from songs.application.sessions import SWEEP_EVERY_S, SignedIn
 from songs.errors import (
     InvalidToken,
     OutcomeUnknown,
@@ -15,7 +16,6 @@ from songs.errors import (
 from songs.model import Role
 from songs.ports.passwords import PasswordCheck
 from songs.ports.storage import Scope
-from songs.services.sessions import SWEEP_EVERY_S, SignedIn
 
 from .conftest import OTHER, PASSWORD, Process
 

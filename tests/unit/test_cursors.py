@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from songs.application.cursors import Cursors
 from songs.errors import BadCursor
 from songs.query import SongFilter
-from songs.services.cursors import Cursors
 
 CURSORS = Cursors(b"a secret of thirty-two bytes ....")
 EVERYTHING = SongFilter()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from songs.deadline import Deadline
+from songs.application.hashing import FIRST, HashingTurns
 from songs.errors import Overloaded
-from songs.services.hashing import FIRST, HashingTurns
-from songs_contract.waiting import eventually
+from songs.ports.clock import Deadline
+from songs_contract.harness.timing import eventually
 
 PATIENCE_S = 60.0
 

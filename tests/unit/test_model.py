@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from songs.application.catalogue import folded
+from songs.application.password_policy import PasswordPolicy
 from songs.errors import InvalidInput
 from songs.limits import is_id, is_idempotency_key
 from songs.model import (
@@ -20,8 +22,6 @@ from songs.model import (
     difficulty_milli,
     whole_milliseconds,
 )
-from songs.services.catalogue import folded
-from songs.services.password_policy import PasswordPolicy
 
 NOW = datetime(2026, 11, 23, 20, 0, 0, 123_000, tzinfo=UTC)
 

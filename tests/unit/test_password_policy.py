@@ -4,8 +4,8 @@ import unicodedata
 
 import pytest
 
+from songs.application.password_policy import PasswordPolicy, common_passwords
 from songs.errors import InvalidInput
-from songs.services.password_policy import PasswordPolicy, common_passwords
 
 
 def _problem(password: str, name: str = "", **how: int) -> str | None:

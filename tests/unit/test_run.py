@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from songs.application.bulkhead import STALLED_S
+from songs.application.runner import MAX_ATTEMPTS, OUT_OF_TIME_S, UnitRunner
 from songs.errors import (
     OutcomeUnknown,
     Overloaded,
@@ -16,11 +18,9 @@ from songs.errors import (
     StorageUnavailable,
     TransientConflict,
 )
-from songs.meter import Unmetered
 from songs.model import Song
+from songs.ports.meter import Unmetered
 from songs.ports.storage import Scope
-from songs.services.run import MAX_ATTEMPTS, OUT_OF_TIME_S, UnitRunner
-from songs.services.slots import STALLED_S
 
 SONG = Song(id="s1", artist="a", title="t", difficulty_milli=1, level=1, released=date(2000, 1, 1))
 
@@ -177,7 +177,7 @@ def test_a_commit_without_an_answer_is_repeated(stack: Any) -> None:
     stack.storage.after = [OutcomeUnknown()]
     settled: list[int] = []
     stack.runner.write(
-        lambda unit: unit.songs.add(SONG), deadline=stack.deadline(), settle=lambda: settled.append(len(settled))
+        lambda unit: unit.songs.add(SONG), deadline=stack.deadline(), after_commit=lambda: settled.append(len(settled))
     )
     assert stack.runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline()) == SONG
     assert settled == [0]
@@ -191,7 +191,7 @@ def test_an_unknown_outcome_stays_unknown(stack: Any, later: Exception) -> None:
     settled: list[str] = []
     with pytest.raises(OutcomeUnknown):
         stack.runner.write(
-            lambda unit: unit.songs.add(SONG), deadline=stack.deadline(), settle=lambda: settled.append("settled")
+            lambda unit: unit.songs.add(SONG), deadline=stack.deadline(), after_commit=lambda: settled.append("settled")
         )
     assert settled == ["settled"]
 
@@ -205,7 +205,7 @@ def test_a_refusal_after_an_unknown_outcome_still_settles(stack: Any) -> None:
         raise SongNotFound
 
     with pytest.raises(SongNotFound):
-        stack.runner.write(refuse, deadline=stack.deadline(), settle=lambda: settled.append("settled"))
+        stack.runner.write(refuse, deadline=stack.deadline(), after_commit=lambda: settled.append("settled"))
     assert settled == ["settled"]
 
 
@@ -215,7 +215,7 @@ def test_nothing_settles_when_nothing_was_written(stack: Any) -> None:
     settled: list[str] = []
     with pytest.raises(StorageUnavailable):
         stack.runner.write(
-            lambda unit: unit.songs.add(SONG), deadline=stack.deadline(), settle=lambda: settled.append("settled")
+            lambda unit: unit.songs.add(SONG), deadline=stack.deadline(), after_commit=lambda: settled.append("settled")
         )
     assert settled == []
 
@@ -223,21 +223,21 @@ def test_nothing_settles_when_nothing_was_written(stack: Any) -> None:
 def test_settling_comes_before_the_answer_and_after_the_unit(stack: Any) -> None:
     """What follows a commit may use the storage: the unit's slot is free by then."""
 
-    def settle() -> None:
+    def after_commit() -> None:
         assert stack.runner.read(lambda unit: unit.songs.get("s1"), deadline=stack.deadline()) == SONG
 
-    stack.runner.write(lambda unit: unit.songs.add(SONG), deadline=stack.deadline(), settle=settle)
+    stack.runner.write(lambda unit: unit.songs.add(SONG), deadline=stack.deadline(), after_commit=after_commit)
     assert stack.storage.scopes == [Scope.WRITE_ONE, Scope.READ]
 
 
 def test_an_error_while_settling_reaches_the_caller(stack: Any) -> None:
     """A write that could not be made visible is not acknowledged."""
 
-    def settle() -> None:
+    def after_commit() -> None:
         raise OutcomeUnknown
 
     with pytest.raises(OutcomeUnknown):
-        stack.runner.write(lambda unit: unit.songs.add(SONG), deadline=stack.deadline(), settle=settle)
+        stack.runner.write(lambda unit: unit.songs.add(SONG), deadline=stack.deadline(), after_commit=after_commit)
 
 
 def test_calls_are_bounded(new_runner: Callable[[int], UnitRunner], stack: Any) -> None:

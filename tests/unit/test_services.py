@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from songs.application.catalogue import folded
+from songs.application.changes import CATALOGUE, song_group
+from songs.application.importing import Importer
 from songs.errors import (
     BadCursor,
     DuplicateSong,
@@ -19,9 +22,6 @@ from songs.errors import (
 from songs.model import SongDetails
 from songs.ports.storage import Scope
 from songs.query import PageNumber, SongFilter, Walk
-from songs.services.catalogue import folded
-from songs.services.groups import CATALOGUE, song_group
-from songs.services.importing import Importer
 
 EVERYTHING = SongFilter()
 
@@ -250,10 +250,10 @@ def test_import_after_one_that_was_killed(stack: Any, monkeypatch: pytest.Monkey
     importer = Importer(stack.runner, stack.coherence, stack.ids)
     importer.apply([details("A"), details("B")], deadline=stack.deadline())
     with monkeypatch.context() as killed:
-        killed.setattr(stack.coherence, "wrote", lambda _: None)
+        killed.setattr(stack.coherence, "publish_write", lambda _: None)
         importer.apply([details("A", level=2)], deadline=stack.deadline())
     told: list[str] = []
-    monkeypatch.setattr(stack.coherence, "wrote", told.extend)
+    monkeypatch.setattr(stack.coherence, "publish_write", told.extend)
     counts = importer.apply([details("A", level=2)], deadline=stack.deadline())
     (song, _) = stack.catalogue.page(EVERYTHING, PageNumber(1, 20), deadline=stack.deadline()).songs
     assert counts.unchanged == 1

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from songs.application.sessions import GRACE_S, SWEPT_AT_ONCE, SignedIn
 from songs.errors import (
     OutcomeUnknown,
     RefreshRefused,
@@ -13,7 +14,6 @@ from songs.errors import (
 )
 from songs.model import Role
 from songs.ports.storage import Scope
-from songs.services.sessions import GRACE_S, SWEPT_AT_ONCE, SignedIn
 
 from .conftest import LIFETIMES, OTHER, PASSWORD, Process
 
@@ -56,7 +56,7 @@ def test_reuse_is_noticed_where_the_clock_of_the_rotation_was_ahead(ada: Process
 
     with pytest.raises(RefreshRefused) as caught:
         ada.refresh(first.refresh_token)
-    assert caught.value.reused_of == first.user.id
+    assert caught.value.about == first.user.id
     assert ada.is_refused(second.refresh_token)
 
 
@@ -68,7 +68,7 @@ def test_a_token_used_again_later_ends_its_session(ada: Process) -> None:
 
     with pytest.raises(RefreshRefused) as caught:
         ada.refresh(first.refresh_token)
-    assert caught.value.reused_of == first.user.id
+    assert caught.value.about == first.user.id
     assert ada.is_refused(second.refresh_token)
     assert not ada.is_refused(other.refresh_token)
 
@@ -165,7 +165,7 @@ def test_signing_out_everywhere_ends_all_sessions(ada: Process) -> None:
 
 def test_many_sessions_end_in_many_writes(ada: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each write ends a bounded number of them; whoever runs out of time holds a session still, and goes on with it."""
-    monkeypatch.setattr("songs.services.sessions.ENDED_AT_ONCE", 3)
+    monkeypatch.setattr("songs.application.sessions.ENDED_AT_ONCE", 3)
     tokens = [ada.sign_in().refresh_token for _ in range(8)]
 
     def left() -> int:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from songs.deadline import Deadline
 from songs.errors import InvalidInput, InvalidToken, RefreshRefused
-from songs_api.container import Container
+from songs.ports.clock import Deadline
+from songs_api.bootstrap.container import Container
+from songs_api.bootstrap.startup import opened
 from songs_api.settings import Source, Variables, resolve
-from songs_api.startup import opened
 from songs_plugins.registry import Registry
 
 OLD, NEW = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG", "GFEDCBAzyxwvutsrqponmlkjihgfedcba9876543210"

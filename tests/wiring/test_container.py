@@ -13,9 +13,9 @@ from falcon import testing
 
 from songs.errors import BadCursor, StorageInUse, StorageUnavailable
 from songs.query import SongFilter
-from songs_api import startup
-from songs_api.container import Container, max_calls, max_held
-from songs_api.refusals import UserError
+from songs_api.bootstrap import startup
+from songs_api.bootstrap.container import Container, max_calls, max_held
+from songs_api.bootstrap.user_errors import UserError
 from songs_api.settings import Settings, Source, Variables, resolve
 from songs_memory.storage import MemoryStorage
 from songs_plugins import AdapterSpec, Port, hookimpl
@@ -100,16 +100,16 @@ def test_threads_share_one_of_each(settings: Settings) -> None:
 
     def ask(_: int) -> int:
         together.wait()
-        return id(container.parts())
+        return id(container.services())
 
     with ThreadPoolExecutor(20) as pool:
         assert len(set(pool.map(ask, range(20)))) == 1
-    assert container.parts().storage is container.storage()
+    assert container.services().storage is container.storage()
 
 
 def test_building_opens_nothing(settings: Settings, plugin: _Plugin) -> None:
     """All I/O begins with `open`, after any fork."""
-    Container(settings=settings).parts()
+    Container(settings=settings).services()
 
     assert isinstance(plugin.made, _Late)
     assert plugin.made.calls == []
@@ -117,7 +117,7 @@ def test_building_opens_nothing(settings: Settings, plugin: _Plugin) -> None:
 
 def test_settings_reach_the_parts(settings: Settings) -> None:
     """The HTTP options are the service's settings; some threads are left for what needs no storage."""
-    options = Container(settings=settings).parts().options
+    options = Container(settings=settings).services().options
 
     assert (options.request_threads, options.max_body_bytes, options.registration_open) == (8, 65_536, True)
     assert [max_calls(threads) for threads in (4, 8, 32)] == [3, 6, 24]
@@ -127,13 +127,13 @@ def test_settings_reach_the_parts(settings: Settings) -> None:
 def test_what_is_on_one_redis_is_asked_together(settings: Settings, variables: Variables) -> None:
     """Cache and limiter of one address have a read-ahead, others none; a limiter of this process is not shared."""
     redis = {"SONGS_CACHE": "redis", "SONGS_LIMITER": "redis", "SONGS_WORKERS": "3"}
-    joined = Container(settings=resolve(variables.replacing(redis), Registry())).parts()
-    apart = Container(settings=resolve(variables.replacing({"SONGS_CACHE": "redis"}), Registry())).parts()
+    joined = Container(settings=resolve(variables.replacing(redis), Registry())).services()
+    apart = Container(settings=resolve(variables.replacing({"SONGS_CACHE": "redis"}), Registry())).services()
 
-    assert joined.read_ahead is not None
+    assert joined.prefetcher is not None
     assert joined.options.limits.shared
     assert joined.options.limits.processes == 3
-    assert apart.read_ahead is None
+    assert apart.prefetcher is None
     assert not apart.options.limits.shared
 
 

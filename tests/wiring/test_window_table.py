@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from songs_api.container import Container
-from songs_api.http.shared_windows import WindowTable
-from songs_api.servers.options import WINDOW_TABLE
-from songs_api.servers.window_table import window_table
+from songs_api.bootstrap.container import Container
+from songs_api.bootstrap.handover import WINDOW_TABLE
+from songs_api.limiting.shared_windows import WindowTable
+from songs_api.servers.shared_state import window_table
 from songs_api.settings import Settings, Variables, resolve
 from songs_plugins.registry import Registry
 

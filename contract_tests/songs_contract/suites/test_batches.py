@@ -10,8 +10,9 @@ from songs.model import RatingStats
 from songs.ports.batches import Batches, BatchingUnit
 from songs.ports.storage import UnitOfWork
 from songs.query import SongFilter
-from songs_contract.checks import StorageUser, race, rating, returned, song, user
-from songs_contract.clauses import builds_on, clause
+from songs_contract.harness.driver import StorageUser, race, returned
+from songs_contract.harness.samples import rating, song, user
+from songs_contract.law import builds_on, clause
 from songs_plugins import FaultInjector, Port
 
 PORT = Port.STORAGE

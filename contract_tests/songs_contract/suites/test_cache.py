@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from songs.errors import CacheUnavailable
 from songs.ports.cache import Cache, Hit, Miss
-from songs_contract.checks import race
-from songs_contract.clauses import clause, requires
-from songs_contract.strategies import texts
-from songs_contract.subject import Subject, place
-from songs_contract.waiting import eventually
+from songs_contract.harness.driver import race
+from songs_contract.harness.subject import Subject, place
+from songs_contract.harness.timing import eventually
+from songs_contract.law import clause, requires
+from songs_contract.models.state_model import texts
 from songs_plugins import Port
 
 PORT = Port.CACHE

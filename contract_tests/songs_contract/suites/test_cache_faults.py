@@ -7,9 +7,9 @@ import pytest
 
 from songs.errors import CacheUnavailable
 from songs.ports.cache import Cache, Hit, Miss
-from songs_contract.clauses import clause
-from songs_contract.subject import Subject
-from songs_contract.waiting import eventually
+from songs_contract.harness.subject import Subject
+from songs_contract.harness.timing import eventually
+from songs_contract.law import clause
 from songs_plugins import CacheFaultInjector, Port
 
 PORT = Port.CACHE

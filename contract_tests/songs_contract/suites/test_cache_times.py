@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from songs.ports.cache import Cache, Hit, Miss
-from songs_contract.clauses import clause, requires
-from songs_contract.elapse import elapse
-from songs_contract.subject import Subject
+from songs_contract.harness.subject import Subject
+from songs_contract.harness.timing import elapse
+from songs_contract.law import clause, requires
 from songs_plugins import Port
 
 PORT = Port.CACHE

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from songs.ports.clock import Clock
-from songs_contract.checks import race
-from songs_contract.clauses import clause
-from songs_contract.subject import Subject
+from songs_contract.harness.driver import race
+from songs_contract.harness.subject import Subject
+from songs_contract.law import clause
 from songs_plugins import Port
 
 PORT = Port.CLOCK

@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 
 from songs.ports.coherence import MAX_CACHE_CHARS, CoherenceRecord
-from songs_contract.checks import StorageUser, race, until_no_conflict
-from songs_contract.clauses import clause
+from songs_contract.harness.driver import StorageUser, race, until_no_conflict
+from songs_contract.law import clause
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -19,21 +19,10 @@ from songs.errors import (
 from songs.model import RatingStats
 from songs.ports.sessions import Rotation
 from songs.ports.storage import Scope, Storage
-from songs_contract.checks import (
-    NOW,
-    StorageUser,
-    each_of,
-    next_version,
-    race,
-    rating,
-    returned,
-    session,
-    song,
-    until_no_conflict,
-    user,
-)
-from songs_contract.clauses import builds_on, clause, requires
-from songs_contract.subject import Subject
+from songs_contract.harness.driver import StorageUser, each_of, race, returned, until_no_conflict
+from songs_contract.harness.samples import NOW, next_version, rating, session, song, user
+from songs_contract.harness.subject import Subject
+from songs_contract.law import builds_on, clause, requires
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -6,9 +6,10 @@ from typing import Final
 from songs.model import RatingStats
 from songs.ports.maintenance import Maintenance
 from songs.ports.storage import Scope, Storage
-from songs_contract.checks import StorageUser, rating, song
-from songs_contract.clauses import builds_on, clause
-from songs_contract.subject import Subject
+from songs_contract.harness.driver import StorageUser
+from songs_contract.harness.samples import rating, song
+from songs_contract.harness.subject import Subject
+from songs_contract.law import builds_on, clause
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -12,8 +12,8 @@ from contextlib import ExitStack
 import pytest
 
 from songs.ports.ids import IdGenerator
-from songs_contract.clauses import clause
-from songs_contract.subject import Subject, plain
+from songs_contract.harness.subject import Subject, plain
+from songs_contract.law import clause
 from songs_plugins import Port
 
 PORT = Port.IDS
@@ -23,7 +23,7 @@ PORT = Port.IDS
 def others(subject: Subject) -> Iterator[list[Callable[[], str]]]:
     """Return functions, each of which lets another process make an id."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-m", "songs_contract.id_child"]
+    command = [sys.executable, "-m", "songs_contract.harness.processes"]
     children: list[subprocess.Popen[str]] = []
 
     def start() -> Callable[[], str]:
@@ -34,7 +34,7 @@ def others(subject: Subject) -> Iterator[list[Callable[[], str]]]:
         told, answers = child.stdin, child.stdout
         assert told is not None
         assert answers is not None
-        told.write(json.dumps({"target": subject.target, "settings": plain(subject.settings)}) + "\n")
+        told.write(json.dumps({"target": subject.target, "settings": plain(subject.settings), "task": "ids"}) + "\n")
 
         def new_id() -> str:
             told.write("\n")

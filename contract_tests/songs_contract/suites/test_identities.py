@@ -5,8 +5,9 @@ from datetime import date
 import pytest
 
 from songs.model import Role, SongIdentity
-from songs_contract.checks import StorageUser, rating, session, song, user
-from songs_contract.clauses import builds_on, clause
+from songs_contract.harness.driver import StorageUser
+from songs_contract.harness.samples import rating, session, song, user
+from songs_contract.law import builds_on, clause
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -9,9 +9,9 @@ import pytest
 
 from songs.limits import is_id
 from songs.ports.ids import IdGenerator
-from songs_contract.checks import race
-from songs_contract.clauses import clause
-from songs_contract.subject import Subject
+from songs_contract.harness.driver import race
+from songs_contract.harness.subject import Subject
+from songs_contract.law import clause
 from songs_plugins import Port
 
 PORT = Port.IDS

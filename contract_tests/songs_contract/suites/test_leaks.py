@@ -7,10 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from songs.ports.storage import Storage
-from songs_contract.checks import StorageUser, race, rating, song
-from songs_contract.clauses import builds_on, clause
-from songs_contract.subject import Subject
-from songs_contract.waiting import eventually
+from songs_contract.harness.driver import StorageUser, race
+from songs_contract.harness.samples import rating, song
+from songs_contract.harness.subject import Subject
+from songs_contract.harness.timing import eventually
+from songs_contract.law import builds_on, clause
 from songs_plugins import Port
 
 PORT = Port.STORAGE

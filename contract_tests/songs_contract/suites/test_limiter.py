@@ -8,10 +8,10 @@ import pytest
 
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, RateLimiter
-from songs_contract.checks import race, returned, unless_a_server_was_late
-from songs_contract.clauses import clause, requires
-from songs_contract.subject import Subject
-from songs_contract.waiting import eventually
+from songs_contract.harness.driver import race, returned, unless_a_server_was_late
+from songs_contract.harness.subject import Subject
+from songs_contract.harness.timing import eventually
+from songs_contract.law import clause, requires
 from songs_plugins import Port
 
 PORT = Port.LIMITER

@@ -6,9 +6,9 @@ import pytest
 
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, RateLimiter
-from songs_contract.clauses import clause
-from songs_contract.subject import Subject
-from songs_contract.waiting import eventually
+from songs_contract.harness.subject import Subject
+from songs_contract.harness.timing import eventually
+from songs_contract.law import clause
 from songs_plugins import FaultInjector, Port
 
 PORT = Port.LIMITER

@@ -3,9 +3,9 @@
 import pytest
 
 from songs.ports.limiter import RateLimit, RateLimiter
-from songs_contract.clauses import clause
-from songs_contract.elapse import elapse
-from songs_contract.subject import Subject
+from songs_contract.harness.subject import Subject
+from songs_contract.harness.timing import elapse
+from songs_contract.law import clause
 from songs_plugins import Port
 
 PORT = Port.LIMITER

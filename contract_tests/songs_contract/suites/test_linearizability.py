@@ -3,12 +3,12 @@
 import json
 
 from songs.model import RatingStats
-from songs_contract.checks import StorageUser, race, returned, song
-from songs_contract.clauses import clause, requires
-from songs_contract.histories import Operation, State, rate_or_read, record
-from songs_contract.linearizable import Recorded, first_impossible
-from songs_contract.processes import Child
-from songs_contract.subject import Subject
+from songs_contract.harness.driver import StorageUser, race, returned
+from songs_contract.harness.processes import Child
+from songs_contract.harness.samples import song
+from songs_contract.harness.subject import Subject
+from songs_contract.law import clause, requires
+from songs_contract.models.linearizability import Operation, Recorded, State, first_impossible, rate_or_read, record
 from songs_plugins import Port
 
 PORT = Port.STORAGE

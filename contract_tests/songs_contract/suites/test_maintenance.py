@@ -13,10 +13,10 @@ from songs.model import RatingStats
 from songs.ports.maintenance import Finding, Maintenance
 from songs.ports.storage import Storage
 from songs.text import FOLD_VERSION
-from songs_contract.checks import StorageUser, each_of, next_version, race, rating, returned, song
-from songs_contract.clauses import clause, requires
-from songs_contract.contents import contents, fill
-from songs_contract.subject import Subject
+from songs_contract.harness.driver import StorageUser, contents, each_of, fill, race, returned
+from songs_contract.harness.samples import next_version, rating, song
+from songs_contract.harness.subject import Subject
+from songs_contract.law import clause, requires
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -4,8 +4,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from songs.ports.passwords import PasswordHasher
-from songs_contract.clauses import clause
-from songs_contract.subject import Subject
+from songs_contract.harness.subject import Subject
+from songs_contract.law import clause
 from songs_plugins import AdapterContext, Port
 
 PORT = Port.PASSWORDS

@@ -7,9 +7,9 @@ import pytest
 
 from songs.errors import Overloaded
 from songs.ports.passwords import PasswordHasher
-from songs_contract.checks import race
-from songs_contract.clauses import clause
-from songs_contract.subject import CONCURRENCY, Subject
+from songs_contract.harness.driver import race
+from songs_contract.harness.subject import CONCURRENCY, Subject
+from songs_contract.law import clause
 from songs_plugins import Port
 
 PORT = Port.PASSWORDS

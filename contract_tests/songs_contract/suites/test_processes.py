@@ -11,11 +11,11 @@ import pytest
 from songs.errors import StorageInUse
 from songs.model import RatingStats
 from songs.ports.storage import Storage
-from songs_contract.checks import StorageUser, rating, song, until_no_conflict
-from songs_contract.clauses import clause, requires
-from songs_contract.contents import contents, fill
-from songs_contract.processes import Child
-from songs_contract.subject import Subject, place
+from songs_contract.harness.driver import StorageUser, contents, fill, until_no_conflict
+from songs_contract.harness.processes import Child
+from songs_contract.harness.samples import rating, song
+from songs_contract.harness.subject import Subject, place
+from songs_contract.law import clause, requires
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from songs.errors import DuplicateSong, InvalidInput, SongNotFound, VersionConflict
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
-from songs_contract.checks import EVERYTHING, StorageUser, next_version, rating, song
-from songs_contract.clauses import builds_on, clause
-from songs_contract.strategies import texts
+from songs_contract.harness.driver import StorageUser
+from songs_contract.harness.samples import EVERYTHING, next_version, rating, song
+from songs_contract.law import builds_on, clause
+from songs_contract.models.state_model import texts
 from songs_plugins import Port
 
 PORT = Port.STORAGE

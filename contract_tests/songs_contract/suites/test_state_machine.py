@@ -16,11 +16,11 @@ from songs.errors import SongsError
 from songs.model import Rating, Role, Song, User
 from songs.ports.storage import UnitOfWork
 from songs.query import SongFilter
-from songs_contract.checks import EVERYTHING, StorageUser, rating, song, user
-from songs_contract.clauses import clause
-from songs_contract.program import Program
-from songs_contract.reference import Reference
-from songs_contract.subject import Subject
+from songs_contract.harness.driver import StorageUser
+from songs_contract.harness.samples import EVERYTHING, rating, song, user
+from songs_contract.harness.subject import Subject
+from songs_contract.law import clause
+from songs_contract.models.state_model import Program, Reference
 from songs_plugins import Port
 
 PORT = Port.STORAGE

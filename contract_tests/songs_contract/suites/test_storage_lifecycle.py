@@ -15,10 +15,10 @@ from songs.ports.sessions import Rotation, SessionRepository
 from songs.ports.songs import SongRepository
 from songs.ports.storage import Scope, Storage, StorageCapabilities, UnitOfWork
 from songs.ports.users import UserRepository
-from songs_contract.checks import LATER, StorageUser, race, rating, song
-from songs_contract.clauses import builds_on, clause, requires
-from songs_contract.contents import contents, fill
-from songs_contract.subject import Subject
+from songs_contract.harness.driver import StorageUser, contents, fill, race
+from songs_contract.harness.samples import LATER, rating, song
+from songs_contract.harness.subject import Subject
+from songs_contract.law import builds_on, clause, requires
 from songs_plugins import Port
 
 PORT = Port.STORAGE

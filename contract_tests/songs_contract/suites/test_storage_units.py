@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from songs.deadline import Deadline
 from songs.errors import (
     DeadlineExceeded,
     DuplicateSong,
@@ -17,10 +16,12 @@ from songs.errors import (
     Unsupported,
 )
 from songs.model import RatingStats
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, Storage, UnitOfWork
-from songs_contract.checks import NOW, StorageUser, next_version, race, rating, session, song, user
-from songs_contract.clauses import builds_on, clause, requires
-from songs_contract.subject import Subject, place
+from songs_contract.harness.driver import StorageUser, race
+from songs_contract.harness.samples import NOW, next_version, rating, session, song, user
+from songs_contract.harness.subject import Subject, place
+from songs_contract.law import builds_on, clause, requires
 from songs_plugins import Port
 
 PORT = Port.STORAGE

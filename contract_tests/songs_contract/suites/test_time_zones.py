@@ -8,8 +8,9 @@ from datetime import UTC, date, datetime
 import pytest
 
 from songs.ports.storage import UnitOfWork
-from songs_contract.checks import StorageUser, rating, session, song, user
-from songs_contract.clauses import clause
+from songs_contract.harness.driver import StorageUser
+from songs_contract.harness.samples import rating, session, song, user
+from songs_contract.law import clause
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -7,11 +7,11 @@ import pytest
 
 from songs.ports.cache import Hit, Miss
 from songs.ports.limiter import RateLimit, RateLimiter, Verdict
-from songs_contract.both import LIMIT, Both, joined
-from songs_contract.checks import race, returned, unless_a_server_was_late
-from songs_contract.clauses import clause
-from songs_contract.subject import Subject, place
-from songs_contract.waiting import eventually
+from songs_contract.harness.driver import race, returned, unless_a_server_was_late
+from songs_contract.harness.fixtures import LIMIT, Both, joined
+from songs_contract.harness.subject import Subject, place
+from songs_contract.harness.timing import eventually
+from songs_contract.law import clause
 from songs_plugins import AdapterSpec, Port
 
 PORT = Port.CACHE

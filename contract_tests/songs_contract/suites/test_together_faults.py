@@ -6,10 +6,10 @@ import pytest
 
 from songs.errors import CacheUnavailable, LimiterUnavailable
 from songs.ports.cache import Hit, Miss
-from songs_contract.both import LIMIT, Both
-from songs_contract.clauses import clause
-from songs_contract.subject import Subject
-from songs_contract.waiting import eventually
+from songs_contract.harness.fixtures import LIMIT, Both
+from songs_contract.harness.subject import Subject
+from songs_contract.harness.timing import eventually
+from songs_contract.law import clause
 from songs_plugins import CacheFaultInjector, JoinedFaultInjector, Port
 
 PORT = Port.CACHE

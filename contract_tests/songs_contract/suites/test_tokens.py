@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from songs.errors import InvalidToken
 from songs.model import Role
 from songs.ports.tokens import AccessClaims, TokenIssuer
-from songs_contract.clauses import clause
-from songs_contract.subject import Subject
+from songs_contract.harness.subject import Subject
+from songs_contract.law import clause
 from songs_plugins import Port
 
 PORT = Port.TOKENS

@@ -6,8 +6,9 @@ import pytest
 
 from songs.errors import UserExists, UserNotFound, VersionConflict
 from songs.model import RatingStats, Role, User
-from songs_contract.checks import NOW, StorageUser, rating, session, song, user
-from songs_contract.clauses import clause
+from songs_contract.harness.driver import StorageUser
+from songs_contract.harness.samples import NOW, rating, session, song, user
+from songs_contract.law import clause
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songs.query import SongFilter
-from songs_contract.checks import EVERYTHING, StorageUser, next_version, race, song, until_no_conflict
-from songs_contract.clauses import clause
+from songs_contract.harness.driver import StorageUser, race, until_no_conflict
+from songs_contract.harness.samples import EVERYTHING, next_version, song
+from songs_contract.law import clause
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -2,7 +2,7 @@
 
 The idea of the lease is from "Scaling Memcache at Facebook" (NSDI 2013): a miss hands out a lease, and a fill counts
 only while nothing was invalidated since. How services stay coherent with a cache that fails is told in
-`songs.services.coherence`.
+`songs.caching.coherence`.
 """
 
 from collections.abc import Collection

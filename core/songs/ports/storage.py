@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol, runtime_checkable
 
-from songs.deadline import Deadline
+from songs.ports.clock import Deadline
 from songs.ports.coherence import CoherenceRepository
 from songs.ports.ratings import RatingRepository
 from songs.ports.sessions import SessionRepository

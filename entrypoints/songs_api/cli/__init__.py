@@ -10,22 +10,17 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from songs_api.cli.adapters import adapters
-from songs_api.cli.config import config
+from songs_api.bootstrap.user_errors import EXPECTED, REFUSED, UserError, report
 from songs_api.cli.contract import contract
 from songs_api.cli.copying import copy
 from songs_api.cli.demo import demo
 from songs_api.cli.doctor import doctor
-from songs_api.cli.export import export
-from songs_api.cli.importing import import_
-from songs_api.cli.openapi import openapi
-from songs_api.cli.plugins import plugins
-from songs_api.cli.prepare import prepare
-from songs_api.cli.serve import serve
-from songs_api.cli.usage import usage_text
+from songs_api.cli.inspecting import adapters, config, openapi, plugins
+from songs_api.cli.output import usage_text
+from songs_api.cli.serve import prepare, serve
+from songs_api.cli.transfer import export, import_
 from songs_api.cli.users import users
-from songs_api.refusals import EXPECTED, REFUSED, UserError, report
-from songs_api.servers.lifetime import discard
+from songs_api.servers.processes import discard
 
 INTERRUPTED: Final = 130
 DEFECT: Final = 70

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from songs.errors import SongsError
-from songs_api.container import Container
-from songs_api.observing.events import Event, json_line, text_line, timestamp
-from songs_api.refusals import warn
-from songs_api.servers.lifetime import discard
+from songs_api.bootstrap.container import Container
+from songs_api.bootstrap.user_errors import warn
+from songs_api.servers.processes import discard
 from songs_api.settings.service import ServiceSettings
+from songs_api.telemetry.logs import Event, json_line, text_line, timestamp
 
 
 @contextmanager

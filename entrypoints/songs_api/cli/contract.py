@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from songs_api.bootstrap.user_errors import UserError
 from songs_api.files.exporting import written_whole
-from songs_api.refusals import UserError
 
 
 def contract(  # noqa: PLR0913, PLR0917 - one for each option, as typer wants it

@@ -8,15 +8,16 @@ from typing import Annotated, Final
 import typer
 
 from songs.ports.storage import StorageCapabilities
-from songs.services.comparing import Comparison, StorageReader, Tally
-from songs.services.copying import Copier, CopyInterrupted, CopyReport, Stage
+from songs.tools.comparing import Comparison, StorageReader, Tally
+from songs.tools.copying import Copier, CopyInterrupted, CopyReport, Stage
+from songs_api.bootstrap.container import Container
+from songs_api.bootstrap.startup import opened
+from songs_api.bootstrap.user_errors import UserError, report, warn
 from songs_api.cli.audit import audited
+from songs_api.cli.output import progress_bar
 from songs_api.cli.session import load
-from songs_api.container import Container
-from songs_api.refusals import UserError, report, warn
 from songs_api.settings import Settings, SettingsError
 from songs_api.settings.resolve import prefix_of
-from songs_api.startup import opened
 from songs_plugins import Port
 from songs_plugins.registry import PluginError, Registry
 
@@ -119,8 +120,6 @@ def _filled(container: Container, name: str) -> StorageReader:
 @contextmanager
 def _telling(total: int) -> Iterator[Callable[[Stage, Tally], None]]:
     """Yield what shows how far the copy is: a bar in a terminal, else nothing. Says how to go on after Ctrl-C."""
-    from songs_api.cli.progress import progress_bar  # noqa: PLC0415 - only here: it loads Rich
-
     stage = Stage.CHECKING
     with progress_bar() as bar:
         task = bar.add_task(stage, total=total)

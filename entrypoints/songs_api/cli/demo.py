@@ -12,20 +12,20 @@ from typing import IO, Final
 
 import typer
 
-from songs.deadline import Deadline
 from songs.model import Role
+from songs.ports.clock import Deadline
+from songs_api.bootstrap.container import Container
+from songs_api.bootstrap.startup import application
+from songs_api.bootstrap.user_errors import UserError, warn
 from songs_api.cli.serve import Host, PortNumber
 from songs_api.cli.session import load
-from songs_api.container import Container
 from songs_api.files.importing import import_songs, songs_file
 from songs_api.files.records import FileUnusable
-from songs_api.refusals import UserError, warn
 from songs_api.servers import granian
 from songs_api.servers.listening import free_port, once_listening, url
 from songs_api.servers.options import ServerOptions
 from songs_api.settings import Variables
 from songs_api.settings.service import PREFIX
-from songs_api.startup import application
 
 USER: Final = "demo"
 LIMIT: Final = "10000/minute"

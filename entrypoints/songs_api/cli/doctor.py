@@ -10,12 +10,13 @@ import typer
 from songs.errors import CacheUnavailable
 from songs.ports.maintenance import Finding, Maintenance
 from songs.ports.storage import Storage
-from songs.services.comparing import StorageReader, Tally, naming
-from songs.services.examining import Examiner
+from songs.tools.checking import Examiner
+from songs.tools.comparing import StorageReader, Tally, naming
+from songs_api.bootstrap.container import Container
+from songs_api.bootstrap.user_errors import warn
 from songs_api.cli.audit import audited
+from songs_api.cli.output import progress_bar
 from songs_api.cli.session import durable_storage
-from songs_api.container import Container
-from songs_api.refusals import warn
 from songs_plugins.registry import Registry
 
 SOMETHING_WRONG: Final = 1
@@ -99,8 +100,6 @@ def _cache_problems(container: Container) -> list[str]:
 @contextmanager
 def _telling(total: int) -> Iterator[Callable[[Tally], None]]:
     """Yield what shows how far it is: a bar in a terminal, else nothing."""
-    from songs_api.cli.progress import progress_bar  # noqa: PLC0415 - only here: it loads Rich
-
     with progress_bar() as bar:
         task = bar.add_task("looking", total=total)
         yield lambda tally: bar.update(task, completed=tally.songs, description=str(tally))

@@ -6,16 +6,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from songs_api.cli.session import load
-from songs_api.observing.lines import say
-from songs_api.refusals import warn
+from songs_api.bootstrap.handover import Load
+from songs_api.bootstrap.startup import application, identity_of, opened
+from songs_api.bootstrap.user_errors import warn
+from songs_api.cli.session import durable_storage, load
 from songs_api.servers.listening import free_port, once_listening, url
-from songs_api.servers.metrics_folder import metrics_folder
-from songs_api.servers.options import Load, ServerOptions
-from songs_api.servers.select import serve_with
-from songs_api.servers.window_table import window_table
+from songs_api.servers.options import ServerOptions, serve_with
+from songs_api.servers.shared_state import metrics_folder, window_table
 from songs_api.settings import Settings, check_serving
-from songs_api.startup import application, identity_of, opened
+from songs_api.telemetry.logs import say
 from songs_plugins import Port
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on. [SONGS_HOST]", show_default=False)]
@@ -64,3 +63,10 @@ def _listening(settings: Settings, port: int) -> str:
         f"songs-api {version('songs-api')} on {address} ({service.server}, {service.workers} "
         f"{'process' if service.workers == 1 else 'processes'}); storage {storage}; documentation {address}/docs"
     )
+
+
+def prepare() -> None:
+    """Create what the selected storage needs (schema, indexes). Existing data stays; it may be run again."""
+    with durable_storage() as container:
+        storage = container.settings().service.storage
+    typer.echo(f"the storage {storage!r} is ready")

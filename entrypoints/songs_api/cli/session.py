@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from songs.ports.storage import StorageCapabilities
-from songs_api.container import Container
-from songs_api.refusals import UserError
+from songs_api.bootstrap.container import Container
+from songs_api.bootstrap.startup import opened
+from songs_api.bootstrap.user_errors import UserError
 from songs_api.settings import Settings, Source, Variables, resolve
 from songs_api.settings.service import PREFIX
-from songs_api.startup import opened
 from songs_plugins import Port
 from songs_plugins.registry import Registry
 

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from songs.deadline import Deadline
 from songs.model import Role, User
+from songs.ports.clock import Deadline
+from songs_api.bootstrap.user_errors import UserError
 from songs_api.cli.audit import audited
+from songs_api.cli.output import print_table
 from songs_api.cli.session import durable_storage
-from songs_api.cli.table import print_table
-from songs_api.refusals import UserError
-from songs_api.servers.lifetime import was_closed
+from songs_api.servers.processes import was_closed
 
 DEADLINE_S: Final = 30.0
 PAGE: Final = 500

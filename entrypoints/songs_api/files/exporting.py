@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, cast
 
-from songs.deadline import Deadline
+from songs.application.catalogue import Catalogue
 from songs.model import Song
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.query import SongFilter, Walk
-from songs.services.catalogue import Catalogue
 
 PAGE: Final = 500
 PAGE_DEADLINE_S: Final = 60.0

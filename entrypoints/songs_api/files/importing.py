@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from songs.deadline import Deadline
+from songs.application.importing import BATCH, ImportCounts, Importer
 from songs.errors import SongsError, Unavailable
 from songs.model import SongDetails
-from songs.ports.clock import Clock
-from songs.services.importing import BATCH, ImportCounts, Importer
+from songs.ports.clock import Clock, Deadline
 from songs_api.files.records import FileUnusable, Record, records
-from songs_api.http.schemas import NewSong
-from songs_api.http.strict_json import parse
-from songs_api.http.validation import validated
+from songs_api.http.api.song_models import NewSong
+from songs_api.http.kernel.validation import parse, validated
 
 BATCH_DEADLINE_S: Final = 60.0
 

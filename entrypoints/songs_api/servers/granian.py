@@ -14,19 +14,12 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from songs_api.http.body_slots import CONNECTION, LastAnswer, has_body
-from songs_api.refusals import EXPECTED, REFUSED, report
-from songs_api.servers.lifetime import end_with_parent
+from songs_api.bootstrap.handover import Application, Load
+from songs_api.bootstrap.user_errors import EXPECTED, REFUSED, report
+from songs_api.http.kernel.body_slots import CONNECTION, LastAnswer, has_body
 from songs_api.servers.listening import BACKLOG, connections_allowed
-from songs_api.servers.options import (
-    CONNECTION_BUFFER_BYTES,
-    GRACE_S,
-    HEADER_TIMEOUT_S,
-    Application,
-    Load,
-    ServerOptions,
-)
-from songs_api.servers.pinning import Pinning
+from songs_api.servers.options import CONNECTION_BUFFER_BYTES, GRACE_S, HEADER_TIMEOUT_S, ServerOptions
+from songs_api.servers.processes import Pinning, end_with_parent
 from songs_api.servers.signals import StopSignals, end_with, obey_first_sigterm, shield_workers
 
 _RESPAWN_PAUSE_S: Final = 0.5

@@ -10,12 +10,12 @@ import os
 import sys
 from typing import Any
 
-from songs_api.refusals import EXPECTED, REFUSED, report, warn
-from songs_api.servers.gunicorn_options import gunicorn_options
-from songs_api.servers.lifetime import open_standard_streams
-from songs_api.servers.metrics_folder import metrics_folder
-from songs_api.servers.options import STORAGE_IDENTITY, ServerOptions
-from songs_api.servers.window_table import window_table
+from songs_api.bootstrap.handover import STORAGE_IDENTITY
+from songs_api.bootstrap.user_errors import EXPECTED, REFUSED, report, warn
+from songs_api.servers.gunicorn_server import gunicorn_options
+from songs_api.servers.options import ServerOptions
+from songs_api.servers.processes import open_standard_streams
+from songs_api.servers.shared_state import metrics_folder, window_table
 from songs_api.settings import Settings, Variables, check_serving, resolve
 from songs_plugins.registry import Registry
 
@@ -37,7 +37,7 @@ atexit.register(_kept.close)
 
 def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's hook
     """Refuse what cannot keep its promises, before any worker starts."""
-    from songs_api.startup import identity_of, opened  # noqa: PLC0415 - the rest of the program is loaded by the workers
+    from songs_api.bootstrap.startup import identity_of, opened  # noqa: PLC0415 - the rest of the program is loaded by the workers
 
     try:
         for line in check_serving(_found, workers=server.cfg.workers, server="gunicorn"):

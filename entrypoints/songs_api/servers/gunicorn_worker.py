@@ -14,8 +14,9 @@ from gunicorn.http import RequestParser, errors  # type: ignore[import-untyped]
 from gunicorn.http2 import negotiation  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
-from songs_api.http.body_slots import CONNECTION, LastAnswer, has_body
-from songs_api.servers.options import CONNECTION_BUFFER_BYTES, HEADER_TIMEOUT_S, Application
+from songs_api.bootstrap.handover import Application
+from songs_api.http.kernel.body_slots import CONNECTION, LastAnswer, has_body
+from songs_api.servers.options import CONNECTION_BUFFER_BYTES, HEADER_TIMEOUT_S
 from songs_api.servers.signals import obey_sigterm
 
 LINGER_S: Final = 2.0

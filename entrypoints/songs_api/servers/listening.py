@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from songs_api.bootstrap.user_errors import UserError
+
 BACKLOG: Final = 4096
 _OTHER_FILES: Final = 256
 """Files that a worker may have open besides its clients' connections: of storages, caches and logs."""
@@ -17,7 +19,7 @@ _PATIENCE_S: Final = 120.0
 _ANY: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
-class AddressError(Exception):
+class AddressError(UserError):
     """An address cannot be listened on; the message says why and what to do."""
 
 

@@ -1,12 +1,13 @@
 """What both servers are told."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from importlib import import_module
+from typing import Any, Final, Protocol, cast
 
-from songs_api.observing.lines import ServerLogHandler
+from songs_api.bootstrap.handover import Load
 from songs_api.settings import Settings
-from songs_api.settings.processes import cores_to_pin
+from songs_api.settings.service import cores_to_pin
+from songs_api.telemetry.logs import ServerLogHandler
 
 HEADER_TIMEOUT_S: Final = 5
 KEEP_ALIVE_S: Final = 5
@@ -15,18 +16,7 @@ GRACE_S: Final = 30
 REQUEST_LINE_BYTES: Final = 8190
 HEADER_BYTES: Final = 8190
 HEADERS: Final = 100
-METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable that names the folder where several processes keep metrics, as the Prometheus client has it."""
-WINDOW_TABLE: Final = "SONGSAPI_WINDOW_TABLE"
-"""The variable by which workers learn where the main process keeps what all of them remember of rate limits."""
-STORAGE_IDENTITY: Final = "SONGSAPI_STORAGE_IDENTITY"
-"""The variable by which workers of a gunicorn that was started by itself learn which data are the service's."""
 CONNECTION_BUFFER_BYTES: Final = 32_768
-
-Application = Callable[..., Any]
-"""A WSGI application."""
-Load = Callable[[], Application]
-"""Makes the application, in a worker; can be pickled, since some workers are not forked but spawned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +59,13 @@ class Serve(Protocol):
     def __call__(self, options: ServerOptions, load: Load) -> None:
         """Serve."""
         ...
+
+
+_MODULES: Final = {"granian": "songs_api.servers.granian", "gunicorn": "songs_api.servers.gunicorn_server"}
+
+
+def serve_with(server: str, options: ServerOptions, load: Load) -> None:
+    """Serve with the server that the settings name, until SIGTERM or SIGINT."""
+    # The other one is not imported: every start would pay for it.
+    serve = cast("Serve", import_module(_MODULES[server]).serve)
+    serve(options, load)

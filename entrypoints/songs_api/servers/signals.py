@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from songs_api.observing.lines import say
 from songs_api.servers.options import GRACE_S
+from songs_api.telemetry.logs import say
 
 INTERRUPTED: Final = 128 + signal.SIGINT
 """The exit status after a second Ctrl-C."""

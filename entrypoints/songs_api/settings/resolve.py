@@ -8,11 +8,9 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from songs_api.settings.problems import SettingsError
-from songs_api.settings.processes import default_workers
-from songs_api.settings.reading import Entry, is_secret, read, variable_names, with_secret_files
-from songs_api.settings.service import PREFIX, ServiceSettings
-from songs_api.settings.variables import Source, Variables
+from songs_api.settings.parsing import Entry, is_secret, read, variable_names, with_secret_files
+from songs_api.settings.service import PREFIX, ServiceSettings, default_workers
+from songs_api.settings.variables import SettingsError, Source, Variables
 from songs_plugins import AdapterSpec, Port
 from songs_plugins.registry import PluginError, Registry
 

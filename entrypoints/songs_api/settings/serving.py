@@ -7,9 +7,8 @@ from pydantic import SecretBytes, SecretStr
 
 from songs.ports.cache import CacheCapabilities
 from songs.ports.storage import StorageCapabilities
-from songs_api.settings.problems import SettingsError
 from songs_api.settings.resolve import Settings, prefix_of
-from songs_api.settings.variables import Source
+from songs_api.settings.variables import SettingsError, Source
 from songs_plugins import Port
 
 MIN_SECRET_BYTES: Final = 32

@@ -1,8 +1,8 @@
-"""The variables ``SONGS_*`` as they were found, each with where it came from."""
+"""What is wrong with the settings."""
 
 import io
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -11,8 +11,16 @@ from typing import Final, Self
 from dotenv.parser import parse_stream
 from pydantic_settings import EnvSettingsSource
 
-from songs_api.settings.problems import SettingsError
 from songs_api.settings.service import PREFIX, ServiceSettings
+
+
+class SettingsError(Exception):
+    """Settings are wrong; `problems` has one line for each, with the variable's name and never with a secret."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
 
 # Variables of the test suites, which say where real servers are.
 _NOT_OURS: Final = PREFIX + "TEST_"

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from songs_jsonfile.storage import JsonFileStorage
 
-from songs.deadline import Deadline
 from songs.model import Rating, RatingStats, Song
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
 
 T = TypeVar("T")

@@ -14,9 +14,9 @@ import psycopg
 from songs_postgres.settings import PostgresSettings
 from songs_postgres.storage import PostgresStorage
 
-from songs.deadline import Deadline
 from songs.errors import OutcomeUnknown, StorageUnavailable, TransientConflict
 from songs.model import Rating, RatingStats, Song
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.text import fold
 

@@ -7,8 +7,7 @@ from songs.errors import InvalidToken, UserExists
 from songs.model import Session, User
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.sessions import Rotation
-from songs_memory.accounts import MemorySessions, MemoryUsers
-from songs_memory.coherence import MemoryCoherence
+from songs_memory.repositories import MemoryCoherence, MemorySessions, MemoryUsers
 
 from .planting import memory_of, repositories
 

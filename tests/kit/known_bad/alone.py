@@ -8,23 +8,18 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Self, cast
 
-from songs.deadline import Deadline
 from songs.errors import DuplicateSong, KeyReused, ScopeViolation, SongNotFound, TransientConflict
 from songs.model import Rating, RatingStats, Song
 from songs.ports.cache import Hit, Miss
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.ratings import RatingReceipt
 from songs.ports.sessions import Rotation
 from songs.query import SongFilter
-from songs_memory.accounts import MemorySessions
 from songs_memory.cache import MemoryCache, _Group
-from songs_memory.coherence import MemoryCoherence
-from songs_memory.ratings import MemoryRatings
-from songs_memory.songs import MemorySongs
-from songs_memory.state import State
+from songs_memory.repositories import MemoryCoherence, MemoryRatings, MemorySessions, MemorySongs
+from songs_memory.state import State, View
 from songs_memory.unit import MemoryUnit
-from songs_memory.view import View
 from songs_plugins import AdapterSpec, Port
 
 from .caches import cache

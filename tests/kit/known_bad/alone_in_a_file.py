@@ -5,12 +5,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, cast
 
-from songs.deadline import Deadline
+from songs.ports.clock import Deadline
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
-from songs_sqlite.coherence import SqliteCoherence
 from songs_sqlite.storage import SqliteStorage
-from songs_sqlite.unit import Unit
+from songs_sqlite.unit import SqliteCoherence, Unit
 
 from .maintenance import planted, run
 

@@ -5,8 +5,7 @@ import time
 from songs.errors import KeyReused
 from songs.model import Rating
 from songs.ports.ratings import RatingReceipt
-from songs_memory.ratings import MemoryRatings
-from songs_memory.songs import MemorySongs
+from songs_memory.repositories import MemoryRatings, MemorySongs
 
 from .planting import memory_of, repositories
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from songs.errors import StorageUnavailable
-from songs_memory.ratings import MemoryRatings
+from songs_memory.repositories import MemoryRatings
 from songs_memory.storage import MemoryStorage
 from songs_memory.unit import MemoryUnit
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from songs.errors import StorageUnavailable
-from songs_sqlite.open_files import OpenFiles
+from songs_sqlite.files import OpenFiles
 from songs_sqlite.pool import Pool
 from songs_sqlite.storage import SqliteStorage
 

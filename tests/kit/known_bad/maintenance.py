@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
 
-from songs.deadline import Deadline
 from songs.errors import StorageUnavailable
 from songs.model import RatingStats
+from songs.ports.clock import Deadline
 from songs.ports.maintenance import Finding
 from songs_plugins import AdapterContext, AdapterSpec
 from songs_sqlite.plugin import songs_adapters
-from songs_sqlite.settings import SqliteSettings
-from songs_sqlite.storage import SqliteStorage
+from songs_sqlite.storage import SqliteSettings, SqliteStorage
 
 from .planting import PlantedStorage, changed, storage
 

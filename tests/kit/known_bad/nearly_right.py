@@ -16,11 +16,9 @@ from songs.ports.ids import IdGenerator
 from songs.ports.limiter import RateLimit, Verdict
 from songs.ports.ratings import RatingReceipt
 from songs.query import SongFilter
-from songs_memory.accounts import MemoryUsers
 from songs_memory.cache import MemoryCache
 from songs_memory.limiter import MemoryLimiter
-from songs_memory.ratings import MemoryRatings
-from songs_memory.songs import MemorySongs
+from songs_memory.repositories import MemoryRatings, MemorySongs, MemoryUsers
 from songs_memory.unit import MemoryUnit
 from songs_plugins import AdapterContext, AdapterSpec, Port
 from songs_system.ids import TimeOrderedIds

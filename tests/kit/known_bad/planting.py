@@ -9,15 +9,12 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from songs.deadline import Deadline
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, StorageCapabilities
-from songs_memory.accounts import MemorySessions, MemoryUsers
-from songs_memory.coherence import MemoryCoherence
-from songs_memory.ratings import MemoryRatings
-from songs_memory.songs import MemorySongs
+from songs_memory.repositories import MemoryCoherence, MemoryRatings, MemorySessions, MemorySongs, MemoryUsers
+from songs_memory.state import View
 from songs_memory.storage import MemoryStorage
 from songs_memory.unit import MemoryUnit
-from songs_memory.view import View
 from songs_plugins import AdapterContext, AdapterSpec, NoSettings, Port
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from songs.errors import KeyReused
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
-from songs_memory.rating_table import Events
-from songs_memory.ratings import MemoryRatings
+from songs_memory.repositories import MemoryRatings
+from songs_memory.tables import Events
 from songs_memory.unit import MemoryUnit
 
 from .planting import memory_of, repositories, unit

@@ -9,7 +9,7 @@ from songs.errors import DuplicateSong, VersionConflict
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
-from songs_memory.songs import MemorySongs
+from songs_memory.repositories import MemorySongs
 
 from .planting import memory_of, repositories
 

@@ -2,10 +2,7 @@
 
 from typing import Any, Never
 
-from songs_memory.accounts import MemorySessions, MemoryUsers
-from songs_memory.coherence import MemoryCoherence
-from songs_memory.ratings import MemoryRatings
-from songs_memory.songs import MemorySongs
+from songs_memory.repositories import MemoryCoherence, MemoryRatings, MemorySessions, MemorySongs, MemoryUsers
 
 from .planting import repositories
 

@@ -10,11 +10,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import ClassVar, Self
 
-from songs.deadline import Deadline
 from songs.errors import DuplicateSong, StorageUnavailable, Unsupported
 from songs.model import Song
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
-from songs_memory.songs import MemorySongs
+from songs_memory.repositories import MemorySongs
 from songs_memory.state import State
 from songs_memory.unit import MemoryUnit
 from songs_plugins import Port

@@ -12,13 +12,13 @@ from typing import cast
 
 import pytest
 
-from songs.deadline import Deadline
 from songs.errors import OutcomeUnknown, StorageUnavailable, Unsupported
 from songs.model import Rating
+from songs.ports.clock import Deadline
 from songs.ports.ratings import RatingReceipt
 from songs.ports.storage import Scope, UnitOfWork
-from songs_contract.checks import rating
-from songs_memory.songs import MemorySongs
+from songs_contract.harness.samples import rating
+from songs_memory.repositories import MemorySongs
 from songs_memory.storage import MemoryStorage
 from songs_plugins import AdapterSpec, NoSettings, Port
 from songs_sqlite.ratings import SqliteRatings

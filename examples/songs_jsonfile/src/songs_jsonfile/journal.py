@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from songs.deadline import Deadline
 from songs.errors import StorageClosed, StorageInUse, StorageUnavailable
+from songs.ports.clock import Deadline
 from songs_jsonfile.changes import Change, Identity, Put
 from songs_jsonfile.log import Log
 from songs_jsonfile.state import State

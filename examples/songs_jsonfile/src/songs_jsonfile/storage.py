@@ -4,8 +4,8 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from songs.deadline import Deadline
 from songs.errors import StorageClosed
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, StorageCapabilities
 from songs_jsonfile.journal import Journal
 from songs_jsonfile.unit import Unit

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from songs.deadline import Deadline
 from songs.errors import ScopeViolation, Unsupported
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope
 from songs_jsonfile.accounts import JsonFileSessions, JsonFileUsers
 from songs_jsonfile.changes import Change

@@ -11,8 +11,8 @@ from psycopg import errors as states
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 
-from songs.deadline import Deadline
 from songs.errors import StorageUnavailable
+from songs.ports.clock import Deadline
 from songs_postgres.errors import NoAnswerError, unreachable
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
-from songs.deadline import Deadline
 from songs.errors import StorageClosed, StorageUnavailable
+from songs.ports.clock import Deadline
 from songs_postgres.connection import Connection, connect
 
 

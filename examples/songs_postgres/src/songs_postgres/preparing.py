@@ -6,9 +6,8 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from songs.deadline import Deadline
 from songs.errors import StorageMismatch, StorageUnavailable
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.text import FOLD_VERSION, fold
 from songs_postgres.connection import Connection, Row
 from songs_postgres.schema import MIGRATIONS, NEWEST, TABLES_FOUND

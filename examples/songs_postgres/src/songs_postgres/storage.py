@@ -8,9 +8,8 @@ from typing import Any, Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from songs.deadline import Deadline
 from songs.errors import StorageClosed
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, StorageCapabilities
 from songs_postgres import leftovers
 from songs_postgres.connection import Connection

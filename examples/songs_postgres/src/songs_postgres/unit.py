@@ -8,8 +8,8 @@ from typing import Final, LiteralString, Self
 
 import psycopg
 
-from songs.deadline import Deadline
 from songs.errors import DeadlineExceeded, OutcomeUnknown, ScopeViolation, SongsError, StorageUnavailable
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope
 from songs_postgres import leftovers
 from songs_postgres.batches import PostgresBatches

@@ -1,0 +1,1 @@
+"""How the suites hold an adapter: private places, fixtures, time, processes and samples."""

@@ -1,0 +1,146 @@
+"""A cache and a limiter that are asked together: what the suites about that share."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from songs.ports.cache import Cache, Hit, Miss
+from songs.ports.clock import Deadline
+from songs.ports.limiter import RateLimit, RateLimiter, Verdict
+from songs.ports.storage import Storage
+from songs.ports.together import JoinsLimiter, Together
+from songs_contract.harness.driver import StorageUser
+from songs_contract.harness.session import ContractSession
+from songs_contract.harness.subject import Subject, place
+from songs_plugins import AdapterSpec, CacheFaultInjector, FaultInjector, Port
+
+LIMIT: Final = RateLimit(5, 60)
+PLENTY: Final = RateLimit(1000, 60)
+TTL_S: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Both:
+    """A cache, a limiter, and what asks them together."""
+
+    cache: Cache
+    limiter: RateLimiter
+    together: Together
+
+    def hit(self, bucket: str = "bucket", limit: RateLimit = LIMIT) -> Verdict:
+        """Count a hit, whatever the entry is."""
+        return self.together.hit_and_get(bucket, limit, "group", "key")[0]
+
+    def get(self, group: str = "group", key: str = "key", bucket: str = "of entries") -> Hit | Miss:
+        """Return an entry, for a hit that is allowed."""
+        found = self.together.hit_and_get(bucket, PLENTY, group, key)[1]
+        assert found is not None, "the cache can answer"
+        return found
+
+    def lease(self) -> bytes:
+        """Return a lease for the entry, which is not there."""
+        found = self.get()
+        assert isinstance(found, Miss), f"it is there: {found}"
+        assert found.lease is not None
+        return found.lease
+
+    def put(self, value: bytes, key: str = "key", ttl_s: float = TTL_S) -> None:
+        """Fill an entry of the group that is not there, by means of the cache alone."""
+        found = self.cache.get("group", key)
+        assert isinstance(found, Miss)
+        assert found.lease is not None
+        self.fill(value, found.lease, key, ttl_s)
+
+    def fill(self, value: bytes, lease: bytes, key: str = "key", ttl_s: float = TTL_S) -> None:
+        """Fill an entry of the group with a lease."""
+        self.cache.fill("group", key, value, lease=lease, ttl_s=ttl_s)
+
+
+def joined(cache: Cache, limiter: RateLimiter) -> Together | None:
+    """Return what asks both, if there is something."""
+    assert isinstance(cache, JoinsLimiter)
+    return cache.together_with(limiter)
+
+
+@pytest.fixture
+def contract(request: pytest.FixtureRequest) -> ContractSession:
+    """The run that the test is part of."""
+    session = request.config.pluginmanager.get_plugin("songs_contract_session")
+    assert isinstance(session, ContractSession)
+    return session
+
+
+@pytest.fixture
+def subject(request: pytest.FixtureRequest, contract: ContractSession, tmp_path: Path) -> Iterator[Subject]:
+    """The adapter under test with an empty place of its own."""
+    port = request.module.PORT
+    with place(contract.target, contract.specs[port], tmp_path) as found:
+        found.declared = lambda: contract.capabilities(port)
+        yield found
+
+
+@pytest.fixture
+def storage(subject: Subject) -> Storage:
+    """The storage under test, open, prepared and empty."""
+    return subject.storage()
+
+
+@pytest.fixture
+def deadline(subject: Subject) -> Callable[[], Deadline]:
+    """Return a function that makes deadlines."""
+    return subject.deadline
+
+
+@pytest.fixture
+def use(subject: Subject, storage: Storage) -> StorageUser:
+    """Short ways to run one unit of work on the storage."""
+    return StorageUser(storage, subject)
+
+
+@pytest.fixture
+def injector(subject: Subject) -> Iterator[FaultInjector]:
+    """What makes the backend fail; of a cache it has `spoil` as well."""
+    if subject.spec.faults is None:
+        pytest.skip("declared unsupported: AdapterSpec.faults")
+    with subject.spec.faults(subject.settings) as found:
+        assert subject.spec.port is not Port.CACHE or isinstance(found, CacheFaultInjector), "it has no `spoil`"
+        yield found
+
+
+@pytest.fixture
+def limiter_spec(subject: Subject, contract: ContractSession) -> AdapterSpec:
+    """The limiter that is offered under the name of a cache which joins limiters."""
+    if not isinstance(subject.build(), JoinsLimiter):
+        pytest.skip("declared unsupported: together_with")
+    spec = contract.offered.get(Port.LIMITER)
+    if spec is None:
+        pytest.skip("declared unsupported: a limiter of the same name")
+    return spec
+
+
+@pytest.fixture
+def beside(subject: Subject, limiter_spec: AdapterSpec) -> Iterator[Subject]:
+    """That limiter, in the cache's place."""
+    with closing(subject.beside(limiter_spec)) as found:
+        yield found
+
+
+@pytest.fixture
+def both(subject: Subject, beside: Subject) -> Both:
+    """Both, open."""
+    cache: Cache = subject.open()
+    limiter: RateLimiter = beside.open()
+    together = joined(cache, limiter)
+    if together is None:
+        pytest.skip("not tested: together_with returns None")
+    return Both(cache, limiter, together)
+
+
+@pytest.fixture
+def rounds(contract: ContractSession) -> int:
+    """How often a test of concurrency repeats itself."""
+    return 20 if contract.thorough else 3

@@ -1,0 +1,182 @@
+"""Child processes of the kit, from the parent's side.
+
+A process of its own that works on a storage, or makes ids, started by the suites, driven by JSON on its standard input.
+
+It is told what to do in one line: the adapter, its settings (with their secrets, which is why they are not arguments),
+and a task. It prints one line when it is ready, begins when it reads a line, and prints one line for each thing that
+the storage acknowledged, so that whoever kills it knows what must be there.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, Any, Self
+
+from songs.errors import SongsError, StorageInUse
+from songs.ports.ids import IdGenerator
+from songs.ports.storage import Storage
+from songs_contract.harness.driver import StorageUser, fill, until_no_conflict
+from songs_contract.harness.samples import rating, song
+from songs_contract.harness.subject import Subject, end_fixtures, find, plain
+from songs_contract.models.linearizability import record
+from songs_plugins import Port
+
+PATIENCE_S = 60.0
+
+
+@dataclass
+class Child:
+    """A process that has the subject's place open, or was refused it."""
+
+    process: "subprocess.Popen[str]"
+    first_line: str
+
+    @classmethod
+    def start(cls, subject: Subject, task: str, **order: Any) -> Self:  # noqa: ANN401 - JSON
+        """Start a child and wait until it has opened the storage, or was refused it."""
+        # What is importable here is importable there: a target may lie on a path that only this process was given.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "songs_contract.harness.processes"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        child = cls(process, "")
+        child._tell({"target": subject.target, "settings": plain(subject.settings), "task": task, **order})
+        child.first_line = child.read_line()
+        return child
+
+    def go(self) -> None:
+        """Let it begin."""
+        self._input.write("go\n")
+        self._input.flush()
+
+    def read_line(self) -> str:
+        """Return its next line, empty when it has ended."""
+        return self._output.readline().rstrip("\n")
+
+    def rest(self) -> list[str]:
+        """Wait until it has ended and return its remaining lines."""
+        out = self._output.read().splitlines()
+        self.process.wait(PATIENCE_S)
+        return out
+
+    def kill(self) -> None:
+        """End it with SIGKILL: it gets no chance to clean up."""
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
+
+    def close(self) -> None:
+        """Make sure that nothing is left of it."""
+        if self.process.poll() is None:
+            self.kill()
+        self._input.close()
+        self._output.close()
+
+    def _tell(self, order: dict[str, Any]) -> None:
+        self._input.write(json.dumps(order) + "\n")
+        self._input.flush()
+
+    @property
+    def _input(self) -> IO[str]:
+        assert self.process.stdin is not None
+        return self.process.stdin
+
+    @property
+    def _output(self) -> IO[str]:
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+
+def main() -> None:
+    """Do what standard input says."""
+    order = json.loads(sys.stdin.readline())
+    port = Port.IDS if order["task"] == "ids" else Port.STORAGE
+    spec = next(spec for spec in find(order["target"]) if spec.port is port)
+    subject = Subject(order["target"], spec, spec.settings.model_validate(order["settings"]))
+    if port is Port.IDS:
+        _make_ids(subject.build())
+        return
+    try:
+        storage = subject.storage()
+    except StorageInUse:
+        _say("in use")
+        return
+    _say("ready")
+    sys.stdin.readline()
+    try:
+        TASKS[order["task"]](subject, storage, order)
+        _say("done")
+    except SongsError as error:
+        _say(f"failed {error.code}")
+    finally:
+        subject.close()
+
+
+def _make_ids(ids: IdGenerator) -> None:
+    """Make one id for each line of standard input."""
+    while sys.stdin.readline():
+        _say(ids.new_id())
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _rate(subject: Subject, storage: Storage, order: dict[str, Any]) -> None:
+    """Rate song-1 many times, each time under a key of its own where asked for."""
+    use, who = StorageUser(storage, subject), order["who"]
+    for n in range(order["times"]):
+        key = f"{order['key']}-{n}" if order.get("key") else None
+        each = rating(f"rating-{who}-{n:05d}", value=n % 5 + 1, key=key)
+        _say(f"acknowledged {until_no_conflict(partial(use.rate, each)).rating_id}")
+
+
+def _add_songs(subject: Subject, storage: Storage, order: dict[str, Any]) -> None:
+    """Add songs, some of whose identities other processes use too."""
+    use = StorageUser(storage, subject)
+    for n in range(order["times"]):
+        each = song(f"song-{order['who']}-{n:04d}", title=f"shared {n}")
+        refused = use.add_many([each])
+        _say("refused" if refused else f"acknowledged {each.id}")
+
+
+def _fill(subject: Subject, storage: Storage, _order: dict[str, Any]) -> None:
+    """Write some of everything, and wait to be killed."""
+    fill(StorageUser(storage, subject))
+    _say("acknowledged everything")
+    time.sleep(300)
+
+
+def _history(subject: Subject, storage: Storage, order: dict[str, Any]) -> None:
+    """Rate and read, and say what was asked and answered when."""
+    for call in record(StorageUser(storage, subject), order["who"], 0):
+        _say(json.dumps([call.began, call.ended, call.operation, call.result]))
+
+
+def _hold(_subject: Subject, _storage: Storage, _order: dict[str, Any]) -> None:
+    """Keep the storage open until killed."""
+    time.sleep(300)
+
+
+TASKS: dict[str, Callable[[Subject, Storage, dict[str, Any]], None]] = {
+    "rate": _rate,
+    "add_songs": _add_songs,
+    "fill": _fill,
+    "history": _history,
+    "hold": _hold,
+}
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        end_fixtures()

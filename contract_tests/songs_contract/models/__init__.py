@@ -1,0 +1,1 @@
+"""What a storage means, to compare with: a reference, and linearizability."""

@@ -1,0 +1,1 @@
+"""What became of each clause, and what a failure teaches."""

@@ -1,0 +1,1 @@
+"""Cached queries, and the protocol that keeps them from ever being stale."""

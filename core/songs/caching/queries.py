@@ -1,0 +1,115 @@
+"""Reads through the cache. What is kept is the finished representation, so that a hit costs no encoding."""
+
+import json
+from collections.abc import Callable
+from typing import NamedTuple
+
+from songs.application.catalogue import Catalogue
+from songs.application.changes import CATALOGUE, song_group, stats_group
+from songs.application.ratings import Ratings
+from songs.caching.coherence import Coherence
+from songs.caching.prefetch import Prefetched
+from songs.model import DifficultyTotals, RatingStats, Song
+from songs.ports.clock import Deadline
+from songs.ports.together import Together
+from songs.query import PageNumber, SongFilter, SongPage, Walk
+
+
+class CachedQuery(NamedTuple):
+    """Something to read, which may be read any number of times, by any thread.
+
+    Attributes:
+        coherence: Keeps and forgets.
+        group: What of the cache it is in.
+        key: What it is called there.
+        load: Reads and renders what the cache does not hold.
+    """
+
+    coherence: Coherence
+    group: str
+    key: str
+    load: Callable[[Deadline], bytes]
+
+    def __call__(self, deadline: Deadline, ahead: Prefetched | None = None) -> bytes:
+        """Return it as it is now, rendered. `ahead` may have asked the cache already.
+
+        Raises:
+            SongsError: What the service behind it raises.
+        """
+        return self.coherence.fetch(self.group, self.key, lambda: self.load(deadline), deadline=deadline, ahead=ahead)
+
+
+class CatalogueQueries:
+    """The reads of the catalogue and of the ratings, rendered to bytes and kept in the cache.
+
+    Each method takes `render`, which makes bytes of what the service returns.
+
+    Args:
+        catalogue: Reads songs.
+        ratings: Reads statistics.
+        coherence: Keeps and forgets.
+        form: Names what the renderings look like, with a version: entries of another form are not found.
+    """
+
+    def __init__(self, catalogue: Catalogue, ratings: Ratings, coherence: Coherence, *, form: str) -> None:
+        self._catalogue = catalogue
+        self._ratings = ratings
+        self._coherence = coherence
+        self._form = form
+
+    def song(self, song_id: str, render: Callable[[Song], bytes]) -> CachedQuery:
+        """Return how to read a song."""
+        get = self._catalogue.get
+        return self._read(song_group(song_id), self._form, lambda deadline: render(get(song_id, deadline=deadline)))
+
+    def page(
+        self, kind: str, song_filter: SongFilter, which: PageNumber | Walk, render: Callable[[SongPage], bytes]
+    ) -> CachedQuery:
+        """Return how to read a page of songs. `kind` tells apart renderings of one page."""
+        page = self._catalogue.page
+        return self._read(
+            CATALOGUE,
+            f"{self._form} {kind} {_named(song_filter, which)}",
+            lambda deadline: render(page(song_filter, which, deadline=deadline)),
+        )
+
+    def difficulty(self, level: int | None, render: Callable[[DifficultyTotals], bytes]) -> CachedQuery:
+        """Return how to read the average difficulty of a level or of all songs."""
+        difficulty = self._catalogue.difficulty
+        return self._read(
+            CATALOGUE,
+            json.dumps([self._form, "difficulty", level]),
+            lambda deadline: render(difficulty(level, deadline=deadline)),
+        )
+
+    def stats(self, song_id: str, render: Callable[[RatingStats], bytes]) -> CachedQuery:
+        """Return how to read a song's statistics."""
+        stats = self._ratings.stats
+        return self._read(stats_group(song_id), self._form, lambda deadline: render(stats(song_id, deadline=deadline)))
+
+    def _read(self, group: str, key: str, load: Callable[[Deadline], bytes]) -> CachedQuery:
+        return CachedQuery(self._coherence, group, key, load)
+
+
+def _named(song_filter: SongFilter, which: PageNumber | Walk) -> str:
+    """Return a name for a part of the songs, in which texts are quoted, so that no two parts have one name."""
+    part = f"page {which.number}" if isinstance(which, PageNumber) else f"after {which.cursor!r}"
+    return f"{song_filter.text!r} {song_filter.artist!r} {song_filter.level} {which.size} {part}"
+
+
+class Prefetcher:
+    """Begins requests of which it is known what they will read. Thread-safe.
+
+    Args:
+        together: Asks limiter and cache.
+        coherence: Knows the names of entries.
+    """
+
+    def __init__(self, together: Together, coherence: Coherence) -> None:
+        self._together = together
+        self._coherence = coherence
+
+    def begin(self, read: CachedQuery) -> Prefetched | None:
+        """Return the request; None where no entry can be expected, as the cache is off."""
+        entry = self._coherence.entry(read.key)
+        return None if entry is None else Prefetched(self._together, read.group, entry)

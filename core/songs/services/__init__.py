@@ -1,1 +1,0 @@
-"""The services: what the program does, written against the ports alone."""

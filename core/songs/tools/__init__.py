@@ -1,0 +1,1 @@
+"""Whole storages: compared, copied and checked, through the ports."""

@@ -1,0 +1,58 @@
+"""What clients send and receive of ratings."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from songs.limits import MAX_RATING, MIN_RATING
+from songs_api.http.api.song_models import SONG_ID
+from songs_api.http.kernel.validation import WHOLE, Count, answer_config, request_config
+
+Rating = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING, description="From 1, the worst, to 5."), WHOLE]
+Value = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING)]
+
+
+class NewRating(BaseModel):
+    """One rating of one song."""
+
+    model_config = request_config({"song_id": SONG_ID, "rating": 4})
+
+    song_id: Annotated[str, Field(description="The id of the song.")]
+    rating: Rating
+
+
+class Distribution(BaseModel):
+    """How often each rating was given."""
+
+    model_config = answer_config({"1": 0, "2": 0, "3": 0, "4": 1, "5": 2})
+
+    one: Annotated[Count, Field(alias="1", description="How many ratings of 1.")]
+    two: Annotated[Count, Field(alias="2", description="How many ratings of 2.")]
+    three: Annotated[Count, Field(alias="3", description="How many ratings of 3.")]
+    four: Annotated[Count, Field(alias="4", description="How many ratings of 4.")]
+    five: Annotated[Count, Field(alias="5", description="How many ratings of 5.")]
+
+
+class RatingStats(BaseModel):
+    """The ratings of a song. Without any, `average`, `lowest` and `highest` are null."""
+
+    model_config = answer_config(
+        {
+            "song_id": SONG_ID,
+            "average": 4.667,
+            "lowest": 4,
+            "highest": 5,
+            "count": 3,
+            "distribution": {"1": 0, "2": 0, "3": 0, "4": 1, "5": 2},
+        }
+    )
+
+    song_id: Annotated[str, Field(description="The id of the song.")]
+    average: Annotated[
+        Annotated[float, Field(ge=MIN_RATING, le=MAX_RATING)] | None,
+        Field(description="Exact, and rounded once to 3 decimals."),
+    ]
+    lowest: Annotated[Value | None, Field(description="The lowest rating.")]
+    highest: Annotated[Value | None, Field(description="The highest rating.")]
+    count: Annotated[Count, Field(description="How many ratings there are.")]
+    distribution: Annotated[Distribution, Field(description="How often each rating was given.")]

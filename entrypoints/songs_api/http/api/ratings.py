@@ -1,0 +1,101 @@
+"""Ratings and their statistics."""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from typing import Final
+
+from songs.errors import KeyReused, SongNotFound
+from songs.model import RatingStats
+from songs_api.http.api import rating_models as models
+from songs_api.http.kernel.bodies import Read
+from songs_api.http.kernel.context import RequestContext
+from songs_api.http.kernel.operation import Operation, Resource
+from songs_api.http.kernel.read_plans import Answer, ReadPlan
+from songs_api.http.kernel.representations import REPRESENTATION_VERSION, decimal, encode, tagged
+from songs_api.http.services import AppServices
+
+_REPLAYED: Final = {"idempotency-replayed": "true"}
+
+
+class RatingCollection(Resource):
+    """Ratings, of any song."""
+
+    paths = ("/songs/ratings",)
+
+    def __init__(self, services: AppServices) -> None:
+        self._ratings = services.ratings
+
+    @Operation(
+        operation_id="rate_song",
+        tag="ratings",
+        summary="Rate a song",
+        description="Each request is a rating of its own, unless it repeats an earlier `Idempotency-Key`: then the "
+        "first one counts, and the answer has `Idempotency-Replayed: true`.",
+        request=models.NewRating,
+        idempotent_by_key=True,
+        answers={201: models.RatingStats},
+        problems=(SongNotFound, KeyReused),
+    )
+    def on_post(self, context: RequestContext, *, key: str | None, read: Read[models.NewRating]) -> Answer:
+        """Store one rating and answer with the statistics, which include it."""
+        body = read()
+        rated = self._ratings.rate(
+            user_id=context.user.user_id, song_id=body.song_id, value=body.rating, key=key, deadline=context.deadline
+        )
+        return Answer(201, stats_bytes(body.song_id, rated.stats), _REPLAYED if rated.replayed else {})
+
+
+class SongRatings(Resource):
+    """The statistics of one song's ratings."""
+
+    paths = ("/songs/{song_id}/ratings",)
+
+    def __init__(self, services: AppServices) -> None:
+        self._queries = services.queries
+
+    @Operation(
+        operation_id="get_rating_stats",
+        tag="ratings",
+        summary="Statistics of a song's ratings",
+        tagged=True,
+        answers={200: models.RatingStats},
+        problems=(SongNotFound,),
+    )
+    def on_get(self, _: RequestContext, *, song_id: str) -> ReadPlan:
+        """Answer with the statistics."""
+        return ReadPlan(self._queries.stats(song_id, partial(tagged_stats, song_id)))
+
+
+RESOURCES: Final = (RatingCollection, SongRatings)
+
+
+def resources(services: AppServices) -> Sequence[Resource]:
+    """Return the resources of ratings."""
+    return [resource(services) for resource in RESOURCES]
+
+
+def tagged_stats(song_id: str, stats: RatingStats) -> bytes:
+    """Return a song's statistics with their tag."""
+    return _tagged_stats(song_id, stats.distribution)
+
+
+@lru_cache(maxsize=4096)
+def _tagged_stats(song_id: str, distribution: tuple[int, int, int, int, int]) -> bytes:
+    # The counters are the tag, since everything follows from them, and for the same reason the bytes are remembered.
+    counters = ".".join(map(str, distribution))
+    return tagged(f'"{REPRESENTATION_VERSION}.{song_id}.{counters}"', stats_bytes(song_id, RatingStats(distribution)))
+
+
+def stats_bytes(song_id: str, stats: RatingStats) -> bytes:
+    """Return a song's statistics."""
+    one, two, three, four, five = stats.distribution
+    return encode(
+        {
+            "song_id": song_id,
+            "average": decimal(stats.average_milli),
+            "lowest": stats.lowest,
+            "highest": stats.highest,
+            "count": stats.count,
+            "distribution": {"1": one, "2": two, "3": three, "4": four, "5": five},
+        }
+    )

@@ -1,0 +1,263 @@
+"""The service itself: health, metrics and the documentation."""
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, Field
+
+from songs.errors import SongsError
+from songs.ports.cache import Cache
+from songs.ports.clock import Clock, Deadline
+from songs.ports.storage import Storage
+from songs_api.http.docs_page import ASSETS, CONTENT_SECURITY_POLICY, PAGE
+from songs_api.http.kernel.conditional import is_known
+from songs_api.http.kernel.context import RequestContext
+from songs_api.http.kernel.operation import PREFIX, Operation, Resource
+from songs_api.http.kernel.read_plans import Answer
+from songs_api.http.kernel.representations import encode
+from songs_api.http.kernel.validation import answer_config
+from songs_api.http.services import AppServices
+
+_REVALIDATED: Final = "public, no-cache"
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    model_config = answer_config({"status": "healthy"})
+
+    status: Annotated[Literal["healthy"], Field(description="Always the same: the process answers.")]
+
+
+class Readiness(BaseModel):
+    """Whether requests can be served, and what was found. A cache that is down is reported and does no harm."""
+
+    model_config = answer_config({"status": "ready", "checks": {"storage": "up", "cache": "up"}})
+
+    status: Annotated[Literal["ready", "unavailable"], Field(description="Whether requests can be served.")]
+    checks: Annotated[
+        dict[Literal["storage", "cache"], Literal["up", "down"]], Field(description="What answers and what does not.")
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Resource):
+    """What answered."""
+
+    storage: bool
+    cache: bool
+
+
+class ReadinessProbe:
+    """Asks storage and cache. Thread-safe.
+
+    While one thread asks, the others get what was found last, so that a storage that hangs holds one thread at most;
+    what was found first is that the storage could be opened.
+    Once the question has been open for longer than its deadline, that is an answer too: the storage is down.
+
+    Args:
+        storage: Must answer for requests to be served.
+        cache: Is reported.
+        clock: The monotonic clock of this process.
+        deadline_s: How long the storage may take.
+    """
+
+    def __init__(self, storage: Storage, cache: Cache, clock: Clock, *, deadline_s: float) -> None:
+        self._storage = storage
+        self._cache = cache
+        self._clock = clock
+        self._deadline_s = deadline_s
+        self._asking = threading.Lock()
+        # Nobody is served before the storage was opened, which asked it; of the cache nothing bad is known.
+        self._found = Found(storage=True, cache=True)
+        self._asked_at_s: float | None = None
+
+    def ask(self) -> Found:
+        """Return what answers now, or answered last if another thread is asking."""
+        if not self._asking.acquire(blocking=False):
+            # None while the other thread has not noted when it began: what was asked before is no longer open.
+            asked_at_s = self._asked_at_s
+            overdue = asked_at_s is not None and self._clock.monotonic_s() - asked_at_s > self._deadline_s
+            return Found(storage=False, cache=self._found.cache) if overdue else self._found
+        try:
+            self._asked_at_s = self._clock.monotonic_s()
+            self._found = Found(storage=self._storage_answers(), cache=self._cache_answers())
+            return self._found
+        finally:
+            self._asked_at_s = None
+            self._asking.release()
+
+    def _storage_answers(self) -> bool:
+        try:
+            self._storage.ping(deadline=Deadline.after(self._clock, self._deadline_s))
+        except SongsError:
+            return False
+        return True
+
+    def _cache_answers(self) -> bool:
+        try:
+            self._cache.ping()
+        except SongsError:
+            return False
+        return True
+
+
+class HealthPage(Resource):
+    """Whether the process answers; touches nothing that could hang."""
+
+    paths = ("/health",)
+
+    def __init__(self) -> None:
+        self._healthy = Answer(200, encode({"status": "healthy"}))
+
+    @Operation(
+        needs=None,
+        operation_id="get_health",
+        tag="service",
+        summary="Whether the process answers",
+        answers={200: Health},
+        limited=False,
+    )
+    def on_get(self, _: RequestContext) -> Answer:
+        """Answer that the process answers."""
+        return self._healthy
+
+
+class ReadinessPage(Resource):
+    """Whether requests can be served."""
+
+    paths = ("/health/ready",)
+
+    def __init__(self, probe: ReadinessProbe) -> None:
+        self._probe = probe
+
+    @Operation(
+        needs=None,
+        operation_id="get_readiness",
+        tag="service",
+        summary="Whether requests can be served",
+        answers={200: Readiness, 503: Readiness},
+        limited=False,
+    )
+    def on_get(self, _: RequestContext) -> Answer:
+        """Answer 200 if the storage answers, else 503; the cache is reported."""
+        found = self._probe.ask()
+        body = encode(
+            {
+                "status": "ready" if found.storage else "unavailable",
+                "checks": {
+                    "storage": "up" if found.storage else "down",
+                    "cache": "up" if found.cache else "down",
+                },
+            }
+        )
+        return Answer(200, body) if found.storage else Answer(503, body, {"retry-after": "1"})
+
+
+class MetricsPage(Resource):
+    """Metrics in Prometheus' text form; served where a token for them is set, to clients that have it.
+
+    Args:
+        exposition: Returns all metrics as of now.
+    """
+
+    paths = ("/metrics",)
+
+    def __init__(self, exposition: Callable[[], bytes]) -> None:
+        self._exposition = exposition
+
+    @Operation(
+        operation_id="get_metrics",
+        tag="service",
+        summary="Metrics for Prometheus",
+        at_root=True,
+        documented=False,
+        for_metrics=True,
+    )
+    def on_get(self, _: RequestContext) -> Answer:
+        """Answer with the metrics."""
+        return Answer(200, self._exposition(), {"content-type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+def _static(operation_id: str) -> Operation:
+    return Operation(
+        needs=None,
+        operation_id=operation_id,
+        tag="service",
+        summary="A part of the documentation",
+        limited=False,
+        at_root=True,
+        documented=False,
+    )
+
+
+class OpenApiDocument(Resource):
+    """The OpenAPI document.
+
+    Args:
+        body: The document, as JSON.
+    """
+
+    paths = ("/openapi.json",)
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._etag = f'"{hashlib.sha256(body).hexdigest()}"'
+
+    @_static("get_openapi")
+    def on_get(self, context: RequestContext) -> Answer:
+        """Answer with the document, or 304 to a client that has it."""
+        return _document(context, "application/json", self._etag, lambda: self._body)
+
+
+class Docs(Resource):
+    """The documentation page and its assets."""
+
+    paths = ("/docs", *(f"/docs/{file_name}" for file_name in ASSETS))
+
+    @_static("get_docs")
+    def on_get(self, context: RequestContext) -> Answer:
+        """Answer with a file, or 304 to a client that has it."""
+        asset = ASSETS.get(context.environ["PATH_INFO"].rpartition("/")[2], PAGE)
+        return _document(context, asset.content_type, asset.etag, lambda: asset.body)
+
+
+class DocsPointer(Resource):
+    """Where browsers begin: leads to the documentation page, which has no trailing slash."""
+
+    paths = ("/", "/docs/")
+
+    @_static("get_docs_pointer")
+    def on_get(self, context: RequestContext) -> Answer:
+        """Lead there by a relative reference, which is right behind any proxy."""
+        target = "../docs" if context.environ["PATH_INFO"].endswith("/docs/") else "docs"
+        body = f"The documentation of the Songs API is at {target}; its routes are below {PREFIX}.\n".encode()
+        return Answer(302, body, {"location": target, "content-type": "text/plain; charset=utf-8"})
+
+
+RESOURCES: Final = (HealthPage, ReadinessPage, OpenApiDocument, DocsPointer, Docs)
+
+
+def resources(services: AppServices, document: bytes) -> Sequence[Resource]:
+    """Return the resources of the service, with its OpenAPI document; of metrics where a token for them is set."""
+    options = services.options
+    probe = ReadinessProbe(services.storage, services.cache, services.clock, deadline_s=options.deadline_s)
+    found: list[Resource] = [HealthPage(), ReadinessPage(probe), OpenApiDocument(document), DocsPointer(), Docs()]
+    if options.metrics_token:
+        found.append(MetricsPage(services.telemetry.exposition))
+    return found
+
+
+def _document(context: RequestContext, content_type: str, etag: str, body: Callable[[], bytes]) -> Answer:
+    headers = {
+        "etag": etag,
+        "cache-control": _REVALIDATED,
+        "content-security-policy": CONTENT_SECURITY_POLICY,
+        "referrer-policy": "no-referrer",
+    }
+    if is_known(context.environ, etag):
+        return Answer(304, None, headers)
+    return Answer(200, body(), headers | {"content-type": content_type})

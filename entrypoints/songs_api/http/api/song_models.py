@@ -1,0 +1,254 @@
+"""What clients send and receive of songs."""
+
+import re
+import unicodedata
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+
+from songs.application.catalogue import folded
+from songs.errors import InvalidInput
+from songs.limits import MAX_LEVEL, MAX_PAGE_SIZE, MAX_TEXT, text_problem
+from songs.model import SongDetails, difficulty_milli
+from songs.query import SongFilter
+from songs_api.http.kernel.paging import PageQuery
+from songs_api.http.kernel.query_strings import DECIMAL, MAX_DECIMAL
+from songs_api.http.kernel.validation import STRICT, WHOLE, Count, answer_config, request_config
+
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+SONG_ID: Final = "01a2307eeb17982a0b776b083bfe4a86"
+"""The example."""
+_SONG: Final = {
+    "id": SONG_ID,
+    "artist": "Johann Pachelbel",
+    "title": "Canon in D",
+    "difficulty": 7.25,
+    "level": 6,
+    "released": "1694-01-01",
+}
+_PAGINATION: Final = {"page": 1, "page_size": 20, "total": 1, "total_pages": 1, "next_cursor": None}
+
+
+def _title(text: str) -> str:
+    # As the domain has it, but before a condition is looked at or a song sought: a wrong body is wrong for any song.
+    if problem := text_problem(unicodedata.normalize("NFC", text)):
+        raise ValueError(problem)
+    return text
+
+
+def _released(text: Any) -> Any:  # noqa: ANN401 - whatever a caller sent
+    if not isinstance(text, str) or not _DATE.fullmatch(text):
+        raise ValueError("must be a date: YYYY-MM-DD")
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("must be a date that exists: YYYY-MM-DD") from error
+
+
+def _milli(number: Any) -> Any:  # noqa: ANN401 - whatever a caller sent
+    if isinstance(number, bool) or not isinstance(number, int | Decimal):
+        raise ValueError("must be a number")  # noqa: TRY004 - pydantic turns only ValueError into a fault
+    try:
+        return difficulty_milli(number)
+    except InvalidInput as error:
+        raise ValueError(error.errors[0].message) from error
+
+
+# What the domain refuses, for the document: control characters, line and paragraph separators.
+Title = Annotated[
+    str,
+    Field(
+        description="1 to 1024 characters after NFC, without control characters.",
+        min_length=1,
+        max_length=MAX_TEXT,
+        json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"},
+    ),
+    AfterValidator(_title),
+]
+Level = Annotated[int, Field(ge=0, le=MAX_LEVEL, description="From 0 to 100."), WHOLE]
+Released = Annotated[
+    date,
+    BeforeValidator(_released),
+    Field(description="When it was published."),
+    WithJsonSchema({"type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}),
+]
+DifficultyMilli = Annotated[
+    int,
+    BeforeValidator(_milli),
+    Field(description="From 0 to 100, with at most 3 decimals."),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.001}),
+]
+Difficulty = Annotated[float, Field(ge=0, le=100, description="With at most 3 decimals.")]
+LevelFilter = Annotated[int, Field(ge=0, le=MAX_LEVEL, description="Only songs of this level."), DECIMAL]
+
+
+class NewSong(BaseModel):
+    """All that is said of a song."""
+
+    model_config = request_config(
+        {
+            "artist": "Johann Pachelbel",
+            "title": "Canon in D",
+            "difficulty": 7.25,
+            "level": 6,
+            "released": "1694-01-01",
+        }
+    )
+
+    artist: Title
+    title: Title
+    difficulty: DifficultyMilli
+    level: Level
+    released: Released
+
+    @property
+    def details(self) -> SongDetails:
+        """These details, checked by the domain.
+
+        Raises:
+            InvalidInput: At least one member is wrong; all of them are named.
+        """
+        return SongDetails(
+            artist=self.artist,
+            title=self.title,
+            difficulty_milli=self.difficulty,
+            level=self.level,
+            released=self.released,
+        )
+
+
+class SongChanges(BaseModel):
+    """What is to be changed of a song (RFC 7396): members that are absent stay as they are, and none can be null."""
+
+    model_config = request_config({"difficulty": 8.5, "level": 7})
+
+    # The defaults are never used: only members that were sent are merged. A factory keeps them out of the schema.
+    artist: Title = Field(default_factory=str)
+    title: Title = Field(default_factory=str)
+    difficulty: DifficultyMilli = Field(default_factory=int)
+    level: Level = Field(default_factory=int)
+    released: Released = Field(default_factory=lambda: date.min)
+
+    def merged(self, details: SongDetails) -> SongDetails:
+        """Return `details` with what was sent put in its place.
+
+        Raises:
+            InvalidInput: At least one member is wrong; all of them are named.
+        """
+        sent = self.model_fields_set
+        return SongDetails(
+            artist=self.artist if "artist" in sent else details.artist,
+            title=self.title if "title" in sent else details.title,
+            difficulty_milli=self.difficulty if "difficulty" in sent else details.difficulty_milli,
+            level=self.level if "level" in sent else details.level,
+            released=self.released if "released" in sent else details.released,
+        )
+
+
+class SongListQuery(PageQuery):
+    """Which songs."""
+
+    artist: Annotated[
+        str | None, Field(description="Only songs of this artist, without regard to case and accents.")
+    ] = None
+    level: Annotated[LevelFilter | None, Field(description="Only songs of this level.")] = None
+
+    @cached_property
+    def song_filter(self) -> SongFilter:
+        """What to ask the services for.
+
+        Raises:
+            InvalidInput: Nothing of the artist can be matched.
+        """
+        artist = None if self.artist is None else folded("/artist", self.artist)
+        return SongFilter(artist=artist, level=self.level)
+
+
+class SearchQuery(PageQuery):
+    """What to search for."""
+
+    message: Annotated[
+        str,
+        Field(
+            description="Part of an artist's name or of a title, without regard to case and accents. "
+            "Every character stands for itself.",
+            examples=["bach"],
+        ),
+    ]
+
+    @cached_property
+    def song_filter(self) -> SongFilter:
+        """What to ask the services for.
+
+        Raises:
+            InvalidInput: Nothing of the message can be matched.
+        """
+        return SongFilter(text=folded("/message", self.message))
+
+
+class LevelQuery(BaseModel):
+    """Songs of one level, or all. A level that no song can have is one without songs."""
+
+    model_config = STRICT
+
+    level: Annotated[
+        int | None,
+        Field(ge=-MAX_DECIMAL, le=MAX_DECIMAL, description="Only songs of this level: null where there are none."),
+        DECIMAL,
+    ] = None
+
+
+class Song(BaseModel):
+    """A song of the catalogue."""
+
+    model_config = answer_config(_SONG)
+
+    id: Annotated[str, Field(description="Names the song.")]
+    artist: Annotated[str, Field(description="Who made it.")]
+    title: Annotated[str, Field(description="What it is called.")]
+    difficulty: Difficulty
+    level: Annotated[int, Field(ge=0, le=MAX_LEVEL, description="From 0 to 100.")]
+    released: Annotated[date, Field(description="When it was published.")]
+
+
+class Pagination(BaseModel):
+    """Where a part of a list lies. In a walk `page`, `total` and `total_pages` are null."""
+
+    model_config = answer_config(_PAGINATION)
+
+    page: Annotated[Annotated[int, Field(ge=1)] | None, Field(description="The number of the page; null in a walk.")]
+    page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="How many items a page has at most.")]
+    total: Annotated[Count | None, Field(description="How many items there are; null in a walk.")]
+    total_pages: Annotated[Count | None, Field(description="How many pages there are; null in a walk.")]
+    next_cursor: Annotated[str | None, Field(description="For `cursor`; null at the end.")]
+
+
+class SongList(BaseModel):
+    """A part of the songs, ordered by id."""
+
+    model_config = answer_config({"data": [_SONG], "pagination": _PAGINATION})
+
+    data: Annotated[list[Song], Field(description="The songs.")]
+    pagination: Annotated[Pagination, Field(description="Where they lie.")]
+
+
+class SearchResult(BaseModel):
+    """A part of the songs that were found, ordered by id."""
+
+    model_config = answer_config({"message": "canon", "data": [_SONG], "pagination": _PAGINATION})
+
+    message: Annotated[str, Field(description="What was searched for.")]
+    data: Annotated[list[Song], Field(description="The songs that were found.")]
+    pagination: Annotated[Pagination, Field(description="Where they lie.")]
+
+
+class DifficultyAverage(BaseModel):
+    """The average difficulty, exact and rounded once to 3 decimals; null where there is no song."""
+
+    model_config = answer_config({"average_difficulty": 7.25, "level": 6})
+
+    average_difficulty: Annotated[Difficulty | None, Field(description="The average; null where there is no song.")]
+    level: Annotated[int | None, Field(description="The level that was asked for; null: all of them.")]

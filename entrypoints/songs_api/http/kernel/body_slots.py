@@ -1,0 +1,355 @@
+"""A bulkhead for request bodies: caps how many are received at once, and for how long."""
+
+import logging
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, Protocol
+
+from songs.ports.clock import Clock
+from songs_api.http.kernel.http_errors import TooManyBodies
+
+CONNECTION: Final = "songs_api.connection"
+"""Where a server puts the `Connection` of a request that has a body into its WSGI environment."""
+WAIT_S: Final = 1.0
+GRACE_S: Final = 0.5
+"""How long a body has its slot to itself; after that it gives way to one that waits."""
+SLOW_S: Final = 0.125
+"""How long a body may take before it counts as slow. A slow client's gives way after this to one of a better client."""
+REMEMBERED_S: Final = 60.0
+"""How long, at least, it is remembered whose bodies were slow."""
+_MAX_REMEMBERED: Final = 10_000
+_POLL_S: Final = 0.25
+_LOOK_S: Final = SLOW_S / 4
+"""How often one that waits looks whether a body is to give way: who holds the slots, and how long they may, changes."""
+_SOON_S: Final = 0.001
+_log: Final = logging.getLogger(__name__)
+
+
+class LastAnswer(NamedTuple):
+    """What is answered on a connection that ends with it."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class Connection(Protocol):
+    """What a body arrives on."""
+
+    def cut(self, answer: LastAnswer) -> None:
+        """Wake the thread that reads the body, whose read ends early. Called by another thread, at most once.
+
+        A server that cannot wake it otherwise sends `answer` and closes the connection; the reader's own is then lost.
+        """
+        ...
+
+
+def has_body(environ: Mapping[str, Any]) -> bool:
+    """Return whether a request announces a body."""
+    return environ.get("CONTENT_LENGTH", "0") not in {"", "0"} or "HTTP_TRANSFER_ENCODING" in environ
+
+
+class Slot:
+    """A body that is being received.
+
+    Attributes:
+        client: Who sends it.
+        known: Whether they have a valid token.
+        since_s: When they began.
+        was_cut: Whether it took too long: what was received of it does not count.
+    """
+
+    __slots__ = ("_answer", "_connection", "client", "known", "since_s", "was_cut")
+
+    def __init__(
+        self, client: str, *, known: bool, connection: Connection | None, answer: Callable[[], LastAnswer]
+    ) -> None:
+        self.client = client
+        self.known = known
+        self.since_s: float
+        self.was_cut = False
+        self._connection = connection
+        self._answer = answer
+
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether it can be ended, and was not yet."""
+        return self._connection is not None and not self.was_cut
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was cut, and its slot will soon be free."""
+        return self._connection is not None and self.was_cut
+
+    def cut(self) -> None:
+        """Wake its reader."""
+        try:
+            if self._connection is not None:
+                self._connection.cut(self._answer())
+        except Exception:  # noqa: BLE001 - logged
+            # Neither whoever looks after all bodies nor one that waits may end by what a server does here.
+            _log.exception("a body that takes too long could not be cut")
+            self._connection = None
+
+
+class _Recent:
+    """Counts something of clients, for a minute or two."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since_s = 0.0
+        self._now: Counter[str] = Counter()
+        self._before: Counter[str] = Counter()
+
+    def add(self, client: str) -> None:
+        self._age()
+        self._now[client] += 1
+
+    def of(self, client: str) -> int:
+        self._age()
+        return self._now[client] + self._before[client]
+
+    def forget(self, client: str) -> None:
+        self._now.pop(client, None)
+        self._before.pop(client, None)
+
+    def _age(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s - self._since_s >= REMEMBERED_S or len(self._now) >= _MAX_REMEMBERED:
+            is_old = now_s - self._since_s >= 2 * REMEMBERED_S
+            self._before, self._now, self._since_s = Counter() if is_old else self._now, Counter(), now_s
+
+
+class _Waiting:
+    __slots__ = ("decided", "refused", "slot")
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot = slot
+        self.decided = threading.Event()
+        self.refused = False
+
+    def decide(self, *, refused: bool) -> None:
+        self.refused = refused
+        self.decided.set()
+
+
+class BodySlots:
+    """Slots for bodies that are being received. Thread-safe.
+
+    Half of the request threads receive bodies at most, and half of these for clients without a token, so that whoever
+    has one is never kept waiting by those who do not. A body may take `timeout_s`. When a client waits because all
+    slots are taken, a body that has been coming for `GRACE_S` gives way: one of the client whose bodies were slow most
+    often in the last minute, of those the one that holds most slots, and of its bodies the oldest. Places to wait, and
+    the slots that become free, are shared in the same way: slow clients, with a token or without, come last, and of
+    those that were never slow the ones that have asked in vain most often. So a
+    client holds more than its share only while nobody else wants it, and bodies that arrive at once never wait for long
+    for those that do not, from however many addresses these come: each of them is first once. While more come than find
+    a place, and for clients that were slow, `SLOW_S` takes the place of `GRACE_S`, so that this is soon over.
+
+    Args:
+        request_threads: How many requests the server works on at once.
+        clock: The monotonic clock.
+        timeout_s: How long a body may take.
+        wait_s: How long to wait for a slot.
+        grace_s: How long a body keeps its slot while others wait.
+    """
+
+    def __init__(
+        self,
+        *,
+        request_threads: int,
+        clock: Clock,
+        timeout_s: float,
+        wait_s: float = WAIT_S,
+        grace_s: float = GRACE_S,
+    ) -> None:
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._wait_s = wait_s
+        self._grace_s = grace_s
+        self._slots = max(1, request_threads // 2)
+        self._places = max(1, request_threads // 4)
+        self._held: dict[Slot, None] = {}  # the oldest first
+        self._strangers = 0
+        self._waiting: list[_Waiting] = []  # who came first is first
+        self._slow = _Recent(clock)
+        self._tried = _Recent(clock)
+        self._refused_s = float("-inf")
+        self._lock = threading.Lock()
+        self._watched = False
+
+    def take(
+        self, client: str, *, known: bool, connection: Connection | None, answer: Callable[[], LastAnswer]
+    ) -> Slot:
+        """Return a slot, at once or after a wait; `release` has to be called with it.
+
+        Args:
+            client: Who sends the body, as the rate limits tell clients apart.
+            known: Whether they have a valid token.
+            connection: What it comes on; None: it cannot be cut.
+            answer: Makes what is answered if it takes too long.
+
+        Raises:
+            TooManyBodies: No slot came; nothing was read.
+        """
+        slot = Slot(client, known=known, connection=connection, answer=answer)
+        with self._lock:
+            if connection is not None and not self._watched:
+                self._watched = True
+                _Watch(self, self._clock).start()
+            if not (self._waiting and self._somebody_waits(known=known)) and self._has_room(known=known):
+                self._hold(slot)
+                return slot
+            self._tried.add(client)
+            if not self._has_place(known=known):
+                self._refused_s = clock_s = self._clock.monotonic_s()
+                if not self._makes_place(slot, clock_s):
+                    raise TooManyBodies
+            waiting = _Waiting(slot)
+            self._waiting.append(waiting)
+        self._wait(waiting)
+        return slot
+
+    def release(self, slot: Slot) -> bool:
+        """Give a slot back; return whether its body counts: it does not if it took too long."""
+        with self._lock:
+            del self._held[slot]
+            if not slot.known:
+                self._strangers -= 1
+            now_s = self._clock.monotonic_s()
+            if slot.was_cut or now_s - slot.since_s >= SLOW_S:
+                self._slow.add(slot.client)
+            elif self._waiting:
+                self._tried.forget(slot.client)
+            if self._waiting:
+                self._hand_over(now_s)
+            return not slot.was_cut
+
+    def cut_overdue(self) -> None:
+        """Cut the bodies that took longer than they may."""
+        now_s = self._clock.monotonic_s()
+        with self._lock:
+            # They began in their order, but for those that had to wait, which differ by less than that.
+            overdue = [slot for slot in self._held if slot.can_be_cut and now_s - slot.since_s >= self._timeout_s]
+            for slot in overdue:
+                slot.was_cut = True
+        for slot in overdue:
+            slot.cut()
+
+    @property
+    def held(self) -> int:
+        """How many bodies are being received."""
+        return len(self._held)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a slot."""
+        return len(self._waiting)
+
+    def _somebody_waits(self, *, known: bool) -> bool:
+        return any(waiting.slot.known == known for waiting in self._waiting)
+
+    def _has_room(self, *, known: bool) -> bool:
+        return len(self._held) < self._slots and (known or self._strangers < (self._slots + 1) // 2)
+
+    def _has_place(self, *, known: bool) -> bool:
+        strangers = sum(not waiting.slot.known for waiting in self._waiting)
+        return self.waiting < self._places and (known or strangers < (self._places + 1) // 2)
+
+    def _makes_place(self, slot: Slot, now_s: float) -> bool:
+        """Refuse one that waits, in favour of a better client; return whether there was one."""
+        strangers = sum(not waiting.slot.known for waiting in self._waiting)
+        # Where strangers wait in all places that they may have, another one takes the place of one of them.
+        only_strangers = not slot.known and strangers >= (self._places + 1) // 2
+        candidates = [waiting for waiting in self._waiting if not (only_strangers and waiting.slot.known)]
+        rank = self._ranks(now_s, slot)
+        found = max(candidates, key=lambda waiting: rank(waiting.slot))
+        if rank(found.slot) <= rank(slot):
+            return False
+        self._waiting.remove(found)
+        found.decide(refused=True)
+        return True
+
+    def _ranks(self, now_s: float, *new: Slot) -> Callable[[Slot], tuple[int, bool, int, int]]:
+        """Return what tells better clients, by lower ranks, from worse ones; `new` are bodies that come on top."""
+        live = Counter(slot.client for slot in self._held if slot.was_cut or now_s - slot.since_s >= SLOW_S)
+        counts = Counter(slot.client for slot in (*self._held, *(waiting.slot for waiting in self._waiting), *new))
+        return lambda slot: (
+            self._slow.of(slot.client) + live[slot.client],
+            not slot.known,
+            counts[slot.client],
+            self._tried.of(slot.client),
+        )
+
+    def _hold(self, slot: Slot) -> None:
+        slot.since_s = self._clock.monotonic_s()
+        self._held[slot] = None
+        if not slot.known:
+            self._strangers += 1
+
+    def _hand_over(self, now_s: float) -> None:
+        while ready := [waiting for waiting in self._waiting if self._has_room(known=waiting.slot.known)]:
+            rank = self._ranks(now_s)
+            waiting = min(ready, key=lambda waiting: rank(waiting.slot))  # the first of several
+            self._waiting.remove(waiting)
+            self._hold(waiting.slot)
+            waiting.decide(refused=False)
+
+    def _wait(self, waiting: _Waiting) -> None:
+        ends_s = self._clock.monotonic_s() + self._wait_s
+        while True:
+            now_s = self._clock.monotonic_s()
+            due_s = self._cut_for(waiting.slot, now_s)
+            if waiting.decided.wait(max(0.0, min(ends_s - now_s, due_s))):
+                break
+            if self._clock.monotonic_s() >= ends_s:
+                with self._lock:
+                    if not waiting.decided.is_set():
+                        self._waiting.remove(waiting)
+                        waiting.refused = True
+                break
+        if waiting.refused:
+            raise TooManyBodies
+
+    def _cut_for(self, waiting: Slot, now_s: float) -> float:
+        """Cut a body for those that wait, if one is to give way, and return in how many seconds to look again."""
+        with self._lock:
+            if sum(slot.is_ending for slot in self._held) >= len(self._waiting):
+                return _LOOK_S
+            # Where strangers have all that they may have, another one waits for one of them.
+            only_strangers = not waiting.known and self._strangers >= (self._slots + 1) // 2
+            crowded = now_s - self._refused_s < self._grace_s
+            limit = self._slow.of(waiting.client)
+
+            def left_s(slot: Slot) -> float:
+                is_short = crowded or self._slow.of(slot.client) > limit
+                return (SLOW_S if is_short else self._grace_s) - (now_s - slot.since_s)
+
+            held = [slot for slot in self._held if slot.can_be_cut and not (only_strangers and slot.known)]
+            old = [slot for slot in held if left_s(slot) <= 0]
+            if not old:
+                return max(_SOON_S, min([_LOOK_S, *map(left_s, held)]))
+            counts = Counter(slot.client for slot in self._held)
+            # The first, so the oldest, of several.
+            victim = max(old, key=lambda slot: (self._slow.of(slot.client), counts[slot.client]))
+            victim.was_cut = True
+        victim.cut()
+        return _LOOK_S
+
+
+class _Watch(threading.Thread):
+    """Cuts overdue bodies for as long as there are slots."""
+
+    def __init__(self, slots: BodySlots, clock: Clock) -> None:
+        super().__init__(name="bodies", daemon=True)
+        self._slots = weakref.ref(slots)
+        self._clock = clock
+
+    def run(self) -> None:
+        """Look again and again."""
+        while (slots := self._slots()) is not None:
+            slots.cut_overdue()
+            del slots
+            self._clock.sleep(_POLL_S)

@@ -1,0 +1,137 @@
+"""What an operation of the API is: one method of one path, described where it is implemented.
+
+A resource is a class with paths and Falcon's responders, each decorated with what it takes and answers:
+
+    class SongItem(Resource):
+        paths = ("/songs/{song_id}",)
+
+        @Operation(operation_id="get_song", tag="songs", summary="Get a song", answers={200: Song})
+        def on_get(self, context: RequestContext, *, song_id: str) -> ReadPlan: ...
+
+Routing, authentication, HEAD, OPTIONS and Allow, the audit trail and OpenAPI all follow from these descriptions.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Final, TypeVar
+
+from pydantic import BaseModel
+
+from songs import errors
+from songs.errors import SongsError
+from songs.model import Role
+from songs_api.http.kernel import http_errors
+from songs_api.http.kernel.query_strings import NoQuery
+
+PREFIX: Final = "/api/v1"
+JSON: Final = "application/json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+
+GENERAL_PROBLEMS: Final[tuple[type[SongsError], ...]] = (
+    http_errors.Malformed,
+    errors.InvalidInput,
+    errors.Unavailable,
+)
+"""Errors of any operation; a limited one may answer `errors.RateLimited` as well."""
+
+_RESPONDER: Final = "on_"
+_ATTRIBUTE: Final = "operation"
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path; as a decorator, describes the responder below it.
+
+    Attributes:
+        method: GET, POST, PUT, PATCH or DELETE, after the name of the responder. HEAD and OPTIONS follow.
+        path: Below `PREFIX`, with fields in braces: that of the resource.
+        needs: The least role that may use it; None: anyone, without a token.
+        operation_id: Names it in OpenAPI, and as an action in the audit trail.
+        tag: Groups it in OpenAPI.
+        summary: One line.
+        description: More, in Markdown.
+        query: The parameters of the query; any other is refused.
+        request: The body; without one, no body is read.
+        media_types: The media types of the body.
+        idempotent_by_key: Whether it takes an Idempotency-Key.
+        tagged: Whether its good answers have an ETag; a GET that has one takes If-None-Match.
+        if_match: Whether it changes what If-Match names, and nothing without one.
+        answers: The body of each good status; None: without one.
+        problems: Errors that are this operation's own, besides `GENERAL_PROBLEMS`.
+        limited: Whether it counts against the default limit.
+        audited: Whether every request is in the audit trail; refused requests always are.
+        at_root: Whether it is served without `PREFIX` too.
+        documented: Whether it is in OpenAPI.
+        for_metrics: Whether it needs the token for metrics, and no user's.
+    """
+
+    method: str = ""
+    path: str = ""
+    needs: Role | None = Role.USER
+    operation_id: str
+    tag: str
+    summary: str
+    description: str = ""
+    query: type[BaseModel] = NoQuery
+    request: type[BaseModel] | None = None
+    media_types: tuple[str, ...] = (JSON,)
+    idempotent_by_key: bool = False
+    tagged: bool = False
+    if_match: bool = False
+    answers: Mapping[int, type[BaseModel] | None] = field(default_factory=dict)
+    problems: tuple[type[SongsError], ...] = ()
+    limited: bool = True
+    audited: bool = False
+    at_root: bool = False
+    documented: bool = True
+    for_metrics: bool = False
+
+    def __call__(self, handler: Handler) -> Handler:
+        """Describe a responder, whose name says the method."""
+        setattr(handler, _ATTRIBUTE, replace(self, method=handler.__name__.removeprefix(_RESPONDER).upper()))
+        return handler
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path under which it is served."""
+        return (PREFIX + self.path, self.path) if self.at_root else (PREFIX + self.path,)
+
+    @property
+    def template(self) -> str:
+        """The path with its prefix, as logs and metrics name it."""
+        return PREFIX + self.path
+
+
+class Resource:
+    """What is served under a path, with Falcon's responders, each described by an `Operation`.
+
+    Attributes:
+        paths: Where it is served, below `PREFIX`.
+    """
+
+    paths: ClassVar[tuple[str, ...]] = ()
+
+
+def operations_of(resources: Iterable[type[Resource] | Resource]) -> tuple[Operation, ...]:
+    """Return the operations of resources, or of their classes, in the order in which they are written."""
+    return tuple(
+        replace(described, path=path)
+        for resource in resources
+        for path in resource.paths
+        for handler in vars(resource if isinstance(resource, type) else type(resource)).values()
+        if isinstance(described := getattr(handler, _ATTRIBUTE, None), Operation)
+    )
+
+
+def by_request(operations: Iterable[Operation]) -> dict[tuple[str, str], Operation]:
+    """Return operations by method and exact path, a GET under HEAD as well."""
+    found: dict[tuple[str, str], Operation] = {}
+    for each in operations:
+        for path in each.paths:
+            found[each.method, path] = each
+            if each.method == "GET":
+                found["HEAD", path] = each
+    return found

@@ -1,0 +1,114 @@
+"""The pipeline around every answer: authentication and rate limits before it, headers, logs and metrics after it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from songs.ports.clock import Clock
+from songs_api.http.kernel.auth import Gate
+from songs_api.http.kernel.body_slots import CONNECTION
+from songs_api.http.kernel.client_address import Network, client_address
+from songs_api.http.kernel.context import RequestContext
+from songs_api.http.kernel.cors import Cors
+from songs_api.http.kernel.messages import ApiRequest, ApiResponse
+from songs_api.http.kernel.operation import Operation
+from songs_api.http.services import AppServices
+from songs_api.telemetry.requests import REFUSALS, Finished, trace_id
+from songs_api.telemetry.telemetry import Telemetry
+
+_SERVER_ERROR: Final = 500
+
+
+class Middleware:
+    """Falcon's middleware; the fast path calls the same steps.
+
+    Args:
+        services: What the application is made of.
+        operations: All that are served.
+        operation_of: Returns the operation of a method and path, if there is one.
+
+    Attributes:
+        gate: Lets requests in.
+    """
+
+    def __init__(
+        self,
+        services: AppServices,
+        operations: Iterable[Operation],
+        operation_of: Callable[[str, str], Operation | None],
+    ) -> None:
+        self.gate = Gate(services, operations)
+        self._operation_of = operation_of
+        self._observer = RequestObserver(services.telemetry, services.clock, services.options.trusted_proxies)
+        self._cors = Cors(services.options.cors_origins)
+
+    def process_request(self, req: ApiRequest, resp: ApiResponse) -> None:
+        """Let the request in, unless it was refused before it came here."""
+        if req.api_context.refusal is not None:
+            raise req.api_context.refusal
+        if req.method != "OPTIONS" or not self._cors.answers(req, resp):
+            self.gate.authorize(req.method, req.path, req.api_context)
+
+    def process_response(self, req: ApiRequest, resp: ApiResponse, *_: object) -> None:
+        """Note what became of the request."""
+        context, status = req.api_context, resp.status_code
+        if status >= _SERVER_ERROR and context.operation is None:
+            # It ended before it was routed, and its line says all the same what an outage did to which requests.
+            context.operation = self._operation_of(req.method, req.path)
+        resp.put(self.answered(context, req.method, status))
+
+    def answered(self, context: RequestContext, method: str, status: int) -> dict[str, str]:
+        """Note what became of a request, and return the headers that name it and say what is left of its limits."""
+        environ = context.environ
+        self._observer.note(context, method, status)
+        headers = self._cors.headers(environ)
+        headers["x-request-id"] = context.request_id
+        if CONNECTION in environ and not context.body_was_read:
+            # What is left of the body would be taken for the next request; servers close then, and clients should know.
+            headers["connection"] = "close"
+        if context.charged is not None:
+            headers["ratelimit-policy"], headers["ratelimit"] = context.charged
+        return headers
+
+
+class RequestObserver:
+    """Hands answered requests to the telemetry, whose threads log and count them later.
+
+    Args:
+        telemetry: Logs and counts.
+        clock: Says how long requests take.
+        trusted: Networks of proxies whose X-Forwarded-For is believed.
+    """
+
+    def __init__(self, telemetry: Telemetry, clock: Clock, trusted: Sequence[Network]) -> None:
+        self._log = telemetry.requests
+        self._clock = clock
+        self._trusted = trusted
+
+    def note(self, context: RequestContext, method: str, status: int) -> None:
+        """Note what became of a request."""
+        operation, environ, principal = context.operation, context.environ, context.principal
+        audited = status in REFUSALS or (operation is not None and operation.audited)
+        if not audited and status < self._log.wanted_from:
+            return
+        ended_s = self._clock.monotonic_s()
+        traceparent = environ.get("HTTP_TRACEPARENT")
+        self._log.note(
+            Finished(
+                context.request_id,
+                method,
+                operation,
+                audited,
+                status,
+                context.problem_code,
+                principal.user_id if principal else None,
+                self._address(environ) if audited else None,
+                context.target,
+                trace_id(traceparent) if traceparent else None,
+                context.started_s,
+                ended_s,
+            )
+        )
+
+    def _address(self, environ: Mapping[str, Any]) -> str:
+        forwarded_for = environ.get("HTTP_X_FORWARDED_FOR", "")
+        return str(client_address(environ.get("REMOTE_ADDR", ""), forwarded_for, self._trusted) or "unknown")

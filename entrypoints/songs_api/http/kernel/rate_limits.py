@@ -1,0 +1,136 @@
+"""Rate limits: which there are, what a request counts against, and what its client is told of them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from songs.caching.prefetch import Prefetched
+from songs.errors import RateLimited
+from songs.ports.limiter import RateLimit, RateLimiter, Verdict
+from songs_api.http.kernel.client_address import Network, bucket_of, wider, wider_bucket_of
+from songs_api.http.kernel.context import RequestContext
+from songs_api.http.services import AppServices
+from songs_api.limiting.resilient_limiter import ProcessWindows, ResilientLimiter, Windows
+from songs_api.limiting.shared_windows import SharedWindows
+
+OUTAGE_DIVISOR: Final = 4
+"""While the limiter does not answer, a quarter of the limits on signing in and registering is allowed."""
+
+
+class Limit:
+    """One limit: a name, and how many requests of a bucket it allows in which time. Thread-safe.
+
+    Args:
+        name: Of characters that need no quoting.
+        rate: How many; None allows everything without asking.
+        limiter: Counts.
+    """
+
+    def __init__(self, name: str, rate: RateLimit | None, limiter: RateLimiter | ResilientLimiter) -> None:
+        self._rate = rate
+        self._limiter = limiter
+        self._hit = limiter.hit
+        self._resilient = limiter if isinstance(limiter, ResilientLimiter) else None
+        self._prefix = f"{name}:"
+        self._quoted = f'"{name}"'
+        self._policy = f"{self._quoted};q={rate.amount};w={rate.window_s}" if rate else ""
+
+    def charge(self, context: RequestContext, bucket: str) -> Verdict | None:
+        """Count one request, and tell its client what is left, as draft-ietf-httpapi-ratelimit-headers-10 has it.
+
+        A request that is `ahead` asks the limiter together with the cache.
+
+        Raises:
+            RateLimited: It is one too many.
+        """
+        verdict = self.hit(bucket, context.prefetched)
+        if verdict is None:
+            return None
+        state = f"{self._quoted};r={verdict.remaining};t={math.ceil(verdict.reset_s)}"
+        context.charged = _joined(context.charged, self._policy, state) if context.charged else (self._policy, state)
+        if not verdict.allowed:
+            raise RateLimited(verdict.reset_s)
+        return verdict
+
+    def hit(self, bucket: str, ahead: Prefetched | None = None) -> Verdict | None:
+        """Count one hit and return what came of it; None where there is no limit."""
+        if self._rate is None:
+            return None
+        if ahead is None:
+            return self._hit(self._prefix + bucket, self._rate)
+        if self._resilient is None:
+            return ahead.hit(self._prefix + bucket, self._rate)
+        return self._resilient.hit(self._prefix + bucket, self._rate, ahead.hit)
+
+    def used(self, verdict: Verdict | None) -> int:
+        """Return how many hits of a window were used when a hit was answered so; 0 where there is no limit."""
+        return 0 if self._rate is None or verdict is None else self._rate.amount - verdict.remaining
+
+    def give_back(self, bucket: str, verdict: Verdict | None) -> None:
+        """Undo a hit that was allowed, as that verdict says, while its window lasts."""
+        if self._rate is not None and verdict is not None and verdict.allowed:
+            self._limiter.give_back(self._prefix + bucket, self._rate, verdict.window)
+
+
+class AddressLimit:
+    """A limit on addresses, with a wider one on networks of IPv6 sites, whose owner has many addresses. Thread-safe.
+
+    Args:
+        addresses: The limit on each address or site.
+        networks: That on each network.
+        trusted: Networks of proxies that are believed when they say where a request comes from.
+    """
+
+    def __init__(self, addresses: Limit, networks: Limit, trusted: Sequence[Network]) -> None:
+        self.addresses = addresses
+        self._networks = networks
+        self._trusted = trusted
+
+    def charge(self, context: RequestContext, environ: Mapping[str, Any]) -> Verdict | None:
+        """Count one request against where it comes from, and return what came of it for its address.
+
+        Raises:
+            RateLimited: It is one too many.
+        """
+        verdict = self.addresses.charge(context, bucket_of(environ, self._trusted))
+        if (network := wider_bucket_of(environ, self._trusted)) is not None:
+            self._networks.charge(context, network)
+        return verdict
+
+
+class RateLimits:
+    """Makes limits over one limiter.
+
+    Args:
+        parts: The limiter, and what is remembered of it.
+        outage_divisor: Which fraction of them is allowed while the limiter does not answer, at most.
+    """
+
+    def __init__(self, services: AppServices, *, outage_divisor: int = 1) -> None:
+        self._services = services
+        self._outage_divisor = outage_divisor
+
+    def limit(self, name: str, rate: RateLimit | None) -> Limit:
+        """Return the limit of this name, one of `shared_windows.LIMITS`."""
+        services = self._services
+        if not services.options.limits.shared:
+            # One that counts in this process's memory neither fails nor forgets.
+            return Limit(name, rate, services.limiter)
+        windows: Windows = (alone := ProcessWindows(services.options.limits.processes))
+        if services.window_table is not None:
+            windows = SharedWindows(services.window_table, name, alone, services.clock)
+        meter = services.telemetry.meter
+        resilient = ResilientLimiter(
+            services.limiter, windows, services.clock, outage_divisor=self._outage_divisor, meter=meter
+        )
+        return Limit(name, rate, resilient)
+
+    def address_limit(self, name: str, network_name: str, rate: RateLimit | None) -> AddressLimit:
+        """Return a limit on addresses, with the one on their networks."""
+        trusted = self._services.options.trusted_proxies
+        return AddressLimit(self.limit(name, rate), self.limit(network_name, wider(rate)), trusted)
+
+
+def _joined(told: tuple[str, str], policy: str, state: str) -> tuple[str, str]:
+    policies, states = told
+    return f"{policies}, {policy}", f"{states}, {state}"

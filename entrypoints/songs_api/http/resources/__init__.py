@@ -1,1 +1,0 @@
-"""The resources: one module for each part of the API, thin over the services."""

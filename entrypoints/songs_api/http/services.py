@@ -1,0 +1,92 @@
+"""What the HTTP application is made of: built by the container, or by a test, and handed to `create_app`."""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
+
+from songs.application.access import Access
+from songs.application.accounts import Accounts
+from songs.application.catalogue import Catalogue
+from songs.application.ratings import Ratings
+from songs.application.sessions import Sessions
+from songs.caching.coherence import Coherence
+from songs.caching.queries import CatalogueQueries, Prefetcher
+from songs.ports.cache import Cache
+from songs.ports.clock import Clock
+from songs.ports.limiter import RateLimit, RateLimiter
+from songs.ports.storage import Storage
+from songs_api.limiting.shared_windows import WindowTable
+from songs_api.telemetry.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The rate limits; None: no limit.
+
+    Attributes:
+        default: Requests of each user, or of each address on public routes.
+        register: Registrations from one address.
+        sign_in: Sign-ins with one name from one address.
+        sign_in_address: Sign-ins from one address.
+        sign_in_user: Sign-ins with one name from anywhere, beyond which each address has fewer.
+        shared: Whether the limiter counts for all processes.
+        processes: How many remember their windows by themselves, and share what is left while it does not answer.
+    """
+
+    default: RateLimit | None = None
+    register: RateLimit | None = None
+    sign_in: RateLimit | None = None
+    sign_in_address: RateLimit | None = None
+    sign_in_user: RateLimit | None = None
+    shared: bool = True
+    processes: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpOptions:
+    """The limits of the HTTP application.
+
+    Attributes:
+        deadline_s: How long a request may wait for the storage.
+        max_body_bytes: The largest body that is read.
+        body_timeout_s: How long a client may take to send a body.
+        request_threads: How many requests the server works on at once; at most half of them read bodies.
+        limits: The rate limits.
+        trusted_proxies: Networks that are believed when they say where a request comes from.
+        forwarded_header: In which header they say it.
+        registration_open: Whether anyone may register.
+        metrics_token: What may read the metrics; empty: they are not served.
+        cors_origins: Origins whose pages may read answers in a browser.
+    """
+
+    deadline_s: float = 3.0
+    max_body_bytes: int = 65_536
+    body_timeout_s: float = 10.0
+    request_threads: int = 32
+    limits: Limits = field(default_factory=Limits)
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
+    registration_open: bool = True
+    metrics_token: bytes = field(default=b"", repr=False)
+    cors_origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppServices:
+    """Services and ports, ready for use; `window_table` is what all processes remember of shared limits, if they do."""
+
+    clock: Clock
+    storage: Storage
+    cache: Cache
+    limiter: RateLimiter
+    coherence: Coherence
+    access: Access
+    sessions: Sessions
+    accounts: Accounts
+    catalogue: Catalogue
+    ratings: Ratings
+    queries: CatalogueQueries
+    prefetcher: Prefetcher | None = None
+    window_table: WindowTable | None = None
+    telemetry: Telemetry
+    options: HttpOptions

@@ -1,0 +1,1 @@
+"""Rate limits that hold while the limiter fails: what processes remember of it."""

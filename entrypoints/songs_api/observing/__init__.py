@@ -1,1 +1,0 @@
-"""What the service tells of itself while it runs: lines of a log, an audit trail among them, and metrics."""

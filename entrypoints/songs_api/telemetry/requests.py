@@ -1,0 +1,186 @@
+"""What is told of each request: a line, an audit line where it matters who did what, and metrics."""
+
+import logging
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from songs.ports.clock import Clock
+from songs_api.telemetry.audit import WINDOW_S, AuditBudget, Kind, LeftOut
+from songs_api.telemetry.logs import Event, LogBuffer, timestamp
+
+if TYPE_CHECKING:
+    from songs_api.telemetry.metrics import Metrics
+
+import re
+
+REFUSALS: Final = frozenset({401, 403, 429})
+"""The statuses of refused requests, which are audited."""
+MAX_FINISHED: Final = 50_000
+"""Requests that wait to be told of: those beyond are dropped and counted."""
+NO_ROUTE: Final = "none"
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SERVER_ERROR: Final = 500
+_NO_STATUS: Final = 1_000
+_MAX_TARGET: Final = 100
+
+
+class Action(Protocol):
+    """What a request asked for.
+
+    Attributes:
+        operation_id: Its name.
+        template: The template of its path.
+        audited: Whether every such request is in the audit trail.
+    """
+
+    @property
+    def operation_id(self) -> str: ...  # noqa: D102 - above
+
+    @property
+    def template(self) -> str: ...  # noqa: D102 - above
+
+    @property
+    def audited(self) -> bool: ...  # noqa: D102 - above
+
+
+class Finished(NamedTuple):
+    """A request that was answered. Times are of the monotonic clock. No header, body or query is kept of it."""
+
+    request_id: str
+    method: str
+    action: Action | None
+    audited: bool
+    status: int
+    code: str | None
+    user_id: str | None
+    address: str | None
+    target: str | None
+    trace_id: str | None
+    started_s: float
+    ended_s: float
+
+    @property
+    def path(self) -> str:
+        """The template of the path; `NO_ROUTE` for a request that was refused before it was routed, or has no route."""
+        return self.action.template if self.action else NO_ROUTE
+
+    @property
+    def kind(self) -> Kind:
+        """What other lines of the audit trail are like its own."""
+        action = self.action.operation_id if self.action else None
+        # Of a request without a user, what it was about is a user that the service itself named.
+        return Kind(action, self.status, self.code, self.user_id or self.target)
+
+
+class RequestLog:
+    """Takes answered requests at once and tells of them later. Thread-safe but for `tell`.
+
+    Args:
+        lines: Where its lines go.
+        metrics: Where requests are counted, if anywhere.
+        clock: The one by which requests are timed.
+        level: The least level that is told, of `logging`. The audit trail is told always.
+
+    Attributes:
+        wanted_from: The least status of which anything is told, where it is not audited.
+    """
+
+    def __init__(self, lines: LogBuffer, metrics: "Metrics | None", clock: Clock, level: int) -> None:
+        self._lines = lines
+        self._metrics = metrics
+        self._clock = clock
+        self._level = level
+        self._finished: deque[Finished] = deque()
+        self._dropped = 0
+        self._budget = AuditBudget(clock.monotonic_s())
+        if metrics is not None or level <= logging.INFO:
+            self.wanted_from = 0
+        else:
+            self.wanted_from = _SERVER_ERROR if level <= logging.WARNING else _NO_STATUS
+
+    def note(self, finished: Finished) -> None:
+        """Take an answered request."""
+        if len(self._finished) < MAX_FINISHED:
+            self._finished.append(finished)
+        else:
+            self._dropped += 1
+
+    def tell(self) -> None:
+        """Count what was taken, and hand its lines on."""
+        durations: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
+        now_s = self._clock.monotonic_s()
+        # What the monotonic clock must be given to be the time of day.
+        offset_s = self._clock.now().timestamp() - now_s
+        for _ in range(len(self._finished)):
+            finished = self._finished.popleft()
+            method = finished.method if finished.method in _METHODS else "other"
+            durations[method, finished.path, str(finished.status)].append(finished.ended_s - finished.started_s)
+            if finished.audited:
+                if self._budget.admits(finished.kind, finished.address):
+                    self._lines.put(_event(finished, method, "audit", offset_s))
+            elif _level(finished.status) >= self._level:
+                self._lines.put(_event(finished, method, "request", offset_s))
+        for left_out in self._budget.ended(now_s):
+            self._lines.put(_left_out(left_out, now_s + offset_s))
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            self._lines.drop(dropped)
+        if self._metrics is not None:
+            self._metrics.requests(durations, dropped)
+
+    def close(self) -> None:
+        """Tell what was left out of the audit trail until now, at the end."""
+        for left_out in self._budget.close(self._clock.monotonic_s()):
+            self._lines.put(_left_out(left_out, self._clock.now().timestamp()))
+
+
+def _level(status: int) -> int:
+    return logging.INFO if status < _SERVER_ERROR else logging.WARNING
+
+
+def _left_out(left_out: LeftOut, at_s: float) -> Event:
+    told: dict[str, Any] = {
+        "timestamp": timestamp(at_s),
+        "level": "info",
+        "event": "audit",
+        "left_out": left_out.lines,
+        "within_s": int(WINDOW_S),
+        "action": left_out.kind.action,
+        "status": left_out.kind.status,
+        "code": left_out.kind.code,
+        "user_id": left_out.kind.who,
+        "addresses": left_out.addresses,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _event(finished: Finished, method: str, event: str, offset_s: float) -> Event:
+    told: dict[str, Any] = {
+        "timestamp": timestamp(finished.ended_s + offset_s),
+        "level": logging.getLevelName(_level(finished.status)).lower(),
+        "event": event,
+        "action": finished.action.operation_id if finished.action else None,
+        "method": method,
+        "route": finished.path,
+        "status": finished.status,
+        "code": finished.code,
+        "duration_ms": round(1000 * (finished.ended_s - finished.started_s), 3),
+        "request_id": finished.request_id,
+        "user_id": finished.user_id,
+        "address": finished.address,
+        "target": finished.target[:_MAX_TARGET] if finished.target else None,
+        "trace_id": finished.trace_id,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+
+
+def trace_id(traceparent: str) -> str | None:
+    """Return the trace that a ``traceparent`` header names, or None where the header is not valid."""
+    match = _TRACEPARENT.fullmatch(traceparent)
+    # What follows the flags is for later versions of the header only.
+    if match is None or (match[3] is not None and traceparent.startswith("00")):
+        return None
+    return match[1]

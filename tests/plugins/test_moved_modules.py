@@ -1,0 +1,46 @@
+"""Modules of the core that adapters import and that have moved: the former names work for one release, and warn."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MOVED = {"songs.deadline": ("songs.ports.clock", "Deadline"), "songs.meter": ("songs.ports.meter", "Meter")}
+ADAPTER = """
+import songs.deadline
+import songs.meter
+from songs_system.plugin import songs_adapters
+"""
+
+
+@pytest.mark.parametrize("former", MOVED)
+def test_a_former_name_warns_and_is_the_same(former: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The warning says where to import from."""
+    module, name = MOVED[former]
+    monkeypatch.delitem(sys.modules, former, raising=False)
+
+    with pytest.warns(DeprecationWarning, match=f"{former} has moved: import from {module}"):
+        moved = importlib.import_module(former)
+
+    assert getattr(moved, name) is getattr(importlib.import_module(module), name)
+
+
+def test_the_kit_takes_an_adapter_that_uses_former_names(tmp_path: Path) -> None:
+    """For the kit warnings are errors; this one is not."""
+    (tmp_path / "former.py").write_text(ADAPTER)
+
+    command = (sys.executable, "-m", "songs_api", "contract", "former:songs_adapters")
+    result = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stdout + result.stderr
