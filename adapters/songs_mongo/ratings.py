@@ -1,9 +1,4 @@
-"""The rating repository, in which a song's newest ratings are kept in its document, and what deleted songs left.
-
-Whoever deletes a song removes them afterwards. What is left over (the process died, there were too many, somebody
-rated in that moment) is swept later, whenever the storage is prepared.
-
-The ratings and their statistics.
+"""The rating repository: a song's newest ratings are in its document, the older ones in ``ratings``.
 
 A rating is one change of its song's document: it counts the value and puts the event into `recent`, if the song is
 there and does not hold the event. That is atomic on any MongoDB, cannot bring a deleted song back, and lets the server
@@ -18,6 +13,10 @@ the event is stored. A claim whose song is gone counts as free, and is replaced 
 claim of a song that is there stores the claimed event, if it is not stored yet, and answers as one who came after it:
 so a process that dies, or a connection that breaks, between claim and event leaves a key that works for everybody. A
 claim is never withdrawn; an error after it is therefore `OutcomeUnknown`.
+
+*Orphans.* A deleted song leaves events and claims behind, under its `born`, which nothing ever reads again. They are
+removed right after the deletion. What is left over then (the process died, there were too many, a rating came at that
+moment) is swept later, whenever the storage is prepared.
 """
 
 import contextlib

@@ -1,15 +1,12 @@
 """For the contract kit: a server of one's own, damaged data and failing commands.
 
-The program that `songs_mongo.testing` starts: prints its port, and serves until its standard input ends.
+The server is nx-27017, which speaks MongoDB's protocol over SQLite. It is good for what single commands do, and no
+evidence for transactions, replication, plans of queries or durability.
 
-Its arguments are where it keeps its data ("memory": nowhere), and the port to listen on (0: a free one).
-
-It has a command of its own, `songsFaults`, by which `songs_mongo.testing` lets it fail as a router does that cannot
-reach a shard: code 6 where nothing was done, and a connection that breaks where all was.
-
-A server that speaks MongoDB's protocol, for the contract kit where no MongoDB is at hand: nx-27017, over SQLite.
-
-Good for what single commands do. It is no evidence for transactions, replication, plans of queries or durability.
+This module is also the program that serves: it prints its port, and serves until its standard input ends. Its arguments
+are where it keeps its data ("memory": nowhere), and the port to listen on (0: a free one). It has a command of its own,
+`songsFaults`, with which it fails as a router does that cannot reach a shard: code 6 where nothing was done, and a
+connection that breaks where all was.
 """
 
 import asyncio

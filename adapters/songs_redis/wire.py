@@ -1,8 +1,6 @@
 """Connections: names resolved within a deadline, and RESP on sockets.
 
-The driver's connections, each call on which ends by a given moment.
-
-The driver's own limits are for a single read: a server, or a network, that delivers byte after byte would hold a call
+Each call on one of the driver's connections ends by a given moment. The driver's own limits are for a single read: a server, or a network, that delivers byte after byte would hold a call
 for as long as it pleases.
 """
 

@@ -1,4 +1,4 @@
-"""The coherence record."""
+"""One unit of work, and the coherence record in it."""
 
 import sqlite3
 import threading

@@ -1,4 +1,4 @@
-"""A cache and a limiter that are asked together: what the suites about that share."""
+"""The fixtures of the suites."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing

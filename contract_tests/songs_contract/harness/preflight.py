@@ -1,4 +1,7 @@
-"""The first steps: an adapter that cannot be built, opened and asked gets one clear failure instead of hundreds."""
+"""Before the suites: an adapter that cannot be built, opened and asked gets one clear failure instead of hundreds.
+
+Capabilities that are declared absent are probed: one that works all the same is reported.
+"""
 
 import tempfile
 import threading

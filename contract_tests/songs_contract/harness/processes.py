@@ -1,10 +1,9 @@
-"""Child processes of the kit, from the parent's side.
+"""Child processes of the kit, from both sides.
 
-A process of its own that works on a storage, or makes ids, started by the suites, driven by JSON on its standard input.
-
-It is told what to do in one line: the adapter, its settings (with their secrets, which is why they are not arguments),
-and a task. It prints one line when it is ready, begins when it reads a line, and prints one line for each thing that
-the storage acknowledged, so that whoever kills it knows what must be there.
+A child is told what to do in one line of JSON on its standard input: the adapter, its settings (with their secrets,
+which is why they are not arguments), and a task. It prints one line when it is ready, begins when it reads a line, and
+prints one line for each thing that the storage acknowledged, so that whoever kills it knows what must be there. For the
+task ``ids`` it prints an id for each line that it reads.
 """
 
 import json

@@ -1,8 +1,7 @@
-"""Samples of what a storage keeps, and one call of each of its methods.
+"""Samples of what a storage keeps, and one call of every method of its repositories.
 
-One call of every method of a storage's repositories, for tests that count what each costs the backend.
-
-The calls are made for a storage that holds what `FILLING` puts there, each in a unit of its own.
+The calls are for tests that count what each costs the backend. They are made for a storage that holds what `FILLING`
+puts there, each in a unit of its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A clock that runs like the machine's, and can be moved."""
+"""The subject of a run: an adapter, its settings for a private place, a clock that can be moved, and ways to build it."""
 
 import importlib
 import inspect

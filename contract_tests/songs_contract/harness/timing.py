@@ -1,4 +1,4 @@
-"""A bound on how long one test may take, so that an adapter that hangs does not hang the kit."""
+"""Time: a bound on how long one test may take, and waiting for what a server's own clock decides."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""Is a recorded history of concurrent calls linearizable: could each have happened at one moment within its time?
+"""Recorded histories of concurrent calls, and whether one is linearizable: each call could be one moment of its time.
 
 The search is that of Wing and Gong ("Testing and verifying concurrent objects", 1993), with the memory of Lowe
 ("Testing for linearizability", 2017): what was tried from one set of finished calls and one state is not tried again.

@@ -1,4 +1,4 @@
-"""Texts that storages stumble over."""
+"""The reference that the state machine compares a storage with, texts that storages stumble over, and counterexamples."""
 
 import unicodedata
 from collections.abc import Iterator

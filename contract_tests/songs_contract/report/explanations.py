@@ -1,4 +1,4 @@
-"""What most often lies behind a broken clause: told with a failure, since the clause alone says only what is right."""
+"""What a failure teaches: the clause, what was expected and happened, where, and what most often lies behind it."""
 
 import re
 import textwrap

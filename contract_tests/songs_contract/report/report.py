@@ -1,4 +1,4 @@
-"""The failures that an adapter's authors know of: a file of theirs, one clause with its reason a line."""
+"""The report: what became of each clause, failures that an adapter's authors expect included."""
 
 import json
 import re
