@@ -1,15 +1,16 @@
 """The client: its settings, the primary that it reaches, and how attempts are paced.
 
-*Primaries.* Right after a failover a read of the majority may miss an acknowledged write. A new primary has every write that a majority acknowledged, but learns which writes a majority has only when one of its
-own is among them: until then a read of the majority shows an older state. A linearizable read waits for such a write.
-So each process makes one of every new primary before it believes what that one says, and none otherwise.
+*Primaries.* Right after a failover a read of the majority may miss an acknowledged write. A new primary has every write
+that a majority acknowledged, but learns which writes a majority has only when one of its own is among them: until then
+a read of the majority shows an older state. A linearizable read waits for such a write. So each process makes one of
+every new primary before it believes what that one says, and none otherwise.
 
 A sharded cluster shows its clients no primaries; nothing is done there. The old primary that is cut off and does not
 know it yet may still answer a process that does not know it either, for the length of an election at the most.
 
-*Attempts.* Within `pymongo.timeout` the driver repeats a command that failed in a retryable way until the time is used up, without
-a pause: thousands of times a second, on a server that is in trouble. It offers no bound; it does report each attempt
-to listeners, in the thread that makes it.
+*Attempts.* Within `pymongo.timeout` the driver repeats a command that failed in a retryable way until the time is used
+up, without a pause: thousands of times a second, on a server that is in trouble. It offers no bound; it does report
+each attempt to listeners, in the thread that makes it.
 """
 
 import logging

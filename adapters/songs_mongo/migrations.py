@@ -1,8 +1,9 @@
 """Collections and indexes, and which data these are.
 
-The identity of the data is a random text, which `prepare` stores. MongoDB creates a database, a collection, whatever is written to, without the unique indexes: a write to a database that
-was dropped succeeds. So every write that would succeed there reads the record of the identity afterwards, and is not
-acknowledged where it is missing or another. Once it was, every unit begins with that, until the data are back.
+The identity of the data is a random text, which `prepare` stores. MongoDB creates a database, a collection, whatever is
+written to, without the unique indexes: a write to a database that was dropped succeeds. So every write that would
+succeed there reads the record of the identity afterwards, and is not acknowledged where it is missing or another. Once
+it was, every unit begins with that, until the data are back.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Connections: names resolved within a deadline, and RESP on sockets.
 
-Each call on one of the driver's connections ends by a given moment. The driver's own limits are for a single read: a server, or a network, that delivers byte after byte would hold a call
-for as long as it pleases.
+Each call on one of the driver's connections ends by a given moment. The driver's own limits are for a single read: a
+server, or a network, that delivers byte after byte would hold a call for as long as it pleases.
 """
 
 import select

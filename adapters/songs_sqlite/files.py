@@ -1,7 +1,7 @@
 """The files of a database: making them, and noticing when they are not the same any more.
 
-Before SQLite sees a file it is made private, and refused when it is foreign: SQLite recovers and truncates journals, and
-would take any empty file as its own.
+Before SQLite sees a file it is made private, and refused when it is foreign: SQLite recovers and truncates journals,
+and would take any empty file as its own.
 
 SQLite looks at a name once. Whatever is moved, replaced or removed afterwards it goes on writing to what it has open,
 and nobody will find that again: the database, the log with the newest commits, and the index by which all processes

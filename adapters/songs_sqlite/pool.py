@@ -1,9 +1,9 @@
 """Connections: writers in the order in which they came; orphans are removed as connections are given back.
 
 Orphans are ratings of songs that are gone. They are removed a batch at a time, so that deleting a song takes as long as
-a batch. A song's ratings stand under its *incarnation*: its id, or, where ratings of an earlier song with that id are not all
-removed yet, the id, a slash and a random number. A deletion writes it down in ``deleted_songs`` if it leaves ratings
-behind. Nothing reads them any more; a key of theirs is free again for whoever asks for it.
+a batch. A song's ratings stand under its *incarnation*: its id, or, where ratings of an earlier song with that id are
+not all removed yet, the id, a slash and a random number. A deletion writes it down in ``deleted_songs`` if it leaves
+ratings behind. Nothing reads them any more; a key of theirs is free again for whoever asks for it.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""The subject of a run: an adapter, its settings for a private place, a clock that can be moved, and ways to build it."""
+"""The subject of a run: an adapter, its settings for a private place, a movable clock, and ways to build it."""
 
 import importlib
 import inspect

@@ -1,4 +1,4 @@
-"""The reference that the state machine compares a storage with, texts that storages stumble over, and counterexamples."""
+"""The reference that the state machine compares a storage with, hard texts, and counterexamples."""
 
 import unicodedata
 from collections.abc import Iterator
