@@ -13,7 +13,7 @@ from songs.ports.ratings import RatingRepository
 from songs.ports.sessions import SessionRepository
 from songs.ports.songs import SongRepository
 from songs.ports.users import UserRepository
-from songs_contract.harness.samples import READS, WRITES
+from songs_contract.models.samples import READS, WRITES
 
 HERE = Path(__file__).parent
 COSTS = tomllib.loads((HERE.parent / "costs.toml").read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from songs.ports.storage import Scope, UnitOfWork
-from songs_contract.harness.samples import FILLING, READS, WRITES
+from songs_contract.models.samples import FILLING, READS, WRITES
 
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
 OUTSIDE = ("open", "os.", "socket.", "sqlite3.", "subprocess.", "_thread.")

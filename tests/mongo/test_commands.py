@@ -14,7 +14,7 @@ from songs.model import Rating, RatingStats, Song
 from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
-from songs_contract.harness.samples import FILLING, READS, WRITES
+from songs_contract.models.samples import FILLING, READS, WRITES
 from songs_mongo import MongoStorage
 from songs_mongo.plugin import TEST_URL
 from songs_mongo.schema import INDEXES, SHARDED, UNIQUE

@@ -19,7 +19,7 @@ from songs.ports.clock import Clock, Deadline
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
-from songs_contract.harness.samples import FILLING, WRITES
+from songs_contract.models.samples import FILLING, WRITES
 from songs_mongo import MongoSettings, MongoStorage
 from songs_mongo.schema import INDEXES, SONGS, UNIQUE
 from songs_mongo.testing import TrialServer

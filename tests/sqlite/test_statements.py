@@ -14,7 +14,7 @@ from songs.model import Song
 from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope
 from songs.query import SongFilter
-from songs_contract.harness.samples import FILLING, READS, WRITES
+from songs_contract.models.samples import FILLING, READS, WRITES
 from songs_sqlite import SqliteStorage
 from songs_sqlite.connection import Connection
 from songs_sqlite.songs import MANY

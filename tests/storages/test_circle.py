@@ -11,7 +11,7 @@ from songs.caching.coherence import Coherence
 from songs.tools.comparing import RATINGS_PAGE, StorageReader, Tally
 from songs.tools.copying import Copier
 from songs_contract.harness.driver import Contents, contents, fill
-from songs_contract.harness.samples import rating, song
+from songs_contract.models.samples import rating, song
 from songs_plugins.none import NoCache
 from songs_plugins.registry import Registry
 

@@ -1,7 +1,8 @@
-"""Drives a storage: single units of work, and threads that start together."""
+"""Drives a storage: single units of work, threads that start together, and recorded histories."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,7 +18,9 @@ from songs.ports.sessions import Rotation
 from songs.ports.storage import Scope, Storage, UnitOfWork
 from songs.query import SongFilter
 from songs.text import fold
-from songs_contract.harness.samples import (
+from songs_contract.harness.subject import Subject
+from songs_contract.models.linearizability import Operation, Recorded
+from songs_contract.models.samples import (
     EVERYTHING,
     LATER,
     MORE_THAN_THERE_IS,
@@ -27,7 +30,6 @@ from songs_contract.harness.samples import (
     song,
     user,
 )
-from songs_contract.harness.subject import Subject
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -284,3 +286,22 @@ def contents(use: StorageUser) -> Contents:
         sessions=tuple(use.session(each) for each in SESSIONS),
         coherence=use.read(lambda unit: unit.coherence.read()),
     )
+
+
+CALLS = 6
+
+
+def record(use: StorageUser, who: int, round_number: int) -> Iterator[Recorded[Operation]]:
+    """Rate and read song-1 in turn, and yield when each call began and ended, and what it answered."""
+    for n in range(CALLS):
+        operation: Operation = (None, n % 5 + 1, f"key-{round_number}-{n}")[(n + who) % 3]
+        # The monotonic clock is the same in every process of a machine.
+        began = time.monotonic_ns()
+        if operation is None:
+            stats = use.stats()
+        else:
+            key, value = (operation, 1) if isinstance(operation, str) else (None, operation)
+            event = rating(f"rating-{round_number}-{who}-{n}", value=value, key=key)
+            stats = until_no_conflict(partial(use.rate, event)).stats
+        ended = time.monotonic_ns()
+        yield Recorded(began, ended, operation, stats.distribution if stats is not None else ())

@@ -24,9 +24,9 @@ from songs.ports.songs import SongRepository
 from songs.ports.storage import Scope, Storage
 from songs.ports.users import UserRepository
 from songs_contract.harness.driver import StorageUser
-from songs_contract.harness.samples import song
 from songs_contract.harness.subject import Subject, place
 from songs_contract.law import clauses
+from songs_contract.models.samples import song
 from songs_contract.report.explanations import FirstStepError, OutOfPatience
 from songs_plugins import AdapterSpec, Port
 from songs_plugins.spec import missing_members

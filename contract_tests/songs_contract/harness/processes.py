@@ -19,10 +19,9 @@ from typing import IO, Any, Self
 from songs.errors import SongsError, StorageInUse
 from songs.ports.ids import IdGenerator
 from songs.ports.storage import Storage
-from songs_contract.harness.driver import StorageUser, fill, until_no_conflict
-from songs_contract.harness.samples import rating, song
+from songs_contract.harness.driver import StorageUser, fill, record, until_no_conflict
 from songs_contract.harness.subject import Subject, end_fixtures, find, plain
-from songs_contract.models.linearizability import record
+from songs_contract.models.samples import rating, song
 from songs_plugins import Port
 
 PATIENCE_S = 60.0

@@ -4,14 +4,9 @@ The search is that of Wing and Gong ("Testing and verifying concurrent objects",
 ("Testing for linearizability", 2017): what was tried from one set of finished calls and one state is not tried again.
 """
 
-import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Generic, TypeVar
-
-from songs_contract.harness.driver import StorageUser, until_no_conflict
-from songs_contract.harness.samples import rating
 
 S = TypeVar("S", bound=Hashable)
 O = TypeVar("O")  # noqa: E741 - an operation
@@ -77,24 +72,6 @@ Operation = int | str | None
 """A rating of that value, a rating of 1 under that key, or a read."""
 State = tuple[tuple[int, ...], frozenset[str]]
 """The five counters, and the keys that were used."""
-
-CALLS = 6
-
-
-def record(use: StorageUser, who: int, round_number: int) -> Iterator[Recorded[Operation]]:
-    """Rate and read song-1 in turn, and yield when each call began and ended, and what it answered."""
-    for n in range(CALLS):
-        operation: Operation = (None, n % 5 + 1, f"key-{round_number}-{n}")[(n + who) % 3]
-        # The monotonic clock is the same in every process of a machine.
-        began = time.monotonic_ns()
-        if operation is None:
-            stats = use.stats()
-        else:
-            key, value = (operation, 1) if isinstance(operation, str) else (None, operation)
-            event = rating(f"rating-{round_number}-{who}-{n}", value=value, key=key)
-            stats = until_no_conflict(partial(use.rate, event)).stats
-        ended = time.monotonic_ns()
-        yield Recorded(began, ended, operation, stats.distribution if stats is not None else ())
 
 
 def rate_or_read(state: State, operation: Operation) -> tuple[State, Hashable]:

@@ -13,7 +13,7 @@ from songs.limits import MAX_TEXT
 from songs.model import DifficultyTotals, Rating, RatingStats, Song, User
 from songs.query import SongFilter
 from songs.text import fold
-from songs_contract.harness.samples import rating, song, user
+from songs_contract.models.samples import rating, song, user
 
 HOSTILE = "%_*?.\\/^$|()[]{}+-'\"`;:&#@!~<>=, aAbBzZéÉßẞﬁİıΣσς君日本ガが한국שלמرحบาเป𝄞\u0301\u200d\u200f\ufeff\ufffd"
 FORBIDDEN = "\x00\x1f\x7f\x85\u2028\u2029"

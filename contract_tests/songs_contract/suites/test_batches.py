@@ -11,8 +11,8 @@ from songs.ports.batches import Batches, BatchingUnit
 from songs.ports.storage import UnitOfWork
 from songs.query import SongFilter
 from songs_contract.harness.driver import StorageUser, race, returned
-from songs_contract.harness.samples import rating, song, user
 from songs_contract.law import builds_on, clause
+from songs_contract.models.samples import rating, song, user
 from songs_plugins import FaultInjector, Port
 
 PORT = Port.STORAGE

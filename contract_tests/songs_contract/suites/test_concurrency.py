@@ -20,9 +20,9 @@ from songs.model import RatingStats
 from songs.ports.sessions import Rotation
 from songs.ports.storage import Scope, Storage
 from songs_contract.harness.driver import StorageUser, each_of, race, returned, until_no_conflict
-from songs_contract.harness.samples import NOW, next_version, rating, session, song, user
 from songs_contract.harness.subject import Subject
 from songs_contract.law import builds_on, clause, requires
+from songs_contract.models.samples import NOW, next_version, rating, session, song, user
 from songs_plugins import Port
 
 PORT = Port.STORAGE

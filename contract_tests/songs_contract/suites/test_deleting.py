@@ -7,9 +7,9 @@ from songs.model import RatingStats
 from songs.ports.maintenance import Maintenance
 from songs.ports.storage import Scope, Storage
 from songs_contract.harness.driver import StorageUser
-from songs_contract.harness.samples import rating, song
 from songs_contract.harness.subject import Subject
 from songs_contract.law import builds_on, clause
+from songs_contract.models.samples import rating, song
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -9,9 +9,9 @@ import pytest
 from songs.errors import OutcomeUnknown, SongsError, TransientConflict
 from songs.ports.storage import Scope, UnitOfWork
 from songs_contract.harness.driver import StorageUser
-from songs_contract.harness.samples import rating, session, song, user
 from songs_contract.harness.subject import Subject, WaitingClock
 from songs_contract.law import clause
+from songs_contract.models.samples import rating, session, song, user
 from songs_contract.suites.test_storage_units import WRITES, everything
 from songs_plugins import FaultInjector, LastingFaultInjector, Port
 

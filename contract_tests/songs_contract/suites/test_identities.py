@@ -6,8 +6,8 @@ import pytest
 
 from songs.model import Role, SongIdentity
 from songs_contract.harness.driver import StorageUser
-from songs_contract.harness.samples import rating, session, song, user
 from songs_contract.law import builds_on, clause
+from songs_contract.models.samples import rating, session, song, user
 from songs_plugins import Port
 
 PORT = Port.STORAGE

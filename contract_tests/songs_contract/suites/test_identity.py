@@ -9,9 +9,9 @@ import pytest
 from songs.errors import OutcomeUnknown, StorageClosed, StorageUnavailable
 from songs.ports.storage import IdentifiedStorage, Scope, Storage
 from songs_contract.harness.driver import StorageUser
-from songs_contract.harness.samples import song
 from songs_contract.harness.subject import Subject, place
 from songs_contract.law import builds_on, clause
+from songs_contract.models.samples import song
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from songs.ports.storage import Storage
 from songs_contract.harness.driver import StorageUser, race
-from songs_contract.harness.samples import rating, song
 from songs_contract.harness.subject import Subject
 from songs_contract.harness.timing import eventually
 from songs_contract.law import builds_on, clause
+from songs_contract.models.samples import rating, song
 from songs_plugins import Port
 
 PORT = Port.STORAGE

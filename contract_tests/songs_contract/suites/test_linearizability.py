@@ -3,12 +3,12 @@
 import json
 
 from songs.model import RatingStats
-from songs_contract.harness.driver import StorageUser, race, returned
+from songs_contract.harness.driver import StorageUser, race, record, returned
 from songs_contract.harness.processes import Child
-from songs_contract.harness.samples import song
 from songs_contract.harness.subject import Subject
 from songs_contract.law import clause, requires
-from songs_contract.models.linearizability import Operation, Recorded, State, first_impossible, rate_or_read, record
+from songs_contract.models.linearizability import Operation, Recorded, State, first_impossible, rate_or_read
+from songs_contract.models.samples import song
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -14,9 +14,9 @@ from songs.ports.maintenance import Finding, Maintenance
 from songs.ports.storage import Storage
 from songs.text import FOLD_VERSION
 from songs_contract.harness.driver import StorageUser, contents, each_of, fill, race, returned
-from songs_contract.harness.samples import next_version, rating, song
 from songs_contract.harness.subject import Subject
 from songs_contract.law import clause, requires
+from songs_contract.models.samples import next_version, rating, song
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -3,9 +3,9 @@
 from songs.errors import StorageUnavailable
 from songs.ports.storage import Storage
 from songs_contract.harness.driver import StorageUser
-from songs_contract.harness.samples import song
 from songs_contract.harness.subject import Subject
 from songs_contract.law import builds_on, clause
+from songs_contract.models.samples import song
 from songs_plugins import Port
 
 PORT = Port.STORAGE

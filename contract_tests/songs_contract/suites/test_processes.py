@@ -13,9 +13,9 @@ from songs.model import RatingStats
 from songs.ports.storage import Storage
 from songs_contract.harness.driver import StorageUser, contents, fill, until_no_conflict
 from songs_contract.harness.processes import Child
-from songs_contract.harness.samples import rating, song
 from songs_contract.harness.subject import Subject, place
 from songs_contract.law import clause, requires
+from songs_contract.models.samples import rating, song
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from songs.errors import KeyReused, SongNotFound
 from songs.model import Rating, RatingStats
 from songs_contract.harness.driver import StorageUser
-from songs_contract.harness.samples import NOW, next_version, rating, song
 from songs_contract.law import clause
+from songs_contract.models.samples import NOW, next_version, rating, song
 from songs_plugins import Port
 
 PORT = Port.STORAGE

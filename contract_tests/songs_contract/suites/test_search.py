@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from songs.query import SongFilter
 from songs.text import fold
 from songs_contract.harness.driver import StorageUser
-from songs_contract.harness.samples import song
 from songs_contract.law import clause
+from songs_contract.models.samples import song
 from songs_contract.models.state_model import HOSTILE, texts
 from songs_plugins import Port
 

@@ -7,8 +7,8 @@ import pytest
 from songs.model import Session
 from songs.ports.sessions import Rotation
 from songs_contract.harness.driver import StorageUser
-from songs_contract.harness.samples import LATER, NOW, session
 from songs_contract.law import clause
+from songs_contract.models.samples import LATER, NOW, session
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -10,8 +10,8 @@ from songs.errors import DuplicateSong, InvalidInput, SongNotFound, VersionConfl
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs_contract.harness.driver import StorageUser
-from songs_contract.harness.samples import EVERYTHING, next_version, rating, song
 from songs_contract.law import builds_on, clause
+from songs_contract.models.samples import EVERYTHING, next_version, rating, song
 from songs_contract.models.state_model import texts
 from songs_plugins import Port
 

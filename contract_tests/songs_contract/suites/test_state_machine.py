@@ -17,9 +17,9 @@ from songs.model import Rating, Role, Song, User
 from songs.ports.storage import UnitOfWork
 from songs.query import SongFilter
 from songs_contract.harness.driver import StorageUser
-from songs_contract.harness.samples import EVERYTHING, rating, song, user
 from songs_contract.harness.subject import Subject
 from songs_contract.law import clause
+from songs_contract.models.samples import EVERYTHING, rating, song, user
 from songs_contract.models.state_model import Program, Reference
 from songs_plugins import Port
 

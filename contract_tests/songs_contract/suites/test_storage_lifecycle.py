@@ -16,9 +16,9 @@ from songs.ports.songs import SongRepository
 from songs.ports.storage import Scope, Storage, StorageCapabilities, UnitOfWork
 from songs.ports.users import UserRepository
 from songs_contract.harness.driver import StorageUser, contents, fill, race
-from songs_contract.harness.samples import LATER, rating, song
 from songs_contract.harness.subject import Subject
 from songs_contract.law import builds_on, clause, requires
+from songs_contract.models.samples import LATER, rating, song
 from songs_plugins import Port
 
 PORT = Port.STORAGE

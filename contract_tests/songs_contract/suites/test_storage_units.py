@@ -19,9 +19,9 @@ from songs.model import RatingStats
 from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, Storage, UnitOfWork
 from songs_contract.harness.driver import StorageUser, race
-from songs_contract.harness.samples import NOW, next_version, rating, session, song, user
 from songs_contract.harness.subject import Subject, place
 from songs_contract.law import builds_on, clause, requires
+from songs_contract.models.samples import NOW, next_version, rating, session, song, user
 from songs_plugins import Port
 
 PORT = Port.STORAGE

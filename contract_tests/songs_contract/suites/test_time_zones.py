@@ -9,8 +9,8 @@ import pytest
 
 from songs.ports.storage import UnitOfWork
 from songs_contract.harness.driver import StorageUser
-from songs_contract.harness.samples import rating, session, song, user
 from songs_contract.law import clause
+from songs_contract.models.samples import rating, session, song, user
 from songs_plugins import Port
 
 PORT = Port.STORAGE

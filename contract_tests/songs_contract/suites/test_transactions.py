@@ -9,8 +9,8 @@ from songs.model import DifficultyTotals
 from songs.ports.storage import UnitOfWork
 from songs.query import SongFilter
 from songs_contract.harness.driver import StorageUser
-from songs_contract.harness.samples import EVERYTHING, next_version, rating, song, user
 from songs_contract.law import clause, requires
+from songs_contract.models.samples import EVERYTHING, next_version, rating, song, user
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -7,8 +7,8 @@ import pytest
 from songs.errors import UserExists, UserNotFound, VersionConflict
 from songs.model import RatingStats, Role, User
 from songs_contract.harness.driver import StorageUser
-from songs_contract.harness.samples import NOW, rating, session, song, user
 from songs_contract.law import clause
+from songs_contract.models.samples import NOW, rating, session, song, user
 from songs_plugins import Port
 
 PORT = Port.STORAGE

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from songs.query import SongFilter
 from songs_contract.harness.driver import StorageUser, race, until_no_conflict
-from songs_contract.harness.samples import EVERYTHING, next_version, song
 from songs_contract.law import clause
+from songs_contract.models.samples import EVERYTHING, next_version, song
 from songs_plugins import Port
 
 PORT = Port.STORAGE

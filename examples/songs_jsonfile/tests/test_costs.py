@@ -8,7 +8,7 @@ import pytest
 from storage_user import User
 
 from songs.ports.storage import Scope
-from songs_contract.harness.samples import FILLING, READS, WRITES
+from songs_contract.models.samples import FILLING, READS, WRITES
 
 # docs/contract.md of Songs API tells them.
 COSTS: dict[str, int] = tomllib.loads(Path(__file__).with_name("costs.toml").read_text())["jsonfile"]

@@ -12,7 +12,7 @@ from songs_postgres.unit import Unit
 
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
-from songs_contract.harness.samples import FILLING, READS, WRITES
+from songs_contract.models.samples import FILLING, READS, WRITES
 
 # Statements besides those that begin, limit and end the transaction; docs/contract.md of Songs API tells them.
 COSTS: dict[str, int] = tomllib.loads(Path(__file__).with_name("costs.toml").read_text())["postgres"]

@@ -17,7 +17,7 @@ from songs.model import Rating
 from songs.ports.clock import Deadline
 from songs.ports.ratings import RatingReceipt
 from songs.ports.storage import Scope, UnitOfWork
-from songs_contract.harness.samples import rating
+from songs_contract.models.samples import rating
 from songs_memory.repositories import MemorySongs
 from songs_memory.storage import MemoryStorage
 from songs_plugins import AdapterSpec, NoSettings, Port
