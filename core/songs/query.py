@@ -1,6 +1,7 @@
 """What callers ask of the catalogue, and the shape of the answers."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
 
 from songs.model import Song
 
@@ -17,6 +18,14 @@ class SongFilter:
     text: str | None = None
     artist: str | None = None
     level: int | None = None
+
+    def canonical(self) -> str:
+        """Return a text that equal filters share, and no others: for keys of caches, and to sign cursors.
+
+        It is JSON with the members that are not None, so a member that a later version adds changes no text of before.
+        """
+        members = ((member.name, getattr(self, member.name)) for member in fields(self))
+        return json.dumps({name: value for name, value in members if value is not None})
 
 
 @dataclass(frozen=True, slots=True)

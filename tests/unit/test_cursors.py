@@ -1,5 +1,8 @@
 """Cursors."""
 
+from dataclasses import fields
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,3 +72,25 @@ def test_more_garbage(text: str) -> None:
     """Shapes that decoders stumble over are refused like the rest."""
     with pytest.raises(BadCursor):
         CURSORS.decode(text, EVERYTHING)
+
+
+FILTERS = st.builds(
+    SongFilter,
+    text=st.none() | st.text(min_size=1, max_size=3),
+    artist=st.none() | st.text(min_size=1, max_size=3),
+    level=st.none() | st.integers(0, 3),
+)
+
+
+@given(FILTERS, FILTERS)
+def test_a_canonical_text_is_of_one_filter(one: SongFilter, other: SongFilter) -> None:
+    """Two filters share it if they are equal, and only then."""
+    assert (one.canonical() == other.canonical()) == (one == other)
+
+
+@pytest.mark.parametrize("member", [member.name for member in fields(SongFilter)])
+def test_no_member_of_a_filter_is_forgotten(member: str) -> None:
+    """Each changes the canonical text, and with it the keys of caches and what cursors are bound to."""
+    value: Any = 1 if member == "level" else "1"
+
+    assert SongFilter(**{member: value}).canonical() != SongFilter().canonical()

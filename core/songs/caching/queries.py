@@ -94,7 +94,7 @@ class CatalogueQueries:
 def _named(song_filter: SongFilter, which: PageNumber | Walk) -> str:
     """Return a name for a part of the songs, in which texts are quoted, so that no two parts have one name."""
     part = f"page {which.number}" if isinstance(which, PageNumber) else f"after {which.cursor!r}"
-    return f"{song_filter.text!r} {song_filter.artist!r} {song_filter.level} {which.size} {part}"
+    return f"{song_filter.canonical()} {which.size} {part}"
 
 
 class Prefetcher:
