@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.clock import ManualClock
 
 from songs.application.runner import UnitRunner
 from songs.caching.coherence import Coherence
@@ -21,39 +21,6 @@ from songs_plugins.none import NoCache
 
 def _nothing() -> None:
     pass
-
-
-class StillClock:
-    """A clock that moves only when it is told to, or slept on; others may act in the meantime.
-
-    Attributes:
-        slept_s: How long it was slept on, each time.
-        during: Called while somebody sleeps.
-    """
-
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-        self.slept_s: list[float] = []
-        self.during = _nothing
-
-    def now(self) -> datetime:
-        """Return a time of day that moves with the monotonic one."""
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=round(self.now_s * 1000))
-
-    def monotonic_s(self) -> float:
-        """Return the time that the test set."""
-        return self.now_s
-
-    def advance(self, duration_s: float) -> None:
-        """Let time pass."""
-        self.now_s += duration_s
-
-    def sleep(self, duration_s: float) -> None:
-        """Wake up in time, or later if others took longer."""
-        self.slept_s.append(duration_s)
-        wake_at_s = self.now_s + duration_s
-        self.during()
-        self.now_s = max(self.now_s, wake_at_s)
 
 
 class FailingStorage:
@@ -151,7 +118,7 @@ class FailingCache:
 class Process:
     """One process: its coherence and its view of a cache. All of a test share storage and clock, and most the cache."""
 
-    def __init__(self, clock: StillClock, storage: FailingStorage, cache: Cache | None) -> None:
+    def __init__(self, clock: ManualClock, storage: FailingStorage, cache: Cache | None) -> None:
         self._clock = clock
         self.cache = FailingCache(cache or NoCache())
         self.runner = UnitRunner(storage, clock, max_calls=64, jitter=lambda: 1.0)  # type: ignore[arg-type]
@@ -206,9 +173,9 @@ class Process:
 
 
 @pytest.fixture
-def clock() -> StillClock:
+def clock() -> ManualClock:
     """A clock that stands still."""
-    return StillClock()
+    return ManualClock()
 
 
 @pytest.fixture
@@ -222,7 +189,7 @@ def storage() -> Iterator[FailingStorage]:
 
 
 @pytest.fixture
-def new_cache(clock: StillClock) -> Callable[[], MemoryCache]:
+def new_cache(clock: ManualClock) -> Callable[[], MemoryCache]:
     """Makes a cache on a server of its own."""
 
     def make() -> MemoryCache:
@@ -234,7 +201,7 @@ def new_cache(clock: StillClock) -> Callable[[], MemoryCache]:
 
 
 @pytest.fixture
-def shared(new_cache: Callable[[], MemoryCache], storage: FailingStorage, clock: StillClock) -> MemoryCache:
+def shared(new_cache: Callable[[], MemoryCache], storage: FailingStorage, clock: ManualClock) -> MemoryCache:
     """The cache that all processes share, as it is when nothing fails: on, in epoch 2."""
     cache = new_cache()
     Process(clock, storage, cache).move("on")
@@ -243,13 +210,13 @@ def shared(new_cache: Callable[[], MemoryCache], storage: FailingStorage, clock:
 
 
 @pytest.fixture
-def new_process_on(clock: StillClock, storage: FailingStorage) -> Callable[[Cache | None], Process]:
+def new_process_on(clock: ManualClock, storage: FailingStorage) -> Callable[[Cache | None], Process]:
     """Starts a process with a cache, or without one."""
     return lambda cache: Process(clock, storage, cache)
 
 
 @pytest.fixture
-def new_process(clock: StillClock, storage: FailingStorage, shared: MemoryCache) -> Callable[[], Process]:
+def new_process(clock: ManualClock, storage: FailingStorage, shared: MemoryCache) -> Callable[[], Process]:
     """Starts a process."""
     return lambda: Process(clock, storage, shared)
 
@@ -268,7 +235,7 @@ def new_world() -> Callable[..., Any]:
     """
 
     def make(kind: Callable[..., Any], chance: Any) -> Any:
-        clock, memory = StillClock(), MemoryStorage()
+        clock, memory = ManualClock(), MemoryStorage()
         memory.open()
         storage = FailingStorage(memory)
         servers = [MemoryCache(clock, max_bytes=1_000_000) for _ in range(3)]

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import pytest
 from falcon import testing
+from tests.clock import ManualClock
 from tests.submitted import Submitted
 
 from songs.application.access import Access
@@ -54,25 +55,6 @@ DETAILS = SongDetails(
 )
 
 
-class SteppedClock:
-    """A clock that stands still until a test moves it. Sleeping moves it."""
-
-    def __init__(self) -> None:
-        self._at_s = 1_000.0
-
-    def now(self) -> datetime:
-        """Return the time of day: 2026 and as many seconds as passed."""
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=round(self._at_s, 3))
-
-    def monotonic_s(self) -> float:
-        """Return the seconds passed."""
-        return self._at_s
-
-    def sleep(self, duration_s: float) -> None:
-        """Let `duration_s` seconds pass."""
-        self._at_s += max(0.0, duration_s)
-
-
 def adapter(plugin: ModuleType, port: Port, context: AdapterContext, **settings: Any) -> Any:
     """Return an adapter as the registry would make it."""
     spec = next(spec for spec in plugin.songs_adapters() if spec.port is port)
@@ -115,7 +97,7 @@ def build_parts(
         join: Makes what asks cache and limiter together.
         window_table: What this process and others remember together of their limits.
     """
-    clock = SteppedClock()
+    clock = ManualClock()
     bare: Any = None
     ids = adapter(system, Port.IDS, AdapterContext(clock=clock, ids=bare))
     context = AdapterContext(clock=clock, ids=ids)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from tests.clock import ManualClock
 
 from songs.application.access import Principal
 from songs.model import Role
@@ -22,7 +23,7 @@ from songs_api.http.kernel.operation import JSON, PREFIX
 from songs_api.http.kernel.validation import STRICT
 from songs_api.http.services import HttpOptions
 
-from .conftest import ANY, Build, Service, SteppedClock
+from .conftest import ANY, Build, Service
 
 SONG = {"artist": "Anon.", "title": "Greensleeves", "difficulty": 3.5, "level": 2, "released": "1580-09-03"}
 WRONG: dict[str, object] = {
@@ -245,7 +246,7 @@ class _Hanging:
 
 
 def _request(stream: object, *, user_id: str = "", **headers: str) -> ApiRequest:
-    clock = SteppedClock()
+    clock = ManualClock()
     env: dict[str, Any] = {
         "wsgi.input": stream,
         "wsgi.errors": None,
@@ -287,7 +288,7 @@ def reader() -> BodyReader:
 
 
 def _reader(**how: Any) -> BodyReader:
-    return BodyReader(max_bytes=100, slots=BodySlots(clock=SteppedClock(), timeout_s=10.0, **how))
+    return BodyReader(max_bytes=100, slots=BodySlots(clock=ManualClock(), timeout_s=10.0, **how))
 
 
 @pytest.mark.parametrize("headers", REFUSED_UNREAD.values(), ids=REFUSED_UNREAD.keys())

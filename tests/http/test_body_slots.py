@@ -4,12 +4,11 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from tests.clock import ManualClock
 
 from songs_api.http.kernel.body_slots import GRACE_S, REMEMBERED_S, SLOW_S, BodySlots, LastAnswer, Slot, has_body
 from songs_api.http.kernel.http_errors import TooManyBodies
 from songs_contract.harness.timing import eventually
-
-from .conftest import SteppedClock
 
 TIMEOUT_S = 10.0
 SLOTS, PLACES = 16, 8
@@ -71,13 +70,13 @@ def _answer() -> LastAnswer:
 
 
 @pytest.fixture
-def clock() -> SteppedClock:
+def clock() -> ManualClock:
     """A clock that a test moves."""
-    return SteppedClock()
+    return ManualClock()
 
 
 @pytest.fixture
-def slots(clock: SteppedClock) -> BodySlots:
+def slots(clock: ManualClock) -> BodySlots:
     """The slots of a server with 32 threads: 16, of which 8 for strangers."""
     slots = BodySlots(request_threads=2 * SLOTS, clock=clock, timeout_s=TIMEOUT_S)
     slots._watched = True  # it is the test that looks whether bodies are overdue
@@ -99,7 +98,7 @@ def _in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[objec
     return thread, became
 
 
-def test_a_body_that_takes_too_long_is_cut(slots: BodySlots, clock: SteppedClock) -> None:
+def test_a_body_that_takes_too_long_is_cut(slots: BodySlots, clock: ManualClock) -> None:
     """Not a moment sooner, whether anybody waits or not; those that began later go on."""
     cuts = Cuts(slots)
     cuts.take("first", "a")
@@ -135,7 +134,7 @@ def test_strangers_leave_half_of_the_slots_to_those_with_a_token(slots: BodySlot
     assert isinstance(became[0], Slot)
 
 
-def test_an_old_body_gives_way_to_one_that_waits(slots: BodySlots, clock: SteppedClock) -> None:
+def test_an_old_body_gives_way_to_one_that_waits(slots: BodySlots, clock: ManualClock) -> None:
     """Of the client that has most slots, the oldest: not that of one which has just one, though it is older still."""
     cuts = Cuts(slots)
     cuts.take("single", "b")
@@ -150,7 +149,7 @@ def test_an_old_body_gives_way_to_one_that_waits(slots: BodySlots, clock: Steppe
     assert slots.held == SLOTS // 2
 
 
-def test_no_stranger_takes_the_slot_of_a_user(slots: BodySlots, clock: SteppedClock) -> None:
+def test_no_stranger_takes_the_slot_of_a_user(slots: BodySlots, clock: ManualClock) -> None:
     """Users give way to users, and to strangers only for what strangers may have."""
     cuts = Cuts(slots)
     for n in range(SLOTS // 2):
@@ -165,7 +164,7 @@ def test_no_stranger_takes_the_slot_of_a_user(slots: BodySlots, clock: SteppedCl
     assert cuts.cut == ["stranger 0", "user 0"]
 
 
-def test_bodies_that_have_just_begun_are_not_cut(slots: BodySlots, clock: SteppedClock) -> None:
+def test_bodies_that_have_just_begun_are_not_cut(slots: BodySlots, clock: ManualClock) -> None:
     """One that waits is refused when its time is over, if all others are new, and nothing is lost."""
     cuts = Cuts(slots)
     for n in range(SLOTS // 2):
@@ -228,7 +227,7 @@ def test_one_that_waits_gives_way_to_a_client_that_has_nothing(slots: BodySlots)
     assert isinstance(new[1][0], Slot)
 
 
-def test_a_slow_user_leaves_places_to_strangers(slots: BodySlots, clock: SteppedClock) -> None:
+def test_a_slow_user_leaves_places_to_strangers(slots: BodySlots, clock: ManualClock) -> None:
     """A token is no right to keep others out: whose bodies do not come gives way in slots and in places."""
     cuts = Cuts(slots)
     for n in range(SLOTS):
@@ -247,7 +246,7 @@ def test_a_slow_user_leaves_places_to_strangers(slots: BodySlots, clock: Stepped
     assert sum(isinstance(became[0], TooManyBodies) for _, became in many) >= 1
 
 
-def test_addresses_that_were_slow_come_after_all_others(slots: BodySlots, clock: SteppedClock) -> None:
+def test_addresses_that_were_slow_come_after_all_others(slots: BodySlots, clock: ManualClock) -> None:
     """However many there are: each keeps others waiting once, and again when that is forgotten."""
     cuts = Cuts(slots)
 
@@ -287,7 +286,7 @@ def test_addresses_that_were_slow_come_after_all_others(slots: BodySlots, clock:
     end(waiting)
 
 
-def test_who_asked_in_vain_more_often_comes_after_others(slots: BodySlots, clock: SteppedClock) -> None:
+def test_who_asked_in_vain_more_often_comes_after_others(slots: BodySlots, clock: ManualClock) -> None:
     """So those who ask without pause, from however many addresses, keep nobody out who has just come."""
     cuts = Cuts(slots)
     for n in range(SLOTS // 2):
@@ -314,7 +313,7 @@ def test_who_asked_in_vain_more_often_comes_after_others(slots: BodySlots, clock
         thread.join(10)
 
 
-def test_while_bodies_are_refused_slow_ones_give_way_sooner(slots: BodySlots, clock: SteppedClock) -> None:
+def test_while_bodies_are_refused_slow_ones_give_way_sooner(slots: BodySlots, clock: ManualClock) -> None:
     """Each new address costs the others an eighth of a second of a slot, not half of one."""
     cuts = Cuts(slots)
     for n in range(SLOTS // 2):
@@ -336,7 +335,7 @@ def test_while_bodies_are_refused_slow_ones_give_way_sooner(slots: BodySlots, cl
     assert len(cuts.cut) == PLACES // 2
 
 
-def test_whose_slot_another_one_was_given_makes_room_again(slots: BodySlots, clock: SteppedClock) -> None:
+def test_whose_slot_another_one_was_given_makes_room_again(slots: BodySlots, clock: ManualClock) -> None:
     """It does not wait for the second one to be given back by itself."""
     cuts = Cuts(slots)
     cuts.take("old", "a")
@@ -363,13 +362,13 @@ def test_whose_slot_another_one_was_given_makes_room_again(slots: BodySlots, clo
 @pytest.mark.parametrize("threads", [4, 5, 8, 32, 1024])
 def test_slots_and_places_never_take_all_threads(threads: int) -> None:
     """Whatever is received and waits, a quarter of the threads or more are free for other requests."""
-    slots = BodySlots(request_threads=threads, clock=SteppedClock(), timeout_s=TIMEOUT_S)
+    slots = BodySlots(request_threads=threads, clock=ManualClock(), timeout_s=TIMEOUT_S)
 
     assert slots._slots + slots._places <= threads * 3 / 4 + 0.5
     assert slots._slots >= 2
 
 
-def test_a_body_without_a_connection_is_left_alone(slots: BodySlots, clock: SteppedClock) -> None:
+def test_a_body_without_a_connection_is_left_alone(slots: BodySlots, clock: ManualClock) -> None:
     """Under a server that we do not know nothing can be cut, and nothing breaks."""
     slot = slots.take("a", known=False, connection=None, answer=_answer)
     clock.sleep(TIMEOUT_S)
@@ -396,7 +395,7 @@ def test_what_has_a_body(environ: dict[str, str], expected: bool) -> None:
 
 
 def test_a_connection_that_cannot_be_cut_ends_nothing(
-    slots: BodySlots, clock: SteppedClock, caplog: pytest.LogCaptureFixture
+    slots: BodySlots, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever a server raises: the others are cut all the same, and so they are for one that waits."""
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import bcrypt
 import pytest
+from tests.clock import ManualClock
 
 from songs.application.accounts import Accounts
 from songs.model import User
@@ -19,7 +20,7 @@ from songs_api.http.kernel.operation import PREFIX
 from songs_plugins import AdapterContext, Port
 from songs_security import bcrypt_plugin
 
-from .conftest import PASSWORD, Build, Service, SteppedClock, adapter
+from .conftest import PASSWORD, Build, Service, adapter
 
 CONCURRENCY = 2
 SIGN_INS = 200
@@ -183,7 +184,7 @@ def _remove(accounts: Accounts, ada: User, deadline: Deadline) -> None:
 @pytest.mark.parametrize("act", [_register, _sign_in_and_hash_again, _change, _set, _remove])
 def test_hashing_takes_nothing_of_the_deadline(build: Build, act: Callable[[Accounts, User, Deadline], None]) -> None:
     """The time to wait for the storage is left whole by work that took longer than that, once or twice."""
-    memory = AdapterContext(clock=SteppedClock(), ids=cast("IdGenerator", None))
+    memory = AdapterContext(clock=ManualClock(), ids=cast("IdGenerator", None))
     slow = _Slow(adapter(bcrypt_plugin, Port.PASSWORDS, memory, rounds=4, concurrency=2))
     service = build(replaced={"passwords": slow})
     service.join("ada")

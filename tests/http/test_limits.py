@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.clock import ManualClock
 from tests.limiting import limit_over
 
 from songs.errors import LimiterUnavailable
@@ -13,7 +14,7 @@ from songs_api.http.services import HttpOptions, Limits
 from songs_api.limiting.resilient_limiter import MAX_BUCKETS, ProcessWindows
 from songs_memory.limiter import MemoryLimiter
 
-from .conftest import Build, Service, SteppedClock
+from .conftest import Build, Service
 
 LIMIT = RateLimit(amount=3, window_s=60)
 OPTIONS = HttpOptions(limits=Limits(default=LIMIT))
@@ -115,7 +116,7 @@ def _charges(limit: Limit, bucket: str, times: int) -> list[bool]:
 
 def test_an_outage_gives_nobody_a_fresh_start() -> None:
     """What the limiter last said was left is what is left; a bucket never seen has the whole limit."""
-    limiter, clock = _FailingLimiter(), SteppedClock()
+    limiter, clock = _FailingLimiter(), ManualClock()
     limit = limit_over(limiter, LIMIT, clock)
     limit.hit("seen")
     limiter.on = False
@@ -126,7 +127,7 @@ def test_an_outage_gives_nobody_a_fresh_start() -> None:
 
 def test_what_others_used_up_is_remembered_in_an_outage() -> None:
     """The least that the limiter said was left in a window counts, not only what this process used of it."""
-    limiter, clock = _FailingLimiter(), SteppedClock()
+    limiter, clock = _FailingLimiter(), ManualClock()
     limit = limit_over(limiter, LIMIT, clock)
     limit.hit("a")
     limiter.remaining = 0
@@ -138,7 +139,7 @@ def test_what_others_used_up_is_remembered_in_an_outage() -> None:
 
 def test_windows_end_during_an_outage_too() -> None:
     """The remembered window ends when the limiter said, and the next is counted here."""
-    limiter, clock = _FailingLimiter(), SteppedClock()
+    limiter, clock = _FailingLimiter(), ManualClock()
     limiter.remaining = 0
     limit = limit_over(limiter, LIMIT, clock)
     limit.hit("a")
@@ -153,7 +154,7 @@ def test_windows_end_during_an_outage_too() -> None:
 @pytest.mark.parametrize(("left", "allowed"), [(40, 40), (7, 6), (1, 0), (0, 0)])
 def test_processes_share_what_is_left_in_an_outage(left: int, allowed: int) -> None:
     """Two that heard the same allow no more than that together, rounded down."""
-    limiter, clock = _FailingLimiter(), SteppedClock()
+    limiter, clock = _FailingLimiter(), ManualClock()
     limits = [limit_over(limiter, RateLimit(60, 60), clock, processes=2) for _ in range(2)]
     limiter.remaining = left
     for limit in limits:
@@ -168,14 +169,14 @@ def test_each_process_has_its_part_of_a_new_bucket(processes: int, divisor: int,
     """The smaller of its part and of what is meant for an outage; but somebody who is new gets in."""
     limiter = _FailingLimiter()
     limiter.on = False
-    limit = limit_over(limiter, RateLimit(10, 60), SteppedClock(), processes=processes, outage_divisor=divisor)
+    limit = limit_over(limiter, RateLimit(10, 60), ManualClock(), processes=processes, outage_divisor=divisor)
 
     assert sum(_charges(limit, "new", 20)) == each
 
 
 def test_a_limiter_that_comes_and_goes_divides_once() -> None:
     """Within one window a part stays a part, and the limiter decides while it answers; then all begins anew."""
-    limiter, clock = _FailingLimiter(), SteppedClock()
+    limiter, clock = _FailingLimiter(), ManualClock()
     limit = limit_over(limiter, RateLimit(16, 60), clock, processes=2)
     limiter.remaining = 12
     limit.hit("a")
@@ -208,7 +209,7 @@ class _Flushed(MemoryLimiter):
         self.open()
 
 
-def _flushed(clock: SteppedClock) -> _Flushed:
+def _flushed(clock: ManualClock) -> _Flushed:
     limiter = _Flushed(clock)
     limiter.open()
     return limiter
@@ -216,7 +217,7 @@ def _flushed(clock: SteppedClock) -> _Flushed:
 
 def test_a_limiter_that_lost_its_counts_gives_nobody_a_fresh_start() -> None:
     """What this process remembers of a window holds until it would have ended; then the limiter alone counts."""
-    clock = SteppedClock()
+    clock = ManualClock()
     limiter = _flushed(clock)
     limit = limit_over(limiter, LIMIT, clock)
     assert _charges(limit, "begun", 2) == [True, True]
@@ -242,7 +243,7 @@ def test_a_limiter_that_lost_its_counts_gives_nobody_a_fresh_start() -> None:
 
 def test_a_flush_and_an_outage_add_up_to_no_fresh_start() -> None:
     """Refused after a flush, refused in the outage after it."""
-    clock = SteppedClock()
+    clock = ManualClock()
     limiter = _flushed(clock)
     limit = limit_over(limiter, LIMIT, clock)
     assert _charges(limit, "a", 2) == [True, True]
@@ -256,7 +257,7 @@ def test_a_flush_and_an_outage_add_up_to_no_fresh_start() -> None:
 
 def test_the_count_beside_changes_nothing_while_the_limiter_remembers() -> None:
     """Many windows, many threads, other processes' hits: exactly as many are allowed as the limiter allows."""
-    clock = SteppedClock()
+    clock = ManualClock()
     limiter = _flushed(clock)
     here, elsewhere = (limit_over(limiter, RateLimit(50, 60), clock) for _ in range(2))
     for _ in range(5):
@@ -313,7 +314,7 @@ def test_what_a_limiter_in_this_process_said_is_not_remembered(build: Build) -> 
 def test_what_is_remembered_is_bounded() -> None:
     """Any number of addresses takes the memory of `MAX_BUCKETS`."""
     windows = ProcessWindows()
-    limit = limit_over(_FailingLimiter(), LIMIT, SteppedClock(), windows=windows)
+    limit = limit_over(_FailingLimiter(), LIMIT, ManualClock(), windows=windows)
     for n in range(MAX_BUCKETS + 100):
         limit.hit(str(n))
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.clock import ManualClock
 from tests.limiting import limit_over
 
 from songs.errors import LimiterUnavailable
@@ -22,7 +23,7 @@ from songs_api.limiting.resilient_limiter import ProcessWindows
 from songs_api.limiting.shared_windows import SharedWindows, WindowTable
 from songs_memory.limiter import MemoryLimiter
 
-from .conftest import Build, Service, SteppedClock
+from .conftest import Build, Service
 
 LIMIT = RateLimit(amount=10, window_s=60)
 OPTIONS = HttpOptions(limits=Limits(default=LIMIT))
@@ -78,7 +79,7 @@ def test_processes_without_their_limiter(build: Build, table: WindowTable) -> No
 class _Server:
     """A limiter as a server has it: it is flushed, loads an older state, and does not answer for a while."""
 
-    def __init__(self, clock: SteppedClock) -> None:
+    def __init__(self, clock: ManualClock) -> None:
         self._limiter: Any = MemoryLimiter(clock)
         self._limiter.open()
         self._dump: Any = None
@@ -132,7 +133,7 @@ class _Replay:
     """
 
     def __init__(self, amount: int, *, processes: int = 1, table: WindowTable | None = None) -> None:
-        self._clock = SteppedClock()
+        self._clock = ManualClock()
         self._server = _Server(self._clock)
         self._rate = RateLimit(amount, 60)
         self._table = table
@@ -272,7 +273,7 @@ def test_no_failure_gives_a_process_more_than_the_limit(events: list[Event], amo
 @given(st.lists(st.one_of(HITS, WAIT), max_size=30), AMOUNT)
 def test_without_failures_the_limiter_decides(events: list[int | str], amount: int) -> None:
     """What is remembered refuses nobody, through one process or through three, however they remember."""
-    expected = SteppedClock()
+    expected = ManualClock()
     alone = MemoryLimiter(expected)
     alone.open()
     times = []
@@ -290,7 +291,7 @@ def test_without_failures_the_limiter_decides(events: list[int | str], amount: i
 def test_what_is_used_up_is_remembered_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any number of addresses with a few hits each push out nobody of whom more than half is used."""
     monkeypatch.setattr(windows, "MAX_BUCKETS", 20)
-    clock = SteppedClock()
+    clock = ManualClock()
     server = _Server(clock)
     remembered = ProcessWindows()
     limit = limit_over(server, RateLimit(4, 60), clock, windows=remembered)
@@ -308,7 +309,7 @@ def test_what_is_used_up_is_remembered_longest(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_hit_that_is_given_back_is_not_remembered() -> None:
     """In the limiter, in an outage, and after a flush."""
-    clock = SteppedClock()
+    clock = ManualClock()
     server = _Server(clock)
     limit = limit_over(server, RateLimit(2, 60), clock)
 

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
+from tests.clock import ManualClock
 
 from songs.errors import CacheUnavailable, StorageUnavailable
 from songs.ports.clock import Deadline
@@ -15,7 +16,7 @@ from songs_api.http.kernel.operation import PREFIX
 from songs_memory.storage import MemoryStorage
 from songs_plugins.none import NoCache
 
-from .conftest import Build, Service, SteppedClock
+from .conftest import Build, Service
 
 
 class _Storage(MemoryStorage):
@@ -80,7 +81,7 @@ def test_a_cache_that_is_down_is_reported_and_does_no_harm(build: Build) -> None
 
 def test_a_storage_that_hangs_holds_one_thread() -> None:
     """While one thread asks, others are told what was found last; and once it takes too long, that it is down."""
-    storage, clock = _Storage(), SteppedClock()
+    storage, clock = _Storage(), ManualClock()
     storage.open()
     probe = ReadinessProbe(storage, NoCache(), clock, deadline_s=3.0)
     assert probe.ask() == Found(storage=True, cache=True)
@@ -104,7 +105,7 @@ def test_a_storage_that_hangs_holds_one_thread() -> None:
 
 def test_the_first_to_ask_are_many() -> None:
     """Right after a start all who ask at once are told that the storage answers, as it did when it was opened."""
-    storage, clock = _Storage(), SteppedClock()
+    storage, clock = _Storage(), ManualClock()
     storage.open()
     probe = ReadinessProbe(storage, NoCache(), clock, deadline_s=3.0)
     storage.hanging.clear()
@@ -121,7 +122,7 @@ def test_the_first_to_ask_are_many() -> None:
     assert (meanwhile.storage, overdue.storage, storage.pings) == (True, False, 1)
 
 
-class _InterruptedClock(SteppedClock):
+class _InterruptedClock(ManualClock):
     """A clock that, once, lets something else happen while it is asked."""
 
     meanwhile: Callable[[], object] | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.clock import ManualClock
 from tests.limiting import limit_over
 
 from songs.errors import LimiterUnavailable
@@ -21,7 +22,7 @@ from songs_api.limiting.resilient_limiter import ProcessWindows, Window
 from songs_api.limiting.shared_windows import HEAVY_WAYS, LIMITS, SETS, WAYS, SharedWindows, WindowTable
 from songs_memory.limiter import MemoryLimiter
 
-from .conftest import Build, SteppedClock
+from .conftest import Build
 
 RATE = RateLimit(4, 60)
 PATIENCE_S = 60.0
@@ -131,7 +132,7 @@ def _number(table: WindowTable, bucket: str) -> int:
 
 def test_a_process_that_is_killed_lets_go(table: WindowTable, start: Callable[..., Process]) -> None:
     """What it held is free at once, with what it had written."""
-    clock = SteppedClock()
+    clock = ManualClock()
     limit = limit_over(_Away(), RATE, clock, windows=_windows(table, clock))
     assert _allowed(limit.hit, "a", 1) == 1
     process = start(HOLDS, _number(table, "a"))
@@ -150,7 +151,7 @@ def test_a_process_that_stops_holds_nobody_for_long(
 ) -> None:
     """Another one waits for a bounded time, says so once, and goes on with its own memory and its part."""
     monkeypatch.setattr(shared_windows, "LOCK_S", 0.01)
-    clock = SteppedClock()
+    clock = ManualClock()
     limit = limit_over(_Away(), RATE, clock, windows=_windows(table, clock))
     start(HOLDS, _number(table, "a"))
 
@@ -169,7 +170,7 @@ def test_without_memory_of_this_kind_each_process_goes_on_alone(
         raise OSError(37, "No locks available")
 
     options = HttpOptions(limits=Limits(default=RATE, processes=2))
-    services = build(options, window_table=table, replaced={"limiter": MemoryLimiter(SteppedClock())}).services
+    services = build(options, window_table=table, replaced={"limiter": MemoryLimiter(ManualClock())}).services
     monkeypatch.setattr(fcntl, "lockf", fail)
     services.limiter.close()
 
@@ -204,7 +205,7 @@ def test_every_limit_has_a_region(build: Build, table: WindowTable) -> None:
 
 def test_what_is_used_up_is_remembered_longest(table: WindowTable) -> None:
     """A flood of buckets with few hits fills the region, and pushes out nobody of whom more than half is used."""
-    clock = SteppedClock()
+    clock = ManualClock()
     limiter = MemoryLimiter(clock)
     limiter.open()
     limit = limit_over(limiter, RATE, clock, windows=_windows(table, clock))
@@ -221,7 +222,7 @@ def test_what_is_used_up_is_remembered_longest(table: WindowTable) -> None:
 
 def test_a_full_set_forgets_what_it_needs_the_least(table: WindowTable) -> None:
     """First windows that ended; then light ones; heavy ones only where they are too many; the longest unhit first."""
-    clock = SteppedClock()
+    clock = ManualClock()
     windows = _windows(table, clock)
     of_one_set = iter(bucket for n in range(10**6) if table.place(0, bucket := f"bucket {n}")[0] == 0)
 

@@ -1,51 +1,25 @@
 """Storages, songs and clocks for the tests of songs_memory."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 
 import pytest
+from tests.clock import ManualClock
 
 from songs.model import Rating, Song
 from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs_memory.storage import MemoryStorage
+from songs_system.clock import SystemClock
 
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
-
-
-class _ManualClock:
-    """A clock that moves when it is told to."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(int(self.now_s), UTC)
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def sleep(self, duration_s: float) -> None:
-        self.now_s += max(0.0, duration_s)
-
-
-class _RealClock:
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(int(time.time()), UTC)
-
-    def monotonic_s(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, duration_s: float) -> None:
-        time.sleep(max(0.0, duration_s))
 
 
 @pytest.fixture
 def clock() -> Clock:
     """A clock that stands still but for `advance`."""
-    return _ManualClock()
+    return ManualClock()
 
 
 @pytest.fixture
@@ -57,7 +31,7 @@ def advance(clock: Clock) -> Callable[[float], None]:
 @pytest.fixture(scope="session")
 def deadline() -> Callable[[float], Deadline]:
     """Makes a deadline, in seconds of the real clock."""
-    return lambda seconds: Deadline.after(_RealClock(), seconds)
+    return lambda seconds: Deadline.after(SystemClock(), seconds)
 
 
 @pytest.fixture

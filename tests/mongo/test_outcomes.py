@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from tests.clock import ManualClock
 
 from songs.errors import OutcomeUnknown, SongsError, StorageUnavailable, TransientConflict, Unsupported
 from songs.model import Rating, Song
@@ -172,31 +173,16 @@ def test_a_write_is_not_repeated_without_pause(
     assert 1 < attempt.servers[-1].seen.count(name) < MOST
 
 
-class _StandingClock:
-    """A clock that is moved by those who sleep."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    def monotonic_s(self) -> float:
-        """Return how long was slept."""
-        return sum(self.slept)
-
-    def sleep(self, seconds: float) -> None:
-        """Move on."""
-        self.slept.append(seconds)
-
-
 def test_pauses_grow_and_end_in_time() -> None:
     """None before the first repetition; the others double, stay below a limit, and never go beyond what is left."""
-    clock: Any = _StandingClock()
+    clock: Any = ManualClock(now_s=0.0)
     attempts, event = Attempts(clock, jitter=lambda: 1.0), Any
     attempts.begin(1.0)
     for _ in range(20):
         attempts.failed(event)  # type: ignore[arg-type]
     assert attempts.failures == 20
-    assert clock.slept[:3] == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
-    assert max(clock.slept) <= LONGEST_PAUSE_S
-    assert sum(clock.slept) == pytest.approx(1.0)
+    assert clock.slept_s[:3] == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
+    assert max(clock.slept_s) <= LONGEST_PAUSE_S
+    assert sum(clock.slept_s) == pytest.approx(1.0)
     attempts.begin(1.0)
     assert attempts.failures == 0

@@ -3,10 +3,10 @@
 import io
 import json
 import logging
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.clock import ManualClock
 
 from songs_api.http.app import OPERATIONS
 from songs_api.http.kernel.operation import Operation
@@ -29,27 +29,11 @@ ADD_SONG = next(route for route in OPERATIONS if route.operation_id == "add_song
 FLOOD = 10_000
 
 
-class _Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.at_s = 1_000.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.at_s, UTC)
-
-    def monotonic_s(self) -> float:
-        return self.at_s
-
-    def sleep(self, seconds: float) -> None:
-        self.at_s += seconds
-
-
 class _Trail:
     """A recorder, and the audit trail that it wrote."""
 
     def __init__(self) -> None:
-        self.clock = _Clock()
+        self.clock = ManualClock()
         self._stream = io.StringIO()
         self.telemetry = Telemetry(json_line, self.clock, level=logging.ERROR, stream=self._stream)
 
@@ -68,8 +52,8 @@ class _Trail:
                 address=address,
                 target=target,
                 trace_id=None,
-                started_s=self.clock.at_s,
-                ended_s=self.clock.at_s,
+                started_s=self.clock.now_s,
+                ended_s=self.clock.now_s,
             )
         )
 

@@ -1,9 +1,9 @@
 """A cache or a limiter that does not answer is logged once, and once when it is back."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.clock import ManualClock
 
 from songs.errors import CacheUnavailable, LimiterUnavailable
 from songs.ports.cache import CacheCapabilities, Miss
@@ -11,22 +11,6 @@ from songs.ports.limiter import RateLimit, Verdict
 from songs_api.telemetry.availability import FIRST_SETTLE_S, LONGEST_SETTLE_S, Availabilities
 
 LIMIT = RateLimit(1, 1)
-
-
-class _Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.at_s = 1_000.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.at_s, UTC)
-
-    def monotonic_s(self) -> float:
-        return self.at_s
-
-    def sleep(self, seconds: float) -> None:
-        self.at_s += seconds
 
 
 class _Server:
@@ -69,7 +53,7 @@ class _Watched:
     """The server, watched, and the lines about it."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
-        self.clock, self.server, self._caplog = _Clock(), _Server(), caplog
+        self.clock, self.server, self._caplog = ManualClock(), _Server(), caplog
         self.all = Availabilities.of(self.clock, cache="far", limiter="near")
         server: Any = self.server
         self.cache: Any = self.all.watched_cache(server)
@@ -179,7 +163,7 @@ def test_a_watched_adapter_is_the_adapter(watched: _Watched) -> None:
 def test_what_is_in_this_process_is_not_watched() -> None:
     """It always answers, and every request would pay for asking."""
     server: Any = _Server()
-    none = Availabilities.of(_Clock(), cache=None, limiter=None)
+    none = Availabilities.of(ManualClock(), cache=None, limiter=None)
 
     watched = (none.watched_cache(server), none.watched_limiter(server), none.watched_together(server))
     assert all(each is server for each in watched)

@@ -4,11 +4,11 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from tests.clock import ManualClock
 from tests.outages.relay import Relay as Way
 from tests.own_time import Stopwatch
 
@@ -22,22 +22,6 @@ Admin = Callable[..., Any]
 # The ports allow 0.2 s and 0.5 s. What is added is not theirs but this machine's, which runs other things as well; the
 # driver's own limits would take seconds.
 PATIENCE_S = 0.2 + 0.8
-
-
-class _ManualClock:
-    """A clock that moves when it is told to: it decides when the circuit breaker tries again."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(int(self.now_s), UTC)
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def sleep(self, duration_s: float) -> None:
-        self.now_s += max(0.0, duration_s)
 
 
 class Relay:
@@ -83,7 +67,7 @@ class Relay:
 @pytest.fixture
 def clock() -> Any:
     """A clock that stands still but for `sleep`."""
-    return _ManualClock()
+    return ManualClock()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.clock import ManualClock
 
 from songs.model import Role
 from songs.ports.tokens import AccessClaims
@@ -14,32 +15,16 @@ SECRET = b"the secret of these tests, long enough for the longest of hashes too"
 START = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 
-class _ManualClock:
-    """A clock that moves when it is told to."""
-
-    def __init__(self) -> None:
-        self._passed = timedelta()
-
-    def now(self) -> datetime:
-        return START + self._passed
-
-    def monotonic_s(self) -> float:
-        return self._passed.total_seconds()
-
-    def sleep(self, duration_s: float) -> None:
-        self._passed += timedelta(seconds=duration_s)
-
-
 @pytest.fixture
-def clock() -> _ManualClock:
+def clock() -> ManualClock:
     """A clock that stands still but for `advance`."""
-    return _ManualClock()
+    return ManualClock(START, 0.0)
 
 
 @pytest.fixture
-def advance(clock: _ManualClock) -> Callable[[float], None]:
+def advance(clock: ManualClock) -> Callable[[float], None]:
     """Moves `clock` on by some seconds, or back."""
-    return clock.sleep
+    return clock.advance
 
 
 @pytest.fixture
@@ -49,7 +34,7 @@ def secret() -> bytes:
 
 
 @pytest.fixture
-def issuer(clock: _ManualClock) -> Callable[..., JwtTokens]:
+def issuer(clock: ManualClock) -> Callable[..., JwtTokens]:
     """Makes an issuer; whatever is not given is as in `tokens`."""
 
     def make(

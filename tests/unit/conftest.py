@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.clock import ManualClock
 
 from songs.application.access import Access
 from songs.application.accounts import Accounts
@@ -29,27 +29,6 @@ from songs_security.tokens import JwtTokens
 PASSWORD = "correct horse"
 OTHER = "battery staple"
 LIFETIMES = Lifetimes(access_s=600, refresh_s=3600, idle_s=1000)
-
-
-class StillClock:
-    """A clock that moves only when it is told to, or slept on."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-        self.slept_s: list[float] = []
-
-    def now(self) -> datetime:
-        """Return a time of day that moves with the monotonic one."""
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=round(self.now_s * 1000))
-
-    def monotonic_s(self) -> float:
-        """Return the time that the test set."""
-        return self.now_s
-
-    def sleep(self, duration_s: float) -> None:
-        """Move on at once."""
-        self.slept_s.append(duration_s)
-        self.now_s += duration_s
 
 
 class CountingIds:
@@ -105,7 +84,7 @@ class FailingStorage:
 class Stack:
     """The services over one storage."""
 
-    clock: StillClock
+    clock: ManualClock
     ids: CountingIds
     storage: FailingStorage
     runner: UnitRunner
@@ -119,9 +98,9 @@ class Stack:
 
 
 @pytest.fixture
-def clock() -> StillClock:
+def clock() -> ManualClock:
     """A clock that stands still."""
-    return StillClock()
+    return ManualClock()
 
 
 @pytest.fixture
@@ -135,7 +114,7 @@ def storage() -> Iterator[FailingStorage]:
 
 
 @pytest.fixture
-def stack(clock: StillClock, storage: FailingStorage) -> Stack:
+def stack(clock: ManualClock, storage: FailingStorage) -> Stack:
     """The services, without a cache and without jitter."""
     runner = UnitRunner(storage, clock, max_calls=4, jitter=lambda: 1.0)  # type: ignore[arg-type]
     coherence = Coherence(NoCache(), runner, clock)
@@ -146,7 +125,7 @@ def stack(clock: StillClock, storage: FailingStorage) -> Stack:
 
 
 @pytest.fixture
-def new_runner(clock: StillClock, storage: FailingStorage) -> Callable[[int], UnitRunner]:
+def new_runner(clock: ManualClock, storage: FailingStorage) -> Callable[[int], UnitRunner]:
     """Return a function that makes a runner with so many slots."""
     return lambda max_calls: UnitRunner(storage, clock, max_calls=max_calls)  # type: ignore[arg-type]
 
