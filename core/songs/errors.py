@@ -116,7 +116,7 @@ class OwnAccount(Conflict):
     """An admin would take its own rights away, and there might be no other admin."""
 
     code = "own_account"
-    summary = "An admin cannot demote, disable or delete itself; another admin can."
+    summary = "Admins cannot demote, disable or delete themselves; another admin can."
 
 
 class VersionConflict(SongsError):
@@ -140,7 +140,7 @@ class InvalidToken(Unauthenticated):
     """A token was sent, and it is malformed, forged, expired, revoked, or for someone else."""
 
     code = "invalid_token"
-    summary = "The access token is not valid, or no longer."
+    summary = "The access token is invalid or has expired."
 
 
 class BadCredentials(Unauthenticated):
@@ -164,7 +164,7 @@ class RefreshRefused(Unauthenticated):
     """
 
     code = "invalid_refresh_token"
-    summary = "The refresh token is not valid, or no longer; sign in again."
+    summary = "The refresh token is invalid or has expired; sign in again."
 
     def __init__(self, *, about: str | None = None) -> None:
         super().__init__()
@@ -189,7 +189,7 @@ class WrongPassword(Forbidden):
     """Someone who is signed in did not give their own password."""
 
     code = "wrong_password"
-    summary = "The password is not yours."
+    summary = "The current password is wrong."
 
 
 class RateLimited(SongsError):
@@ -210,7 +210,7 @@ class Unavailable(SongsError):
     """Something that the request needs does not answer now; the same request may succeed later."""
 
     code = "unavailable"
-    summary = "The service cannot answer this now; try again soon."
+    summary = "The service is temporarily unavailable; try again soon."
     retry_after_s: ClassVar[float] = 1.0
 
 
@@ -218,7 +218,7 @@ class StorageUnavailable(Unavailable):
     """The storage is down, hung, full, read-only or damaged. From a write: nothing of it was kept."""
 
     code = "storage_unavailable"
-    summary = "The storage does not answer; nothing was changed. Try again soon."
+    summary = "The storage does not respond; nothing was changed. Try again soon."
 
 
 class StorageClosed(StorageUnavailable):
@@ -239,21 +239,21 @@ class StorageMismatch(StorageUnavailable):
     """The stored data has a schema that this version cannot use, or is not ours."""
 
     code = "storage_mismatch"
-    summary = "The stored data is not of a version that this program can use."
+    summary = "The stored data has a version that this program cannot use."
 
 
 class TransientConflict(Unavailable):
     """Another writer was in the way and nothing was kept; the same unit of work may succeed when run again."""
 
     code = "transient_conflict"
-    summary = "Other writers were in the way; nothing was changed. Try again."
+    summary = "The change conflicted with other writes; nothing was changed. Try again."
 
 
 class OutcomeUnknown(Unavailable):
     """A write was sent and not answered: it may be kept or not. It is safe to run the same work again."""
 
     code = "outcome_unknown"
-    summary = "The storage did not confirm the change, which may have happened or not. Read before you repeat it."
+    summary = "The storage did not confirm the change, which may or may not have happened. Read before you repeat it."
 
 
 class DeadlineExceeded(Unavailable):
@@ -274,14 +274,14 @@ class CacheUnavailable(Unavailable):
     """The cache does not answer. Services go on without it; a client never sees this error."""
 
     code = "cache_unavailable"
-    summary = "The cache does not answer."
+    summary = "The cache does not respond."
 
 
 class LimiterUnavailable(Unavailable):
     """The rate limiter does not answer. Services fall back to a local one; a client never sees this error."""
 
     code = "limiter_unavailable"
-    summary = "The rate limiter does not answer."
+    summary = "The rate limiter does not respond."
 
 
 # What the program itself does wrong.
@@ -298,4 +298,4 @@ class Unsupported(SongsError):
     """An adapter was asked for what its capabilities deny: a defect in the calling code."""
 
     code = "unsupported"
-    summary = "The adapter does not offer this; its capabilities say so."
+    summary = "The adapter does not support this, as its capabilities declare."

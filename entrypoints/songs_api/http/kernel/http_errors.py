@@ -13,20 +13,20 @@ class Malformed(SongsError):
 
 
 class NoSuchRoute(SongsError):
-    """Nothing is served under this path."""
+    """No route matches this path."""
 
     code = "no_such_route"
-    summary = "Nothing is served under this path."
+    summary = "No route matches this path."
 
 
 class MethodNotAllowed(SongsError):
     """The path does not offer this method; `allowed` are those that it offers."""
 
     code = "method_not_allowed"
-    summary = "This path does not offer this method."
+    summary = "This path does not support this method."
 
     def __init__(self, allowed: tuple[str, ...]) -> None:
-        super().__init__(f"This path offers {', '.join(allowed)}.")
+        super().__init__(f"This path supports {', '.join(allowed)}.")
         self.allowed = allowed
 
 
@@ -34,7 +34,7 @@ class PreconditionRequired(SongsError):
     """A change does not say which version of the record it is meant for."""
 
     code = "precondition_required"
-    summary = "Send If-Match with the ETag of the song as you read it, or * to change whichever is stored."
+    summary = "Send If-Match with the ETag of the song as you read it, or * to change any version."
 
 
 class LengthRequired(SongsError):
