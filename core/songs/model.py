@@ -247,7 +247,7 @@ class RatingStats:
 
 
 class Role(StrEnum):
-    """What a user may do. An editor may do all that a user may, an admin all that an editor may."""
+    """The role of a user. Editors can do everything that users can, admins everything that editors can."""
 
     USER = "user"
     EDITOR = "editor"

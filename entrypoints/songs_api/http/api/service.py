@@ -25,21 +25,21 @@ _REVALIDATED: Final = "public, no-cache"
 
 
 class Health(BaseModel):
-    """The process answers."""
+    """The process responds."""
 
     model_config = answer_config({"status": "healthy"})
 
-    status: Annotated[Literal["healthy"], Field(description="Always the same: the process answers.")]
+    status: Annotated[Literal["healthy"], Field(description="Always `healthy`: the process responds.")]
 
 
 class Readiness(BaseModel):
-    """Whether requests can be served, and what was found. A cache that is down is reported and does no harm."""
+    """Whether requests can be served, and the state of each dependency. A cache that is down does no harm."""
 
     model_config = answer_config({"status": "ready", "checks": {"storage": "up", "cache": "up"}})
 
     status: Annotated[Literal["ready", "unavailable"], Field(description="Whether requests can be served.")]
     checks: Annotated[
-        dict[Literal["storage", "cache"], Literal["up", "down"]], Field(description="What answers and what does not.")
+        dict[Literal["storage", "cache"], Literal["up", "down"]], Field(description="The state of each dependency.")
     ]
 
 
@@ -117,7 +117,7 @@ class HealthPage(Resource):
         needs=None,
         operation_id="get_health",
         tag="service",
-        summary="Whether the process answers",
+        summary="Check that the process responds",
         answers={200: Health},
         limited=False,
     )
@@ -138,7 +138,7 @@ class ReadinessPage(Resource):
         needs=None,
         operation_id="get_readiness",
         tag="service",
-        summary="Whether requests can be served",
+        summary="Check that requests can be served",
         answers={200: Readiness, 503: Readiness},
         limited=False,
     )
@@ -172,7 +172,7 @@ class MetricsPage(Resource):
     @Operation(
         operation_id="get_metrics",
         tag="service",
-        summary="Metrics for Prometheus",
+        summary="Get metrics for Prometheus",
         at_root=True,
         documented=False,
         for_metrics=True,
@@ -187,7 +187,7 @@ def _static(operation_id: str) -> Operation:
         needs=None,
         operation_id=operation_id,
         tag="service",
-        summary="A part of the documentation",
+        summary="Get a file of the documentation",
         limited=False,
         at_root=True,
         documented=False,

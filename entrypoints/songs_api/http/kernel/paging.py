@@ -11,7 +11,7 @@ from songs.query import PageNumber, Walk
 from songs_api.http.kernel.query_strings import DECIMAL
 from songs_api.http.kernel.validation import STRICT
 
-PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="How many items."), DECIMAL]
+PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="The maximum number of items."), DECIMAL]
 
 
 class PageQuery(BaseModel):
@@ -19,13 +19,13 @@ class PageQuery(BaseModel):
 
     model_config = STRICT
 
-    page: Annotated[int, Field(ge=1, description="The number of the page, from 1."), DECIMAL] = 1
+    page: Annotated[int, Field(ge=1, description="The page number, from 1."), DECIMAL] = 1
     page_size: PageSize = DEFAULT_PAGE_SIZE
     cursor: Annotated[
         str | None,
         Field(
-            description="Walks through everything without totals: empty to begin, then each answer's `next_cursor`. "
-            "Not together with `page`.",
+            description="Lists everything part by part, without totals. Send it empty to begin, then the `next_cursor` "
+            "of each response. Cannot be combined with `page`.",
         ),
     ] = None
 
