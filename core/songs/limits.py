@@ -1,6 +1,6 @@
 """The limits of the domain's values, and the checks that hold values to them.
 
-Each ``..._problem`` function returns what is wrong with a value, for a message, or None.
+Each ``..._problem`` function returns the reason why a value is invalid, for a message, or None.
 """
 
 import re
@@ -42,7 +42,7 @@ def is_idempotency_key(text: str) -> bool:
 
 def text_problem(value: object) -> str | None:
     """Check a text: 1 to 1024 characters, normalised, without control characters."""
-    # Nearly all texts that are stored are printable ASCII: that those are right is soon told.
+    # Nearly all stored texts are printable ASCII, which is quick to check.
     if type(value) is str and 0 < len(value) <= MAX_TEXT and value.isascii() and value.isprintable():
         return None
     if not isinstance(value, str):
