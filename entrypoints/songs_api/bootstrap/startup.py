@@ -1,4 +1,4 @@
-"""From settings to an application that answers: in each worker of a server, after the fork."""
+"""Starts the application from the settings, in each worker of a server, after the fork."""
 
 import atexit
 import gc
@@ -47,7 +47,7 @@ def opened(settings: Settings) -> Iterator[Container]:
 
 
 def close(container: Container) -> None:
-    """Close what was opened, the storage last but for what tells of it."""
+    """Close all open parts: the storage last, except for the telemetry."""
     for adapter in (container.limiter(), container.cache(), container.storage()):
         adapter.close()
     container.telemetry().stop()

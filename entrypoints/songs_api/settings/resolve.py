@@ -29,7 +29,7 @@ DEFAULT_WITHOUT: Final = "memory"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An adapter that was selected, with its settings."""
+    """A selected adapter with its settings."""
 
     spec: AdapterSpec
     settings: BaseModel
@@ -37,13 +37,13 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that the service is set up with.
+    """The settings of the service and its adapters.
 
     Attributes:
         service: The service's own settings.
         adapters: The adapter of every port.
         entries: All settings, for lists.
-        variables: What all of this was read from; hand it to another process and `resolve` it there.
+        variables: The variables that all of this was read from; another process can `resolve` them again.
     """
 
     service: ServiceSettings

@@ -44,7 +44,7 @@ def parse_rate(value: object) -> object:
 
 
 def rate_text(rate: RateLimit) -> str:
-    """Return the text of which `parse_rate` makes this limit."""
+    """Return the text that `parse_rate` turns into this limit."""
     return f"{rate.amount}/{next(name for name, window_s in _WINDOWS_S.items() if window_s == rate.window_s)}"
 
 
@@ -110,7 +110,7 @@ Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(pars
 
 
 class ServiceSettings(BaseSettings):
-    """What the service is set up with. `description` is the sentence of env.sample."""
+    """The settings of the service. `description` is the sentence of env.sample."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 

@@ -1,4 +1,4 @@
-"""What clients send and receive of accounts."""
+"""Request and response models of accounts."""
 
 from typing import Annotated, Final, Literal
 

@@ -1,4 +1,4 @@
-"""Accounts: registering, signing in and out, one's own account, and what admins do with users."""
+"""Accounts: registration, signing in and out, one's own account, and the management of users by admins."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -26,7 +26,7 @@ from songs_api.http.services import AppServices
 
 
 class Registration(Resource):
-    """Where accounts are made."""
+    """Registration."""
 
     paths = ("/auth/register",)
 
@@ -59,7 +59,7 @@ class Registration(Resource):
 
 
 class SignIn(Resource):
-    """Where sessions begin."""
+    """Signing in."""
 
     paths = ("/auth/login",)
 
@@ -88,7 +88,7 @@ class SignIn(Resource):
 
 
 class Refresh(Resource):
-    """Where sessions go on."""
+    """Refreshing a session."""
 
     paths = ("/auth/refresh",)
 
@@ -114,7 +114,7 @@ class Refresh(Resource):
 
 
 class SignOut(Resource):
-    """Where sessions end."""
+    """Signing out."""
 
     paths = ("/auth/logout",)
 
@@ -140,7 +140,7 @@ class SignOut(Resource):
 
 
 class Password(Resource):
-    """The password of whoever asks."""
+    """The caller's own password."""
 
     paths = ("/auth/password",)
 
@@ -159,7 +159,7 @@ class Password(Resource):
         problems=(WrongPassword,),
     )
     def on_post(self, context: RequestContext, *, read: Read[models.PasswordChange]) -> Answer:
-        """Change the password, end all sessions, and answer with the tokens of a new one."""
+        """Change the password, end all sessions, and return the tokens of a new one."""
         from_address = self._limits.charge_address(context)
         body, user = read(), context.user
         with self._limits.attempt(context, user.name, from_address):
@@ -170,7 +170,7 @@ class Password(Resource):
 
 
 class OwnUser(Resource):
-    """The account of whoever asks."""
+    """The caller's own account."""
 
     paths = ("/users/me",)
 

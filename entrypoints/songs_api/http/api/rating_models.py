@@ -1,4 +1,4 @@
-"""What clients send and receive of ratings."""
+"""Request and response models of ratings."""
 
 from typing import Annotated
 

@@ -37,7 +37,7 @@ class RatingCollection(Resource):
         problems=(SongNotFound, KeyReused),
     )
     def on_post(self, context: RequestContext, *, key: str | None, read: Read[models.NewRating]) -> Answer:
-        """Store one rating and answer with the statistics, which include it."""
+        """Store one rating and return the statistics, which include it."""
         body = read()
         rated = self._ratings.rate(
             user_id=context.user.user_id, song_id=body.song_id, value=body.rating, key=key, deadline=context.deadline

@@ -45,7 +45,7 @@ class Readiness(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Found(Resource):
-    """What answered."""
+    """The dependencies that responded."""
 
     storage: bool
     cache: bool
@@ -54,15 +54,15 @@ class Found(Resource):
 class ReadinessProbe:
     """Asks storage and cache. Thread-safe.
 
-    While one thread asks, the others get what was found last, so that a storage that hangs holds one thread at most;
-    what was found first is that the storage could be opened.
-    Once the question has been open for longer than its deadline, that is an answer too: the storage is down.
+    While one thread asks, the others get the last result, so that a storage that hangs holds one thread at most. The
+    first result is that the storage could be opened. Once a check has run for longer than its deadline, the storage
+    counts as down.
 
     Args:
-        storage: Must answer for requests to be served.
-        cache: Is reported.
+        storage: Has to respond for requests to be served.
+        cache: Reported only.
         clock: The monotonic clock of this process.
-        deadline_s: How long the storage may take.
+        deadline_s: The time that the storage may take.
     """
 
     def __init__(self, storage: Storage, cache: Cache, clock: Clock, *, deadline_s: float) -> None:
@@ -106,7 +106,7 @@ class ReadinessProbe:
 
 
 class HealthPage(Resource):
-    """Whether the process answers; touches nothing that could hang."""
+    """Liveness: responds without using anything that could hang."""
 
     paths = ("/health",)
 
@@ -127,7 +127,7 @@ class HealthPage(Resource):
 
 
 class ReadinessPage(Resource):
-    """Whether requests can be served."""
+    """Readiness: whether requests can be served."""
 
     paths = ("/health/ready",)
 
@@ -158,10 +158,10 @@ class ReadinessPage(Resource):
 
 
 class MetricsPage(Resource):
-    """Metrics in Prometheus' text form; served where a token for them is set, to clients that have it.
+    """Metrics in the text format of Prometheus; served if a token for them is set, to clients that send it.
 
     Args:
-        exposition: Returns all metrics as of now.
+        exposition: Returns the current metrics.
     """
 
     paths = ("/metrics",)
@@ -226,7 +226,7 @@ class Docs(Resource):
 
 
 class DocsPointer(Resource):
-    """Where browsers begin: leads to the documentation page, which has no trailing slash."""
+    """Redirects browsers to the documentation page, which has no trailing slash."""
 
     paths = ("/", "/docs/")
 

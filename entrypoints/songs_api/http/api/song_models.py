@@ -1,4 +1,4 @@
-"""What clients send and receive of songs."""
+"""Request and response models of songs."""
 
 import re
 import unicodedata
@@ -158,10 +158,10 @@ class SongListQuery(PageQuery):
 
     @cached_property
     def song_filter(self) -> SongFilter:
-        """What to ask the services for.
+        """The filter for the services.
 
         Raises:
-            InvalidInput: Nothing of the artist can be matched.
+            InvalidInput: The artist has no characters that can match.
         """
         artist = None if self.artist is None else folded("/artist", self.artist)
         return SongFilter(artist=artist, level=self.level)
@@ -180,10 +180,10 @@ class SearchQuery(PageQuery):
 
     @cached_property
     def song_filter(self) -> SongFilter:
-        """What to ask the services for.
+        """The filter for the services.
 
         Raises:
-            InvalidInput: Nothing of the message can be matched.
+            InvalidInput: The message has no characters that can match.
         """
         return SongFilter(text=folded("/message", self.message))
 

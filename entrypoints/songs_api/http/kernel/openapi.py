@@ -1,4 +1,4 @@
-"""OpenAPI 3.1, made of the operations and their models."""
+"""The OpenAPI 3.1 document, generated from the operations and their models."""
 
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
@@ -66,7 +66,7 @@ _HEADERS: Final[dict[str, tuple[bool, str, str]]] = {
         "The id of the request, which is also in the service's log.",
     ),
 }
-"""Of each header: whether it is always there, an example, and what it says."""
+"""For each header: whether it is always present, an example, and a description."""
 _PATH_FIELDS: Final = {
     "song_id": {"description": "The id of a song.", "example": "01a2307eeb17982a0b776b083bfe4a86"},
     "name": {"description": "The username; case does not matter.", "example": "ada"},

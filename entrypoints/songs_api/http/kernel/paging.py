@@ -15,7 +15,7 @@ PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="The maximum
 
 
 class PageQuery(BaseModel):
-    """Which part of a list: a page by number, or the next part of a walk."""
+    """The part of a list to return: a page by number, or the next part by cursor."""
 
     model_config = STRICT
 
@@ -37,7 +37,7 @@ class PageQuery(BaseModel):
 
     @cached_property
     def which(self) -> PageNumber | Walk:
-        """What to ask the services for."""
+        """The page for the services."""
         if self.cursor is None:
             return PageNumber(self.page, self.page_size)
         return Walk(self.cursor or None, self.page_size)

@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json` (RFC 9457), each with a status, and nothing that a client should not see."""
+"""Errors as `application/problem+json` (RFC 9457), each with a status, without internal details."""
 
 import logging
 import math
