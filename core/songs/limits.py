@@ -13,8 +13,8 @@ from songs.errors import FieldError, InvalidInput
 
 MAX_TEXT: Final = 1024
 MOST_COMPOSED: Final = 4
-"""How many code points normalisation makes one of, at the most. Texts longer than that times their limit are refused
-unseen: normalising a long run of combining marks takes time that grows with its square."""
+"""The maximum number of code points that normalisation composes into one. Texts longer than that times their limit are
+refused at once: normalising a long run of combining marks takes quadratic time."""
 MAX_LEVEL: Final = 100
 MAX_DIFFICULTY_MILLI: Final = 100_000
 MIN_RATING: Final = 1

@@ -52,7 +52,7 @@ class Stage(StrEnum):
 
 
 Progress = Callable[[Stage, Tally], None]
-"""Told of how many records the stage has dealt with so far."""
+"""Called with the number of records that the stage has processed so far."""
 
 
 class TargetNotACopy(Conflict):

@@ -67,7 +67,7 @@ def _to_system(line: str) -> None:
 
 def _append(path: Path, line: str) -> None:
     # In one write, so that lines of several commands do not mix. It may be a pipe, such as a container's log; a command
-    # that is done does not wait for whoever should read it.
+    # that is done does not wait for its reader.
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NONBLOCK, 0o600)
     try:
         os.write(descriptor, line.encode(errors="backslashreplace") + b"\n")

@@ -18,7 +18,7 @@ from songs_api.http.kernel.validation import parse, validated
 BATCH_DEADLINE_S: Final = 60.0
 
 Refuse = Callable[[int, str], None]
-"""Told of each line that is refused, and why."""
+"""Called with the number of each refused line, and the reason."""
 
 
 @dataclass(slots=True)
@@ -87,14 +87,14 @@ def import_songs(
     refuse: Refuse,
     progress: Callable[[ImportReport], None] = lambda _: None,
 ) -> ImportReport:
-    """Store the songs of a file and return what became of them.
+    """Store the songs of a file and return the results.
 
     Args:
         file: JSON Lines or a JSON array, maybe compressed.
         importer: Stores them.
         clock: For the deadline of each batch.
-        refuse: Told of each line that is refused.
-        progress: Told how far it came, after each batch.
+        refuse: Called for each refused line.
+        progress: Called with the results so far, after each batch.
 
     Raises:
         ImportInterrupted: The storage does not answer.

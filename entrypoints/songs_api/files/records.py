@@ -281,7 +281,7 @@ class _Element:
             return
         self._text += text
         if len(self._text) > MAX_RECORD_BYTES:
-            # White space at the end does not count, if it is the end: one byte too many stays and tells, if it is not.
+            # White space at the end does not count. One byte too many is kept, to show whether it is the end.
             self._too_long = len(self._text.rstrip(_SPACE)) > MAX_RECORD_BYTES
             del self._text[0 if self._too_long else MAX_RECORD_BYTES + 1 :]
 

@@ -276,7 +276,7 @@ class BodySlots:
         return True
 
     def _ranks(self, now_s: float, *new: Slot) -> Callable[[Slot], tuple[int, bool, int, int]]:
-        """Return what tells better clients, by lower ranks, from worse ones; `new` are bodies that come on top."""
+        """Return the rank of each client, lower for better ones; `new` are additional bodies."""
         live = Counter(slot.client for slot in self._held if slot.was_cut or now_s - slot.since_s >= SLOW_S)
         counts = Counter(slot.client for slot in (*self._held, *(waiting.slot for waiting in self._waiting), *new))
         return lambda slot: (
