@@ -84,7 +84,7 @@ class Access:
             read_at_s=read_at_s,
         )
         with self._lock:
-            # What was read before someone's state was forgotten may be what was forgotten.
+            # A state that was read before it was forgotten may be out of date.
             if forgotten == self._forgotten:
                 self._states[user_id] = state
                 self._states.move_to_end(user_id)

@@ -226,7 +226,7 @@ class Coherence:
             and (known.record.cache == forgot if is_on(known.record) else was_never_advanced(known.record))
             and self._clock.monotonic_s() - known.read_started_s < REFRESH_S
         ):
-            # What nearly every write finds: no other cache is believed, and the record was read a moment ago.
+            # The usual case: no other cache is on, and the record was read a moment ago.
             return
         deadline = Deadline.after(self._clock, PUBLISH_DEADLINE_S)
         # An older version may have switched on, without announcing it, the cache that did not answer us.

@@ -124,7 +124,7 @@ class Copier:
                 self._copy(report.added, progress)
                 beyond = self._source.coherence().epoch
             finally:
-                # What a copy added that was interrupted may be read as well.
+                # Records that an interrupted copy added may be read as well.
                 self._outdate_caches(beyond)
             stage = Stage.VERIFYING
             report.verified = compare(self._source, self._target, lambda tally: progress(Stage.VERIFYING, tally))

@@ -134,7 +134,7 @@ def _availabilities(settings: Settings, clock: Clock) -> Availabilities:
     keeps = cache.capabilities if isinstance(cache.capabilities, CacheCapabilities) else CacheCapabilities(shared=True)
     return Availabilities.of(
         clock,
-        # What is in this process always answers, and asking whether it does would cost every request.
+        # Parts in this process always respond, and checking them would cost every request.
         cache=cache.name if keeps.shared and keeps.keeps else None,
         limiter=limiter.name if _limiter_capabilities(settings).shared else None,
     )

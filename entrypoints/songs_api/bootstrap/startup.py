@@ -97,7 +97,7 @@ def application(
     if prepare is not None:
         prepare(container)
     app = create_app(services)
-    # What was built and loaded lives as long as the process: no collection has to look through it again.
+    # The objects built so far live as long as the process: no garbage collection has to scan them again.
     gc.collect()
     gc.freeze()
     return app
@@ -114,7 +114,7 @@ def _open_in_worker(storage: Storage, identity: str | None) -> None:
     elif storage.capabilities.durable:
         storage.open()
     else:
-        # What a process keeps to itself begins with it.
+        # State of one process starts empty.
         _open(storage)
 
 

@@ -195,7 +195,7 @@ class ResilientLimiter:
     def give_back(self, bucket: str, limit: RateLimit, window: str) -> None:
         """Undo one hit that was allowed in a window of that name, while it lasts."""
         if self._windows.change(bucket, lambda last: self._given_back(last, limit, window)):
-            # What is not given back makes the limit stricter, which an outage may.
+            # A hit that is not given back makes the limit stricter, which is allowed in an outage.
             with suppress(LimiterUnavailable):
                 self._limiter.give_back(bucket, limit, window)
 
@@ -227,7 +227,7 @@ class ResilientLimiter:
             elif verdict.serial > window.serial:
                 window.serial, window.used = verdict.serial, used
         elif not window.name or (known is not None and known[0] == window.name):
-            # What it counts now, it counts from nothing.
+            # Its counts start from zero now.
             window.uncounted += window.used
             _move(window, name, verdict, used)
         else:

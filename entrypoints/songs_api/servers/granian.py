@@ -85,7 +85,7 @@ def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
 
 
 def _without_handlers() -> None:
-    # What the inherited one notes is read by nobody in a worker: until granian sets another, SIGTERM ends it.
+    # In a worker nothing reads the signals of the inherited handler: until granian sets another, SIGTERM ends it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 

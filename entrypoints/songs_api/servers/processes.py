@@ -95,7 +95,7 @@ class Pinning:
     def pin(self) -> None:
         """Bind this process, and the threads that it will start, to the core that was chosen."""
         if self._chosen is not None:
-            # What is not permitted here is not needed either.
+            # If it is not permitted here, it is not needed either.
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(0, {self._chosen})
 

@@ -17,7 +17,7 @@ from songs_api.settings.variables import Source, Variables
 MASK: Final = "********"
 
 _HOST: Final = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
-# What is written otherwise, such as with a password that should have been quoted, is masked as a whole.
+# A URL in another form, such as with a password that should have been quoted, is masked as a whole.
 _URL: Final = re.compile(
     rf"(?P<scheme>[a-z][a-z0-9+.-]*://)(?:(?P<who>[^/?#@\s]*)@)?(?P<where>(?:{_HOST}(?:,{_HOST})*)?(?:/[^?#@\s]*)?)"
     r"(?:\?(?P<options>[^#@\s]*))?"

@@ -158,7 +158,7 @@ def _unknown(variables: Variables, registry: Registry, specs: Mapping[Port, Adap
     for name in sorted(variables):
         if name in known or (elsewhere and name.startswith(elsewhere)):
             continue
-        # What all of them begin with makes no two of them alike.
+        # A common prefix does not make two of them alike.
         bare = {each.removeprefix(PREFIX): each for each in known}
         nearest = difflib.get_close_matches(name.removeprefix(PREFIX), bare, n=1)
         hint = f"; did you mean {bare[nearest[0]]}?" if nearest else "; `songs config` lists the settings"

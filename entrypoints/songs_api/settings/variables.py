@@ -24,7 +24,7 @@ class SettingsError(Exception):
 
 # Variables of the test suites, which say where real servers are.
 _NOT_OURS: Final = PREFIX + "TEST_"
-# What a server that copies the process's environment into each request would take for parts of the request.
+# Names that a server which copies its environment into each request would take for parts of the request.
 _CGI: Final = frozenset(
     {"AUTH_TYPE", "CONTENT_LENGTH", "CONTENT_TYPE", "PATH_INFO", "QUERY_STRING", "REMOTE_USER", "SCRIPT_NAME"}
 )

@@ -167,7 +167,7 @@ class LogBuffer:
             try:
                 self._write_all(lines)
             except (OSError, ValueError):
-                # What is left of them; the last of which may be the one that says how many were dropped before.
+                # The remaining lines; the last one may be the line with the number of dropped ones.
                 self.drop(len(lines) + (dropped - 1 if dropped else 0))
 
     def start(self) -> None:
@@ -182,7 +182,7 @@ class LogBuffer:
         if self._thread is None:
             self.write()
         else:
-            # What is left is written there: this one, at the end of the process, must not hang in it.
+            # The thread writes the rest: this one, at the end of the process, must not hang in it.
             self._thread.join(wait_s)
 
     def _run(self) -> None:
@@ -258,7 +258,7 @@ class ServerLogHandler(logging.Handler):
         """Take the record. The caller holds the handler's lock, which is new in a forked process."""
         if self._process != os.getpid():
             self._process = os.getpid()
-            # What a forked process' parent had not written, its parent writes.
+            # The parent of a forked process writes its own remaining lines.
             self._lines = LogBuffer(self._render)
             self._lines.start()
             # The one for processes that multiprocessing forked, which do not run atexit's functions on Python 3.11.

@@ -109,7 +109,7 @@ class RequestLog:
         """Count what was taken, and hand its lines on."""
         durations: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
         now_s = self._clock.monotonic_s()
-        # What the monotonic clock must be given to be the time of day.
+        # The difference between the monotonic clock and the time of day.
         offset_s = self._clock.now().timestamp() - now_s
         for _ in range(len(self._finished)):
             finished = self._finished.popleft()
@@ -180,7 +180,7 @@ _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!
 def trace_id(traceparent: str) -> str | None:
     """Return the trace that a ``traceparent`` header names, or None where the header is not valid."""
     match = _TRACEPARENT.fullmatch(traceparent)
-    # What follows the flags is for later versions of the header only.
+    # Only later versions of the header have members after the flags.
     if match is None or (match[3] is not None and traceparent.startswith("00")):
         return None
     return match[1]

@@ -57,7 +57,7 @@ def _milli(number: Any) -> Any:  # noqa: ANN401 - whatever a caller sent
         raise ValueError(error.errors[0].message) from error
 
 
-# What the domain refuses, for the document: control characters, line and paragraph separators.
+# Characters that the domain refuses, for the document: control characters, line and paragraph separators.
 Title = Annotated[
     str,
     Field(

@@ -63,7 +63,7 @@ class Middleware:
         headers = self._cors.headers(environ)
         headers["x-request-id"] = context.request_id
         if CONNECTION in environ and not context.body_was_read:
-            # What is left of the body would be taken for the next request; servers close then, and clients should know.
+            # The rest of the body would be taken for the next request; servers close then, and clients should know.
             headers["connection"] = "close"
         if context.charged is not None:
             headers["ratelimit-policy"], headers["ratelimit"] = context.charged
