@@ -11,16 +11,16 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One wrong member of the input: where (a JSON pointer such as ``/rating``) and what is wrong with it."""
+    """One wrong member of the input: a JSON pointer such as ``/rating``, and a message."""
 
     pointer: str
     message: str
 
 
 class SongsError(Exception):
-    """The root of all errors of the domain. `detail` is safe to show to a client: it never holds a secret.
+    """Base class of all domain errors. `detail` is safe to show to a client: it never holds a secret.
 
-    `about` is for the audit trail only: the id of the user that the error is about, where it is about one.
+    `about` is for the audit trail only: the id of the user concerned, if any.
     """
 
     code: ClassVar[str] = "internal"
@@ -32,11 +32,11 @@ class SongsError(Exception):
         self.detail = detail or self.summary
 
 
-# What the caller sent cannot be accepted.
+# Invalid input.
 
 
 class InvalidInput(SongsError):
-    """The input is readable but wrong; `errors` names every member that is."""
+    """The input is readable but invalid; `errors` lists every invalid member."""
 
     code = "invalid"
     summary = "The input is not valid."
@@ -47,31 +47,31 @@ class InvalidInput(SongsError):
 
 
 class UseCursor(SongsError):
-    """A page lies beyond the depth to which pages are counted; a cursor goes on from there."""
+    """The page number is too large; a cursor can go further."""
 
     code = "use_cursor"
     summary = "Pages end at 100000 items; follow next_cursor, or start a walk with an empty cursor parameter."
 
 
 class BadCursor(SongsError):
-    """A cursor was not made by this service, or for another filter."""
+    """The cursor was not made by this service, or was made for another filter."""
 
     code = "bad_cursor"
     summary = "The cursor is not valid for this request; start again without it."
 
 
 class KeyReused(SongsError):
-    """An idempotency key of this user already belongs to a rating of another song or value."""
+    """The user's idempotency key already belongs to a rating of another song or value."""
 
     code = "idempotency_key_reused"
     summary = "This Idempotency-Key was used for a different rating; use a new key for a new rating."
 
 
-# What the caller asked for is not there, or is there already.
+# Missing resources and conflicts.
 
 
 class NotFound(SongsError):
-    """What was asked for does not exist."""
+    """The requested resource does not exist."""
 
     code = "not_found"
     summary = "There is no such resource."
@@ -113,10 +113,10 @@ class UserExists(Conflict):
 
 
 class OwnAccount(Conflict):
-    """An admin would take its own rights away, and there might be no other admin."""
+    """Admins would take their own rights away, and there might be no other admin."""
 
     code = "own_account"
-    summary = "An admin cannot demote, disable or delete itself; another admin can."
+    summary = "Admins cannot demote, disable or delete themselves; another admin can."
 
 
 class VersionConflict(SongsError):
@@ -126,7 +126,7 @@ class VersionConflict(SongsError):
     summary = "The record was changed in the meantime; read it again and repeat the change."
 
 
-# Who the caller is, and what they may do.
+# Authentication, authorization and rate limits.
 
 
 class Unauthenticated(SongsError):
@@ -137,16 +137,16 @@ class Unauthenticated(SongsError):
 
 
 class InvalidToken(Unauthenticated):
-    """A token was sent, and it is malformed, forged, expired, revoked, or for someone else."""
+    """The access token is malformed, forged, expired, revoked, or for another audience."""
 
     code = "invalid_token"
-    summary = "The access token is not valid, or no longer."
+    summary = "The access token is invalid or has expired."
 
 
 class BadCredentials(Unauthenticated):
-    """The name and password do not belong together, or the user may not sign in. Which of it is never said.
+    """The username or password is wrong, or the user may not sign in. The error does not say which.
 
-    It is `about` the user of that name, if there is one: someone may be guessing.
+    `about` is the user of that name, if there is one: someone may be guessing.
     """
 
     code = "bad_credentials"
@@ -158,13 +158,13 @@ class BadCredentials(Unauthenticated):
 
 
 class RefreshRefused(Unauthenticated):
-    """A refresh token is malformed, forged, used up, expired or revoked, or its user is gone or disabled.
+    """The refresh token is malformed, forged, used up, expired or revoked, or its user is gone or disabled.
 
-    It is `about` the user whose token was used up long before: someone else may hold it.
+    `about` is the user if the token was used up long before: someone else may hold it.
     """
 
     code = "invalid_refresh_token"
-    summary = "The refresh token is not valid, or no longer; sign in again."
+    summary = "The refresh token is invalid or has expired; sign in again."
 
     def __init__(self, *, about: str | None = None) -> None:
         super().__init__()
@@ -172,7 +172,7 @@ class RefreshRefused(Unauthenticated):
 
 
 class Forbidden(SongsError):
-    """The caller is known and lacks the role."""
+    """The caller lacks the required role."""
 
     code = "forbidden"
     summary = "Your role does not allow this."
@@ -186,14 +186,14 @@ class RegistrationClosed(Forbidden):
 
 
 class WrongPassword(Forbidden):
-    """Someone who is signed in did not give their own password."""
+    """A signed-in user gave a wrong password."""
 
     code = "wrong_password"
-    summary = "The password is not yours."
+    summary = "The current password is wrong."
 
 
 class RateLimited(SongsError):
-    """The caller made too many requests; `retry_after_s` says in how many seconds the next may succeed."""
+    """The caller made too many requests; `retry_after_s` is the number of seconds until the next may succeed."""
 
     code = "rate_limited"
     summary = "Too many requests; wait as long as Retry-After says."
@@ -203,22 +203,22 @@ class RateLimited(SongsError):
         self.retry_after_s = retry_after_s
 
 
-# What lies behind a port fails.
+# Failures behind a port.
 
 
 class Unavailable(SongsError):
-    """Something that the request needs does not answer now; the same request may succeed later."""
+    """A dependency of the request does not respond; the same request may succeed later."""
 
     code = "unavailable"
-    summary = "The service cannot answer this now; try again soon."
+    summary = "The service is temporarily unavailable; try again soon."
     retry_after_s: ClassVar[float] = 1.0
 
 
 class StorageUnavailable(Unavailable):
-    """The storage is down, hung, full, read-only or damaged. From a write: nothing of it was kept."""
+    """The storage is down, hung, full, read-only or damaged. A write that raises this stored nothing."""
 
     code = "storage_unavailable"
-    summary = "The storage does not answer; nothing was changed. Try again soon."
+    summary = "The storage does not respond; nothing was changed. Try again soon."
 
 
 class StorageClosed(StorageUnavailable):
@@ -229,62 +229,62 @@ class StorageClosed(StorageUnavailable):
 
 
 class StorageInUse(StorageUnavailable):
-    """The storage belongs to one process at a time, and another holds it."""
+    """The storage serves one process at a time, and another process holds it."""
 
     code = "storage_in_use"
     summary = "Another process is using this storage, which serves one process at a time."
 
 
 class StorageMismatch(StorageUnavailable):
-    """The stored data has a schema that this version cannot use, or is not ours."""
+    """The stored data has a schema that this version cannot use, or belongs to another program."""
 
     code = "storage_mismatch"
-    summary = "The stored data is not of a version that this program can use."
+    summary = "The stored data has a version that this program cannot use."
 
 
 class TransientConflict(Unavailable):
-    """Another writer was in the way and nothing was kept; the same unit of work may succeed when run again."""
+    """The unit of work conflicted with another and stored nothing; it may succeed when run again."""
 
     code = "transient_conflict"
-    summary = "Other writers were in the way; nothing was changed. Try again."
+    summary = "The change conflicted with other writes; nothing was changed. Try again."
 
 
 class OutcomeUnknown(Unavailable):
-    """A write was sent and not answered: it may be kept or not. It is safe to run the same work again."""
+    """A write was sent and not acknowledged: it may or may not be stored. It is safe to run it again."""
 
     code = "outcome_unknown"
-    summary = "The storage did not confirm the change, which may have happened or not. Read before you repeat it."
+    summary = "The storage did not confirm the change, which may or may not have happened. Read before you repeat it."
 
 
 class DeadlineExceeded(Unavailable):
-    """The request's time is used up; nothing was changed."""
+    """The request's deadline has passed; nothing was changed."""
 
     code = "deadline_exceeded"
     summary = "The request could not be finished in time; nothing was changed. Try again."
 
 
 class Overloaded(Unavailable):
-    """Too much of this kind is going on at once; nothing was started."""
+    """Too many requests of this kind are in progress; this one was not started."""
 
     code = "overloaded"
     summary = "The service is busy; try again soon."
 
 
 class CacheUnavailable(Unavailable):
-    """The cache does not answer. Services go on without it; a client never sees this error."""
+    """The cache does not respond. Services go on without it; a client never sees this error."""
 
     code = "cache_unavailable"
-    summary = "The cache does not answer."
+    summary = "The cache does not respond."
 
 
 class LimiterUnavailable(Unavailable):
-    """The rate limiter does not answer. Services fall back to a local one; a client never sees this error."""
+    """The rate limiter does not respond. Services fall back to a local one; a client never sees this error."""
 
     code = "limiter_unavailable"
-    summary = "The rate limiter does not answer."
+    summary = "The rate limiter does not respond."
 
 
-# What the program itself does wrong.
+# Defects of the calling code.
 
 
 class ScopeViolation(SongsError):
@@ -295,7 +295,7 @@ class ScopeViolation(SongsError):
 
 
 class Unsupported(SongsError):
-    """An adapter was asked for what its capabilities deny: a defect in the calling code."""
+    """An adapter was asked for an ability that it does not declare: a defect in the calling code."""
 
     code = "unsupported"
-    summary = "The adapter does not offer this; its capabilities say so."
+    summary = "The adapter does not support this, as its capabilities declare."

@@ -1,6 +1,6 @@
 """The limits of the domain's values, and the checks that hold values to them.
 
-Each ``..._problem`` function returns what is wrong with a value, for a message, or None.
+Each ``..._problem`` function returns the reason why a value is invalid, for a message, or None.
 """
 
 import re
@@ -13,8 +13,8 @@ from songs.errors import FieldError, InvalidInput
 
 MAX_TEXT: Final = 1024
 MOST_COMPOSED: Final = 4
-"""How many code points normalisation makes one of, at the most. Texts longer than that times their limit are refused
-unseen: normalising a long run of combining marks takes time that grows with its square."""
+"""The maximum number of code points that normalisation composes into one. Texts longer than that times their limit are
+refused at once: normalising a long run of combining marks takes quadratic time."""
 MAX_LEVEL: Final = 100
 MAX_DIFFICULTY_MILLI: Final = 100_000
 MIN_RATING: Final = 1
@@ -42,7 +42,7 @@ def is_idempotency_key(text: str) -> bool:
 
 def text_problem(value: object) -> str | None:
     """Check a text: 1 to 1024 characters, normalised, without control characters."""
-    # Nearly all texts that are stored are printable ASCII: that those are right is soon told.
+    # Nearly all stored texts are printable ASCII, which is quick to check.
     if type(value) is str and 0 < len(value) <= MAX_TEXT and value.isascii() and value.isprintable():
         return None
     if not isinstance(value, str):

@@ -1,7 +1,7 @@
 """The domain's values: songs, users, ratings and their statistics.
 
-Every value is frozen and checks itself when it is made, so a value that exists is valid: no storage, service or
-test needs to check again. What is wrong is reported all at once, as `InvalidInput` with a JSON pointer a member.
+Every value is frozen and validates itself when it is created, so a value that exists is valid: no storage, service
+or test needs to check it again. All errors are reported at once, as `InvalidInput` with a JSON pointer for each member.
 """
 
 import unicodedata
@@ -56,7 +56,7 @@ def difficulty_milli(value: Decimal | int) -> int:
 
 
 class SongIdentity(NamedTuple):
-    """What makes two songs the same song: at most one is stored for each identity. Compared exactly."""
+    """The identity of a song: at most one song is stored for each. Compared exactly."""
 
     artist: str
     title: str
@@ -65,7 +65,7 @@ class SongIdentity(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongDetails:
-    """What an editor says about a song. `artist` and `title` are normalised to NFC."""
+    """The details of a song, which editors can change. `artist` and `title` are normalised to NFC."""
 
     artist: str
     title: str
@@ -140,7 +140,7 @@ class Song:
 
     @property
     def details(self) -> SongDetails:
-        """What an editor may change."""
+        """The details, which editors may change."""
         return SongDetails(
             artist=self.artist,
             title=self.title,
@@ -157,7 +157,7 @@ class Song:
 
 @dataclass(frozen=True, slots=True)
 class DifficultyTotals:
-    """How many songs, and the exact sum of their difficulties in thousandths."""
+    """The number of songs, and the exact sum of their difficulties in thousandths."""
 
     count: int
     sum_milli: int
@@ -198,7 +198,7 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class RatingStats:
-    """The statistics of one song's ratings: how often each value 1..5 was given, and what follows from that."""
+    """The statistics of one song's ratings, derived from the number of times each value 1..5 was given."""
 
     distribution: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
 
@@ -219,7 +219,7 @@ class RatingStats:
 
     @property
     def count(self) -> int:
-        """How many ratings there are."""
+        """The number of ratings."""
         return sum(self.distribution)
 
     @property
@@ -247,7 +247,7 @@ class RatingStats:
 
 
 class Role(StrEnum):
-    """What a user may do. An editor may do all that a user may, an admin all that an editor may."""
+    """The role of a user. Editors can do everything that users can, admins everything that editors can."""
 
     USER = "user"
     EDITOR = "editor"
@@ -261,10 +261,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Someone who can sign in.
+    """An account that can sign in.
 
-    `version` counts every change of the record (for compare-and-set); `token_version` counts what makes older access
-    tokens worthless: logout, a new password, another role, being disabled. The hash never shows in a repr or a log.
+    `version` counts every change of the record (for compare-and-set); `token_version` counts the changes
+    that revoke older access tokens: logout, a new password, a new role, being disabled. The hash is in no repr or log.
     """
 
     id: str
@@ -311,7 +311,7 @@ def check_username(name: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One sign-in, kept alive by refresh tokens of which one is valid at a time. Hashes only, never the tokens."""
+    """One sign-in, kept alive by refresh tokens, one valid at a time. It holds hashes, never the tokens."""
 
     id: str
     user_id: str

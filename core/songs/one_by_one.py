@@ -1,4 +1,4 @@
-"""Reads of many records, one after the other: what stands in for `songs.ports.batches` where a storage lacks it."""
+"""Reads of many records, one after the other: a fallback for storages without `songs.ports.batches`."""
 
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -18,7 +18,7 @@ def batches_of(unit: UnitOfWork) -> Batches:
 
 
 class OneByOne:
-    """Reads of a unit's repositories, one record after the other; a `Batches` but for BAT-4."""
+    """Reads a unit's repositories, one record after the other; a `Batches` except for BAT-4."""
 
     __slots__ = ("_unit",)
 

@@ -1,4 +1,4 @@
-"""What callers ask of the catalogue, and the shape of the answers."""
+"""Queries of the catalogue, and their results."""
 
 import json
 from dataclasses import dataclass, fields
@@ -8,11 +8,11 @@ from songs.model import Song
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongFilter:
-    """Which songs: those that meet every member that is not None. All None is the whole catalogue.
+    """A filter: selects the songs that match every member that is not None. All None selects the whole catalogue.
 
-    `text` and `artist` are folded already (`songs.text.fold`) and never empty. A song meets `text` when it is a
+    `text` and `artist` are folded already (`songs.text.fold`) and never empty. A song matches `text` when it is a
     substring of the fold of its artist or of the fold of its title; `artist` when it equals the fold of its artist;
-    `level` when it equals its level. Wildcards and the like have no meaning: every character stands for itself.
+    `level` when it equals its level. There are no wildcards.
     """
 
     text: str | None = None
@@ -38,7 +38,7 @@ class PageNumber:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """The next `size` items of a walk through everything: from the start, or from where `cursor` was handed out."""
+    """The next `size` items of a walk through all items: from the start, or from the position of `cursor`."""
 
     cursor: str | None
     size: int
@@ -56,5 +56,5 @@ class SongPage:
 
     @property
     def total_pages(self) -> int | None:
-        """How many pages there are; None in a walk."""
+        """The number of pages; None in a walk."""
         return None if self.total is None else -(-self.total // self.page_size)

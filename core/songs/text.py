@@ -1,8 +1,8 @@
-"""The one meaning of "matches": every storage folds with `fold` and searches for substrings of what it returns.
+"""Text folding: every storage folds texts with `fold` and searches for substrings of the result.
 
 The order of the steps matters: casefolding and then applying NFKC once is not idempotent for 637 code points
 (Unicode 14); the double application below is, over all code points. Bump `FOLD_VERSION` with any change of `fold`,
-so that storages can tell which of their stored folds are out of date; Unicode's own version is part of it for that.
+so that storages can find stored folds that are out of date; Unicode's own version is part of it for this reason.
 """
 
 import re

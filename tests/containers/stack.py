@@ -174,7 +174,7 @@ class Stack:
         return docker("compose", *words, given=given, check=check, folder=self.folder)
 
     def start(self) -> None:
-        """Start it by the commands of docs/operations.md."""
+        """Start it by the commands of docs/operations/containers.md."""
         self.run("deploy/make-secrets")
         self.compose("up", "--build", "--detach")
         self.wait()

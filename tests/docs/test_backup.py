@@ -1,4 +1,4 @@
-"""The backup that docs/operations.md shows holds what was acknowledged before it began, also under writes."""
+"""The backup that docs/operations/backup.md shows holds what was acknowledged before it began, also under writes."""
 
 import os
 import re
@@ -22,8 +22,8 @@ WRITERS = 2
 
 
 def _blocks(project_root: Path) -> list[str]:
-    text = (project_root / "docs" / "operations.md").read_text(encoding="utf-8")
-    section = text.partition("## Backing up")[2].partition("\n## ")[0]
+    text = (project_root / "docs" / "operations" / "backup.md").read_text(encoding="utf-8")
+    section = text.partition("## SQLite")[2].partition("\n## ")[0]
     return re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
 
 

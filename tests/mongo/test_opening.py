@@ -177,7 +177,7 @@ def test_a_sandbox_where_there_are_no_shards(sharding: Any, tmp_path: Path) -> N
 
 def test_the_commands_that_shard_are_told() -> None:
     """For each collection, by the key that the storage needs."""
-    told = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    told = (Path(__file__).parents[2] / "docs" / "operations" / "mongodb.md").read_text(encoding="utf-8")
     for name, key in SHARDED.items():
         ((member, way),) = key.items()
         assert f'sh.shardCollection("songs.{name}", {{{member}: {json.dumps(way)}}})' in told

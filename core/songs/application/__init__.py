@@ -1,1 +1,1 @@
-"""What the service does, written against the ports alone: one unit of work a use case."""
+"""Use cases, written against the ports alone: one unit of work for each."""

@@ -1,4 +1,4 @@
-"""Who is asking: from an access token to a principal, with revocation."""
+"""Authentication: turns an access token into a principal, and honours revocation."""
 
 import threading
 from collections import OrderedDict
@@ -25,7 +25,7 @@ class Principal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What of a user decides about its tokens, as read from the storage at `read_at_s`."""
+    """The part of a user that decides about their tokens, as read from the storage at `read_at_s`."""
 
     token_version: int
     """0, which no token has, for a user that is gone."""
@@ -37,10 +37,10 @@ class _State:
 class Access:
     """Turns access tokens into principals. Thread-safe.
 
-    A token is good while its claims hold and its token version is the user's. That version is read from the storage
-    and believed for `STATE_TTL_S` seconds: after a logout, a new password, another role or a disabling, older tokens
-    are refused everywhere within that time, and at once in the process that made the change. A token that is newer
-    than what is known of its user shows that this is out of date: it is read again.
+    A token is valid while its claims hold and its token version is the user's. That version is read from the storage
+    and cached for `STATE_TTL_S` seconds: after a logout, a new password, a new role or a disabling, older tokens are
+    refused everywhere within that time, and at once in the process that made the change. A token that is newer than
+    the cached version shows that the cache is out of date: the version is read again.
     """
 
     def __init__(self, runner: UnitRunner, tokens: TokenIssuer, clock: Clock) -> None:
@@ -68,7 +68,7 @@ class Access:
         return Principal(claims.user_id, claims.name, state.role)
 
     def forget(self, user_id: str) -> None:
-        """Read the user's state anew at its next request; called after every change to it."""
+        """Forget the user's state, so that the next request reads it; called after every change to it."""
         with self._lock:
             self._forgotten += 1
             self._states.pop(user_id, None)
@@ -84,7 +84,7 @@ class Access:
             read_at_s=read_at_s,
         )
         with self._lock:
-            # What was read before someone's state was forgotten may be what was forgotten.
+            # A state that was read before it was forgotten may be out of date.
             if forgotten == self._forgotten:
                 self._states[user_id] = state
                 self._states.move_to_end(user_id)

@@ -1,4 +1,4 @@
-"""Accounts: registering, signing in and out, looking after one's own, and what admins do with users."""
+"""Accounts: registration, signing in and out, one's own account, and the management of users by admins."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,20 +36,20 @@ STRANGER: Final = 2
 
 
 class Accounts:
-    """The users. Every method raises `songs.errors.Unavailable` when the storage does not answer in time.
+    """Manages users. Every method raises `songs.errors.Unavailable` when the storage does not answer in time.
 
-    Whatever takes a right away raises the user's token version: older access tokens are refused at once by this
-    process and within `songs.application.access.STATE_TTL_S` by every other one.
+    Every change that takes a right away raises the user's token version: older access tokens are refused at once by
+    this process and within `songs.application.access.STATE_TTL_S` by every other one.
 
     Args:
         runner: Runs units of work.
-        access: Told of each change that concerns tokens.
+        access: Notified of each change that concerns tokens.
         sessions: Starts and ends sessions.
         passwords: Hashes and checks.
         ids: Makes the ids of users.
         clock: The time of day.
-        policy: What new passwords must be like.
-        hashing: Deals out turns at hashing, so that sign-ins never take all request threads.
+        policy: The rules for new passwords.
+        hashing: Limits hashing, so that sign-ins never take all request threads.
     """
 
     def __init__(
@@ -115,11 +115,11 @@ class Accounts:
         Args:
             name: The name.
             password: The password.
-            rank: How often whoever asks has tried of late: those who tried less have their turn first.
+            rank: The number of recent attempts from the same place: fewer attempts have their turn first.
             deadline: Until when.
 
         Raises:
-            BadCredentials: They do not belong together, or the user is disabled. An unknown name takes the same work.
+            BadCredentials: The name or password is wrong, or the user is disabled. An unknown name takes as long.
             Overloaded: Too many passwords are being hashed.
         """
         user = self._runner.read(lambda unit: unit.users.by_name(name), deadline=deadline)
@@ -137,22 +137,22 @@ class Accounts:
         return self._sessions.access_token(user)
 
     def sign_out(self, refresh_token: str, *, everywhere: bool = False, deadline: Deadline) -> User | None:
-        """End the session of a refresh token, or all sessions of its user, and return whose it was.
+        """End the session of a refresh token, or all sessions of its user, and return the user's id.
 
-        Tokens that are none, or no longer, end nothing. One that was used up long before ends its session only.
+        Invalid and expired tokens end nothing. A token that was used up long before ends its session only.
 
-        All older access tokens of the user are worthless from then on; its other sessions get new ones by refreshing.
-        The session ends first: what a refresh gets in between is worthless as well.
+        All older access tokens of the user are revoked; the user's other sessions get new ones by refreshing. The
+        session ends first, so that tokens from a refresh in between are revoked as well.
 
         Raises:
-            OutcomeUnknown: The session is ended, and its access tokens may be good for as long as they say.
+            OutcomeUnknown: The session is ended, and its access tokens may stay valid until they expire.
         """
         held = self._sessions.holder(refresh_token, deadline=deadline)
         if held is None:
             return None
         user = held.user
         if everywhere and held.speaks_for_user:
-            # Whoever repeats this because the time was up still holds a session then.
+            # So a client that repeats this after a timeout still has a session.
             self._sessions.end_all(user.id, last_id=held.session.id, deadline=deadline)
         else:
             self._sessions.end(held.session.id, deadline=deadline)
@@ -194,7 +194,7 @@ class Accounts:
                 return signed_in
 
     def set_password(self, name: str, password: str, *, deadline: Deadline) -> User:
-        """Give a user another password, whatever it was, and end all its sessions.
+        """Set a user's password and end all their sessions.
 
         Raises:
             UserNotFound: There is no such user.
@@ -223,7 +223,7 @@ class Accounts:
             self._runner.write(lambda unit: unit.users.delete(user_id), deadline=deadline)
         finally:
             self._access.forget(user_id)
-        # Those of nobody are worthless: what is left of them expires.
+        # Sessions without a user are useless: the rest of them expires.
         with suppress(SongsError):
             self._sessions.end_all(user_id, deadline=deadline)
 
@@ -262,22 +262,22 @@ class Accounts:
         by: str | None = None,
         deadline: Deadline,
     ) -> User:
-        """Change what is given of a user, in one write; its older access tokens are worthless from then on.
+        """Change a user's role or block them, in one write, and revoke their older access tokens.
 
-        A user that is enabled again begins without sessions: those of before stay ended.
+        A user that is enabled again starts without sessions: earlier ones stay ended.
 
         Args:
             name: The user's name.
-            role: Its new role.
-            disabled: Whether it may not sign in.
-            by: The id of the admin who asks, over HTTP. Nobody demotes or disables themselves there, and whoever asks
-                must be an admin still: so there is one afterwards, whatever happens (see `_touch`).
+            role: The new role.
+            disabled: Whether to block the user from signing in.
+            by: The id of the requesting admin, over HTTP. Admins cannot demote or disable themselves there, and must
+                still be admins: so an admin is left in any case (see `_touch`).
             deadline: Until when.
 
         Raises:
             UserNotFound: There is no such user.
-            OwnAccount: The user is the admin who asks.
-            InvalidToken: Who asks is an admin no longer, which its tokens have not heard of yet.
+            OwnAccount: The user is the requesting admin.
+            InvalidToken: The requesting user is no longer an admin, which their token does not show yet.
         """
 
         def edit(user: User) -> User:
@@ -323,10 +323,10 @@ class Accounts:
                 return after
 
     def _touch(self, admin_id: str, deadline: Deadline) -> None:
-        """Raise the version of the admin who asks for a change, after the user to change was read.
+        """Raise the version of the requesting admin, after the user to change was read.
 
-        Of two admins who demote each other, one fails to write: whoever touched itself after the other had read it is
-        not what the other read any more. That takes no transaction, and a crash in between does no harm.
+        Of two admins who demote each other, one fails to write: an admin that was touched after the other had read it
+        has another version by then. This needs no transaction, and a crash in between does no harm.
 
         Raises:
             InvalidToken: No admin has this id any more.
@@ -387,7 +387,7 @@ class Accounts:
         return deadline.later(self._clock.monotonic_s() - began_s)
 
     def _store(self, user: User, deadline: Deadline) -> None:
-        """Store the next state of a user, whatever that means for its tokens.
+        """Store the next state of a user, whether or not it revokes their tokens.
 
         Raises:
             VersionConflict: The user was changed in the meantime.
@@ -400,5 +400,5 @@ class Accounts:
 
 
 def _next(before: User, after: User) -> User:
-    """Return `after` as what follows `before` and makes its access tokens worthless."""
+    """Return `after` as the successor of `before`, with older access tokens revoked."""
     return replace(after, version=before.version + 1, token_version=before.token_version + 1)

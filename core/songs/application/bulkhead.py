@@ -1,4 +1,4 @@
-"""A bulkhead: caps how many threads are in calls at once, and how many wait for a call while the callee stalls."""
+"""A bulkhead: caps concurrent calls and fails fast when the callee has stalled."""
 
 import threading
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from songs.errors import Overloaded
 from songs.ports.clock import Clock, Deadline
 
 STALLED_S: Final = 0.25
-"""When every slot is taken and none changed hands for so long, what they are taken for stalls."""
+"""When all slots are taken and none has changed hands for this time, the callee counts as stalled."""
 
 
 class Waiters:
-    """The threads that wait for slots of one callee, together. Thread-safe.
+    """Counts the threads that wait for slots of one callee. Thread-safe.
 
     Args:
-        most: Returns how many may wait while it stalls.
+        most: Returns the number of threads that may wait while the callee stalls.
     """
 
     def __init__(self, most: Callable[[], int]) -> None:
@@ -43,16 +43,16 @@ class Waiters:
 
 
 class Bulkhead:
-    """A number of slots. Thread-safe.
+    """A number of slots for calls. Thread-safe.
 
-    A caller who finds none free waits as long as its deadline allows while slots change hands. While none does, some go
-    on waiting, as a stall may end, and the others are refused: too many would tie up every thread. Where the callee is
-    known to hang, all are refused at once.
+    A caller without a free slot waits, up to its deadline, while slots change hands. While none does, some callers go
+    on waiting, as a stall may end, and the others are refused: too many would tie up every thread. While the callee is
+    known to hang, all callers are refused at once.
 
     Args:
-        clock: Measures how long no slot changed hands.
-        count: How many there are.
-        waiters: Those who wait for them, and for others of the same callee.
+        clock: Measures the time since a slot last changed hands.
+        count: The number of slots.
+        waiters: Counts the threads waiting for these slots and for others of the same callee.
     """
 
     def __init__(self, clock: Clock, count: int, waiters: Waiters) -> None:
@@ -60,7 +60,7 @@ class Bulkhead:
         self._count = count
         self._waiters = waiters
         self.hangs = False
-        """Whether the last call that ended did so because its time was used up; set by whoever makes the calls."""
+        """Whether the last call that ended ran into its deadline; set by the caller."""
         # A queue of free slots costs a fifth of what a semaphore does, and serves those that wait in their order.
         self._free: SimpleQueue[None] = SimpleQueue()
         for _ in range(count):
@@ -70,14 +70,14 @@ class Bulkhead:
 
     @property
     def taken(self) -> int:
-        """How many are taken now."""
+        """The number of slots that are taken now."""
         return self._count - self._free.qsize()
 
     def take(self, deadline: Deadline) -> None:
-        """Take a slot; it is to be given back, whatever happens.
+        """Take a slot; the caller must give it back in any case.
 
         Raises:
-            Overloaded: None came free in time, or none will soon.
+            Overloaded: No slot came free in time, or none will soon.
         """
         try:
             self._free.get_nowait()

@@ -33,7 +33,7 @@ def folded(pointer: str, text: str) -> str:
 
 
 class Catalogue:
-    """The songs, for those who read them and for those who edit them.
+    """Reads and edits songs.
 
     Every method raises `songs.errors.Unavailable` (or a child of it) when the storage does not answer in time.
     """
@@ -114,20 +114,20 @@ class Catalogue:
         if_version: int | None = None,
         deadline: Deadline,
     ) -> Song:
-        """Store what `edit` makes of the song's details and return the song as it is now.
+        """Apply `edit` to the song's details, store the result and return the song.
 
         Args:
             song_id: The song.
             edit: Called with the stored details, again if another writer came between.
-            if_version: The version that the caller saw; None accepts whichever is stored.
+            if_version: The version that the caller saw; None accepts any.
             deadline: The request's.
 
         Raises:
             SongNotFound: There is no such song.
             VersionConflict: The stored version is not `if_version`.
             DuplicateSong: Another song has the new artist, title and release date.
-            InvalidInput: Whatever `edit` refuses.
-            OutcomeUnknown: Whether the change was made before others changed the song, the storage did not say.
+            InvalidInput: `edit` refused the change.
+            OutcomeUnknown: The storage did not confirm the change, and others changed the song since.
         """
         while True:
             before = self.get(song_id, deadline=deadline)
@@ -140,7 +140,7 @@ class Catalogue:
                 if if_version is None:
                     deadline.check()
                 elif maybe_made and self.get(song_id, deadline=deadline).version > after.version:
-                    # Whoever wrote the version after the one the caller saw, was it this call or another?
+                    # Did this call write the version after the one that the caller saw, or did another?
                     raise OutcomeUnknown from conflict
                 else:
                     raise

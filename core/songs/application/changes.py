@@ -1,4 +1,4 @@
-"""What a write makes stale, and the port through which it is made visible to every reader.
+"""Cache groups that a write makes stale, and the port that makes the write visible to every reader.
 
 Cached queries are kept in groups. A write names the groups that it touched, and is acknowledged once
 `Changes.publish_write` has returned.

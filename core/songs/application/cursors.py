@@ -1,4 +1,4 @@
-"""Cursors: where a walk goes on, signed, and bound to what is walked through."""
+"""Cursors: signed positions in a list, bound to the list's filter."""
 
 import base64
 import binascii
@@ -23,7 +23,7 @@ class Cursors:
 
     Args:
         secret: The key of new cursors, of at most 64 bytes.
-        previous: Keys of which cursors are accepted as well: what `secret` was before it was changed.
+        previous: Earlier values of `secret`, whose cursors are still accepted.
     """
 
     def __init__(self, secret: bytes, *, previous: Sequence[bytes] = ()) -> None:

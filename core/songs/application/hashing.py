@@ -1,4 +1,4 @@
-"""Turns at hashing passwords: a bound on what hashing takes, and an order that floods do not decide."""
+"""Turns at hashing passwords: caps concurrent hashing, and orders requests so that floods do not win."""
 
 import threading
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ FIRST: Final = 0
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """One who waits for a turn. `turn` is set when it has one, or has lost its place to a better rank."""
+    """A waiting thread. `turn` is set when it gets a turn, or has lost its place to a better rank."""
 
     rank: int
     turn: threading.Event = field(default_factory=threading.Event)
@@ -25,14 +25,14 @@ class _Waiting:
 class HashingTurns:
     """Turns at hashing. Thread-safe.
 
-    Hashing is slow by design, so whoever sends more passwords than can be hashed decides who waits. Therefore the order
-    is not that of arrival: the lowest rank has the next turn, among equals who came first; and when all places to wait
-    are taken, a lower rank takes the place of the highest, which is refused. So nobody is kept out by those who have
-    tried more often, however many they are.
+    Hashing is slow by design, so a client that sends more passwords than can be hashed would decide who waits.
+    Therefore turns are not given in the order of arrival: the lowest rank is next, and among equals the first to come.
+    When all places to wait are taken, a lower rank takes the place of the highest, which is refused. So clients that
+    have tried more often, however many they are, keep nobody out.
 
     Args:
-        at_once: How many have a turn at the same time.
-        waiting: How many may wait for one. Both hold a request thread each.
+        at_once: The number of turns at the same time.
+        waiting: The number of threads that may wait for one. A turn and a waiter hold a request thread each.
     """
 
     def __init__(self, at_once: int, waiting: int) -> None:
@@ -43,14 +43,14 @@ class HashingTurns:
 
     @contextmanager
     def turn(self, rank: int, deadline: Deadline) -> Iterator[None]:
-        """Wait for a turn and have it for as long as the context lasts.
+        """Wait for a turn, and hold it while the context lasts.
 
         Args:
-            rank: How often the same one has tried of late; `FIRST` for who is known.
-            deadline: Until when to wait.
+            rank: The number of recent attempts from the same place; `FIRST` for known places.
+            deadline: The time to wait until.
 
         Raises:
-            Overloaded: There is no place to wait, or none any more, or no turn came in time.
+            Overloaded: There is no place to wait, the place was lost to a better rank, or no turn came in time.
         """
         self._take(rank, deadline)
         try:

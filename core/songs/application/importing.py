@@ -1,4 +1,4 @@
-"""Importing songs in bulk: a song that is there is updated or left alone, one that is not is added."""
+"""Importing songs in bulk: new songs are added, existing ones are updated or left alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ BATCH: Final = 500
 
 @dataclass(slots=True)
 class ImportCounts:
-    """What an import did with the songs it was given."""
+    """The results of an import: how many songs were added, updated and unchanged."""
 
     added: int = 0
     updated: int = 0
@@ -25,7 +25,7 @@ class ImportCounts:
 
 @dataclass(slots=True)
 class _Plan:
-    """What one pass over a batch is going to write, by identity."""
+    """The writes of one pass over a batch, by identity."""
 
     new: dict[SongIdentity, Song] = field(default_factory=dict)
     changed: dict[SongIdentity, Song] = field(default_factory=dict)
@@ -34,10 +34,10 @@ class _Plan:
 
 
 class Importer:
-    """Imports songs. Artist, title and release date say which song it is; difficulty and level may have changed.
+    """Imports songs. Artist, title and release date identify a song; difficulty and level may have changed.
 
-    Each song is written atomically, a batch is not: an import that was interrupted is completed by running it again,
-    which leaves alone what it finds done.
+    Each song is written atomically, but a batch is not. Running an interrupted import again completes it, and leaves
+    songs that are up to date alone.
     """
 
     def __init__(self, runner: UnitRunner, changes: Changes, ids: IdGenerator) -> None:
@@ -61,7 +61,7 @@ class Importer:
                 while wanted:
                     plan = self._plan(wanted, deadline)
                     counts.unchanged += len(plan.unchanged)
-                    # Whoever changed them, an import that was killed perhaps, may not have come to tell the caches.
+                    # Their writer, perhaps a killed import, may not have invalidated the caches.
                     touched.update(map(song_group, plan.unchanged))
                     wanted = self._write(plan, wanted, counts, touched, deadline)
                 rest = repeated

@@ -1,4 +1,4 @@
-"""What new passwords must be like."""
+"""Rules for new passwords."""
 
 import string
 import unicodedata
@@ -17,10 +17,10 @@ DEFAULT_MIN_PASSWORD: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class PasswordPolicy:
-    """How long a new password must be, in characters after NFKC, and what it may not be. Sign-in never checks the form.
+    """The minimum length of new passwords, in characters after NFKC, and forbidden passwords. Not used at sign-in.
 
-    Refused are the passwords that everyone tries first: the most common ones, and the user's own name, with digits and
-    punctuation behind it or not. Nothing is asked about kinds of characters: that makes passwords worse, not better.
+    It refuses the passwords that attackers try first: the most common ones, and the username, with or without digits
+    and punctuation behind it. There are no rules about kinds of characters: they make passwords worse, not better.
     """
 
     min_length: int = DEFAULT_MIN_PASSWORD

@@ -1,4 +1,4 @@
-"""Ratings: giving them, and their statistics."""
+"""Ratings and their statistics."""
 
 from dataclasses import dataclass
 
@@ -13,14 +13,14 @@ from songs.ports.ids import IdGenerator
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """The song's statistics now, and whether the rating was stored by an earlier request with the same key."""
+    """The current statistics of the song, and whether an earlier request with the same key stored the rating."""
 
     stats: RatingStats
     replayed: bool
 
 
 class Ratings:
-    """The ratings. Every method raises `songs.errors.Unavailable` when the storage does not answer in time."""
+    """Stores ratings and reads statistics. Raises `songs.errors.Unavailable` when the storage does not respond."""
 
     def __init__(self, runner: UnitRunner, changes: Changes, ids: IdGenerator, clock: Clock) -> None:
         self._runner = runner

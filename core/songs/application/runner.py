@@ -1,4 +1,4 @@
-"""Running units of work: retries under a deadline, a bound on concurrent storage calls, and what follows a commit."""
+"""Running units of work: retries under a deadline, a bulkhead around the storage, and actions after a commit."""
 
 import random
 from collections.abc import Callable
@@ -30,18 +30,18 @@ OUT_OF_TIME_S: Final = 0.3
 class UnitRunner:
     """Runs work in units of work of one storage. Thread-safe.
 
-    A context manager cannot run its body again, so services hand their work over as a function. It may run several
-    times: it makes its ids before, and its side effects belong in `after_commit`.
+    A context manager cannot run its body again, so services pass their work as a function. It may run several times:
+    create ids before it, and put side effects into `after_commit`.
 
     Args:
-        storage: Where to run.
+        storage: The storage of the units.
         clock: For pauses between attempts.
-        max_calls: How many units may be open at once, half of them writing. Fewer than there are request threads, so
+        max_calls: The number of units that may be open at once, half of them writing. Fewer than request threads, so
             that requests which need no storage (health) are answered while the storage hangs.
-        max_held: How many threads may be in units or wait for one while no unit ends, for the same reason: `max_calls`
-            where it is not given. While units end, any number may wait.
+        max_held: The number of threads that may be in units or wait for one while no unit ends, for the same reason;
+            defaults to `max_calls`. While units end, any number may wait.
         jitter: Returns a number in 0..1 by which each pause is multiplied.
-        meter: Told of each unit.
+        meter: Counts units.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class UnitRunner:
         self._meter = meter
 
     def read(self, work: Work[T], *, deadline: Deadline) -> T:
-        """Run `work` in a READ unit and return what it returns.
+        """Run `work` in a READ unit and return its result.
 
         Raises:
             Overloaded: No slot came free in time.
-            SongsError: Whatever `work` or the storage raises.
+            SongsError: Any error of `work` or the storage.
         """
         calls = self._calls
         calls.take(deadline)
@@ -91,16 +91,16 @@ class UnitRunner:
         after_commit: Callable[[], None] | None = None,
         scope: Scope = Scope.WRITE_ONE,
     ) -> T:
-        """Run `work` in a unit that writes, and then `after_commit`; return what `work` returns.
+        """Run `work` in a writing unit, then `after_commit`; return the result of `work`.
 
         `work` runs again after a `TransientConflict`, and after an `OutcomeUnknown` too: every write of the ports is
         safe to repeat. `after_commit` runs once, before this returns or raises, if anything may have been written:
-        the caller must not hear of a write before the caches have.
+        the caller must not learn of a write before the caches are invalidated.
 
         Raises:
             Overloaded: No slot came free in time; nothing was written.
-            OutcomeUnknown: The write may have happened, and the storage did not say so in time.
-            SongsError: Whatever `work`, the storage or `after_commit` raises.
+            OutcomeUnknown: The write may have happened; the storage did not confirm it in time.
+            SongsError: Any error of `work`, the storage or `after_commit`.
         """
         maybe_written = False
 

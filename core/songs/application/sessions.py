@@ -1,4 +1,4 @@
-"""Sessions: what a sign-in starts, refresh tokens keep alive, and a logout ends."""
+"""Sessions: started by a sign-in, kept alive by refresh tokens, ended by a logout."""
 
 import hmac
 import re
@@ -25,14 +25,14 @@ SECRET_BYTES: Final = 32
 SWEEP_EVERY_S: Final = 60.0
 SWEPT_AT_ONCE: Final = 100
 ENDED_AT_ONCE: Final = 1000
-"""How many sessions of a user one write ends: other writers wait for no more."""
+"""The number of a user's sessions that one write ends: other writers wait no longer than that."""
 
 _TOKEN: Final = re.compile(r"([0-9A-Za-z_-]{1,64})\.[0-9A-Za-z_-]{43}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetimes:
-    """How long things are good for, in seconds.
+    """The lifetimes of tokens and sessions, in seconds.
 
     Attributes:
         access_s: An access token.
@@ -47,7 +47,7 @@ class Lifetimes:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """An access token for a user, good for `expires_in_s` seconds."""
+    """An access token for a user, valid for `expires_in_s` seconds."""
 
     user: User
     access_token: str = field(repr=False)
@@ -68,7 +68,7 @@ class Held:
     Attributes:
         session: The session.
         user: Its user.
-        speaks_for_user: Whether it may end the user's other sessions: not where it was used up long before, since
+        speaks_for_user: Whether it may end the user's other sessions. False if it was used up long before, since
             someone else may have found it.
     """
 
@@ -80,12 +80,11 @@ class Held:
 class Sessions:
     """Starts, refreshes and ends sessions. Thread-safe.
 
-    A refresh token is the session's id and 256 random bits. Stored is its HMAC under the user's password hash, so a
-    token of before a change of password matches nothing: no order of writes and no crash between them leaves a session
-    alive that a new password should have ended. Each token is good for one refresh; the one that is used up may be
-    shown again for `GRACE_S` (and is refused), after that it shows that two hold it, and ends the session. The user's
-    other sessions and tokens are left alone: whoever finds an old token must not be able to sign its owner out
-    everywhere.
+    A refresh token is the session's id and 256 random bits. The storage keeps its HMAC under the user's password hash,
+    so a token from before a change of password matches nothing: no order of writes and no crash between them leaves a
+    session alive that a new password should have ended. Each token can be refreshed once. A used token may be sent
+    again for `GRACE_S`, and is refused. After that it shows that two parties hold it, and ends the session. The user's
+    other sessions and tokens are left alone: finding an old token must not be enough to sign its owner out everywhere.
 
     Every method raises `songs.errors.Unavailable` when the storage does not answer in time.
     """
@@ -160,7 +159,7 @@ class Sessions:
         )
         if rotation is not Rotation.ROTATED:
             raise RefreshRefused(about=user.id if rotation is Rotation.REUSED else None)
-        # The user as it was before the rotation: a change since then makes this access token worthless.
+        # The user from before the rotation: a change since then revokes this access token.
         return self._signed_in(user, following)
 
     def holder(self, token: str, *, deadline: Deadline) -> Held | None:
@@ -178,7 +177,7 @@ class Sessions:
         return Held(session, user, speaks_for_user=used_up_s <= GRACE_S)
 
     def end(self, session_id: str, *, deadline: Deadline) -> None:
-        """Remove a session: its refresh tokens are worthless from then on."""
+        """Remove a session, and with it its refresh tokens."""
         self._runner.write(lambda unit: unit.sessions.delete(session_id), deadline=deadline)
 
     def end_all(self, user_id: str, *, last_id: str | None = None, deadline: Deadline) -> None:

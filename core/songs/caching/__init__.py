@@ -1,1 +1,1 @@
-"""Cached queries, and the protocol that keeps them from ever being stale."""
+"""Cached queries, and the protocol that keeps them from being stale."""

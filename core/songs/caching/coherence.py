@@ -1,4 +1,4 @@
-"""Cache-aside that never shows an old state after a write was answered, whatever happens to the cache.
+"""Cache-aside that never shows an old state after a write was acknowledged, whatever happens to the cache.
 
 All processes agree through one record in the storage (`songs.ports.coherence`): an epoch, a cache, and whether it is
 on. A cache is known by its identity (`songs.ports.cache`), which another server, a promoted replica, a server that was
@@ -10,27 +10,27 @@ started again, another prefix and another adapter do not share. So the record is
 
 1. A hit counts only if it came from X, and a reading of the record which *started* at most `TRUST_S` before it arrived
    said that X is on. The epoch is part of every key, and a fill reads the epoch before it loads the data.
-   Else a process that holds on to an old primary, or has not heard of a change, would show what that one still has.
+   Otherwise a process that is still connected to an old primary, or missed a change, would show old entries.
 2. A cache is announced at least `ANNOUNCE_S` before it is on, and no cache takes the place of another one that is on
-   without that. So whoever read the record at most `TRUST_S` ago knows each cache that is on now, and what was loaded
-   since one was switched on that it does not know of was loaded later than that reading.
+   without that. So a process that read the record at most `TRUST_S` ago knows each cache that is on now; entries that
+   were loaded since an unknown cache was switched on were loaded later than that reading.
 3. Every answer to a write is preceded by an invalidation, and then by a look at the record: a reading that started at
    most `TRUST_S` before, or after the invalidation where that failed. If X is on, and it was X that forgot, the answer
-   goes out. An invalidation that another cache answered is none: nobody who believes X would notice it.
-4. Else the record is advanced to off, unless it is off already, or announces the very cache that forgot; and the answer
-   goes out no sooner than `STALE_HITS_S` after this process first saw no cache on. By then no process counts a hit of
-   an older epoch any more. This is what a process does whose cache does not answer, or is another one than the record's
-   (other settings, another server), or that has none: so an outage, or another process with other settings, costs each
-   process one such wait each time that a cache was switched on, and shows nothing old.
-   In the first epoch, before any announcement, processes of an older version may believe the cache: it counts as on
-   for whoever it did not forget for.
+   goes out. An invalidation that another cache answered does not count: readers of X would not notice it.
+4. Otherwise the record is advanced to off, unless it is off already or announces the same cache that forgot; and the
+   answer goes out no sooner than `STALE_HITS_S` after this process first saw no cache on. By then no process accepts
+   hits of an older epoch. A process does this when its cache does not respond, when it is not the record's cache
+   (other settings, another server), and when it has no cache. So an outage, or another process with other settings,
+   costs each process one such wait each time that a cache was switched on, and shows nothing old.
+   In the first epoch, before any announcement, processes of an older version may use the cache: it counts as on for
+   each process whose invalidation it did not answer.
 5. A process whose cache answers, and is not the one that is on, announces it: 5 s after it first saw the record like
-   that, and after ever longer pauses, to 60 s, while caches come and go; at once if it has only started. Whoever has
-   seen its own cache announced for `ANNOUNCE_S` switches it on, under a new epoch in which nothing is stored yet.
+   that, and after ever longer pauses, to 60 s, while caches come and go; at once if it has only started. A process
+   that has seen its cache announced for `ANNOUNCE_S` switches it on, under a new epoch without any entries.
 
-Where processes disagree for good on which cache to use, they switch off each other's, ever more rarely; that is slow,
-and never stale. A write that nobody acknowledged because its process died between commit and invalidation may stay
-hidden from cached reads until the entry's time to live is over; nobody was told of it.
+Processes that permanently disagree on the cache switch off each other's, ever more rarely; that is slow, and never
+stale. A write that was not acknowledged, because its process died between commit and invalidation, may stay hidden
+from cached reads until the entry's time to live is over.
 """
 
 import contextlib
@@ -56,19 +56,19 @@ OUTDATE_DEADLINE_S: Final = 10.0
 FIRST_RETURN_S: Final = 5.0
 LONGEST_RETURN_S: Final = 60.0
 RETURN_DEADLINE_S: Final = 0.5
-"""How long announcing a cache, or switching it on, may hold the read that came by."""
+"""The time that announcing a cache, or switching it on, may delay the read that does it."""
 
 
 class Coherence:
     """Reads through the cache, and makes writes visible to all readers. Thread-safe.
 
     Args:
-        cache: The cache; one whose capabilities say that it keeps nothing is never asked.
+        cache: The cache. One that keeps nothing, by its capabilities, is never called.
         runner: Runs the units that read and advance the coherence record.
         clock: The monotonic clock of this process.
         ttl_s: The time to live of entries, in seconds.
-        announce_s: `ANNOUNCE_S`; 0 where nobody but this object has the storage.
-        meter: Told of reads, invalidations and the record.
+        announce_s: `ANNOUNCE_S`; 0 if nothing but this object uses the storage.
+        meter: Counts reads and invalidations, and shows the record.
 
     Attributes:
         active: Whether the cache keeps anything; without it `fetch` only loads.
@@ -101,17 +101,17 @@ class Coherence:
     def fetch(
         self, group: str, key: str, load: Callable[[], bytes], *, deadline: Deadline, ahead: Prefetched | None = None
     ) -> bytes:
-        """Return the entry, or what `load` returns, which is then kept.
+        """Return the cached entry, or load it and store it in the cache.
 
         Args:
-            group: What is invalidated together.
-            key: The entry within its group; names the representation too.
-            load: Reads the storage. What it raises is not kept.
+            group: The entries that are invalidated together.
+            key: The entry within its group, including the name of its representation.
+            load: Reads the storage. Its errors are not cached.
             deadline: For the reads of the coherence record.
-            ahead: May have asked the cache already, after this request began.
+            ahead: May hold the cache's response already, received after this request began.
 
         Raises:
-            SongsError: Whatever `load` raises, or the storage when it does not answer.
+            SongsError: Any error of `load`, or of a storage that does not respond.
         """
         if not self.active:
             return load()
@@ -159,13 +159,13 @@ class Coherence:
             raise OutcomeUnknown(detail) from error
 
     def outdate(self, *, beyond: int = 0) -> None:
-        """Make all that was written visible to all later reads, whatever it was; return when it is.
+        """Make all writes visible to all later reads; return when they are.
 
         Args:
-            beyond: The record's epoch shall be later than this one.
+            beyond: The record's epoch will be later than this one.
 
         Raises:
-            Unavailable: The storage does not answer, so that old reads may still be served somewhere.
+            Unavailable: The storage does not respond, so some processes may still serve old data.
         """
         deadline = Deadline.after(self._clock, OUTDATE_DEADLINE_S)
         seen = self._view.read(deadline)
@@ -226,7 +226,7 @@ class Coherence:
             and (known.record.cache == forgot if is_on(known.record) else was_never_advanced(known.record))
             and self._clock.monotonic_s() - known.read_started_s < REFRESH_S
         ):
-            # What nearly every write finds: no other cache is believed, and the record was read a moment ago.
+            # The usual case: no other cache is on, and the record was read a moment ago.
             return
         deadline = Deadline.after(self._clock, PUBLISH_DEADLINE_S)
         # An older version may have switched on, without announcing it, the cache that did not answer us.

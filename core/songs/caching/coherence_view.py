@@ -1,4 +1,4 @@
-"""The coherence record as one process sees it: what it said, when it was read, and since when no cache has been on."""
+"""The coherence record as one process sees it: its content, when it was read, and how long no cache was on."""
 
 import threading
 from collections.abc import Callable
@@ -19,10 +19,10 @@ class Seen:
     """The record as this process saw it. Times are those of its monotonic clock.
 
     Attributes:
-        record: What it said.
-        read_started_s: When the latest reading started that said so.
-        first_seen_s: When this epoch was first seen.
-        off_since_s: No cache has been on since then; at the earliest, it was first seen then. Infinite while one is on.
+        record: The record.
+        read_started_s: The start of the latest reading that returned it.
+        first_seen_s: The time at which this epoch was first seen.
+        off_since_s: The time since which this process has seen no cache on. Infinite while one is on.
     """
 
     record: CoherenceRecord
@@ -37,11 +37,11 @@ class CoherenceView:
     Args:
         runner: Runs the units.
         clock: The monotonic clock of this process.
-        noticed: Called with what was seen before, and what is seen now, whenever the record has changed.
-        meter: Told of the record.
+        noticed: Called with the previous and the current record whenever the record has changed.
+        meter: Shows the record.
 
     Attributes:
-        seen: The record of the latest epoch that was seen; None before the first look.
+        seen: The record of the latest epoch seen so far; None before the first reading.
     """
 
     def __init__(

@@ -6,12 +6,12 @@ from songs.ports.together import Together
 
 
 class Prefetched:
-    """One request: counts it, and brings along the entry that it will read.
+    """Counts one request, and fetches the cache entry that it will read in the same round trip.
 
     Args:
         together: Asks limiter and cache.
-        group: What of the cache it reads.
-        entry: The entry's name there, as far as can be told now.
+        group: The cache group of the entry.
+        entry: The expected name of the entry in its group.
     """
 
     __slots__ = ("_entry", "_found", "_group", "_together")

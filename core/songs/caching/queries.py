@@ -1,4 +1,4 @@
-"""Reads through the cache. What is kept is the finished representation, so that a hit costs no encoding."""
+"""Cached queries. The cache holds complete representations, so that a hit costs no encoding."""
 
 import json
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from songs.query import PageNumber, SongFilter, SongPage, Walk
 
 
 class CachedQuery(NamedTuple):
-    """Something to read, which may be read any number of times, by any thread.
+    """A reusable, thread-safe cached query.
 
     Attributes:
-        coherence: Keeps and forgets.
-        group: What of the cache it is in.
-        key: What it is called there.
-        load: Reads and renders what the cache does not hold.
+        coherence: Reads through the cache.
+        group: The cache group of the entry.
+        key: The key of the entry in its group.
+        load: Loads and renders the entry when the cache does not hold it.
     """
 
     coherence: Coherence
@@ -40,15 +40,15 @@ class CachedQuery(NamedTuple):
 
 
 class CatalogueQueries:
-    """The reads of the catalogue and of the ratings, rendered to bytes and kept in the cache.
+    """Cached queries of the catalogue and of the ratings, rendered to bytes.
 
-    Each method takes `render`, which makes bytes of what the service returns.
+    Each method takes `render`, which encodes the service's result as bytes.
 
     Args:
         catalogue: Reads songs.
         ratings: Reads statistics.
-        coherence: Keeps and forgets.
-        form: Names what the renderings look like, with a version: entries of another form are not found.
+        coherence: Reads through the cache.
+        form: The name and version of the representation: entries of another form are not found.
     """
 
     def __init__(self, catalogue: Catalogue, ratings: Ratings, coherence: Coherence, *, form: str) -> None:
@@ -65,7 +65,7 @@ class CatalogueQueries:
     def page(
         self, kind: str, song_filter: SongFilter, which: PageNumber | Walk, render: Callable[[SongPage], bytes]
     ) -> CachedQuery:
-        """Return how to read a page of songs. `kind` tells apart renderings of one page."""
+        """Return the cached query of a page of songs. `kind` names the rendering of the page."""
         page = self._catalogue.page
         return self._read(
             CATALOGUE,
@@ -98,7 +98,7 @@ def _named(song_filter: SongFilter, which: PageNumber | Walk) -> str:
 
 
 class Prefetcher:
-    """Begins requests of which it is known what they will read. Thread-safe.
+    """Prefetches cache entries for requests whose read is known in advance. Thread-safe.
 
     Args:
         together: Asks limiter and cache.

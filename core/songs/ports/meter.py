@@ -1,4 +1,4 @@
-"""What happens inside the services, told to whoever counts it."""
+"""Metrics of the services, as a port."""
 
 from typing import Final, Literal, Protocol
 

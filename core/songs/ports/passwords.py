@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True)
 class PasswordCheck:
-    """Whether a password was right, and if so whether its hash should be made anew with today's parameters."""
+    """Whether a password was right, and if so whether it should be hashed again with the current parameters."""
 
     ok: bool
     outdated: bool = False

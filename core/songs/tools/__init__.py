@@ -1,1 +1,1 @@
-"""Whole storages: compared, copied and checked, through the ports."""
+"""Tools that compare, copy and check whole storages, through the ports."""

@@ -1,8 +1,8 @@
-"""Examining a storage through its ports: whether what it answers hangs together.
+"""Checking a storage through its ports for inconsistencies.
 
-Safe while the storage is served: what looks wrong is looked at again, since others may write between two reads. What no
-port shows (indexes, records that belong to nothing) a storage looks at itself: `songs.ports.maintenance`. Records are
-asked for in batches, so that a storage behind a network is asked a few times for a hundred of them.
+Safe while the storage is served: a record that looks wrong is read again, since others may write between two reads.
+A storage checks for itself what no port shows (indexes, orphaned records): `songs.ports.maintenance`. Records are
+read in batches, so that a storage behind a network is asked a few times for a hundred of them.
 """
 
 from collections import Counter
@@ -23,9 +23,9 @@ from songs.text import fold
 from songs.tools.comparing import HasId, Tally, naming
 
 LOOKS: Final = 3
-"""How often something must look wrong before it is told."""
+"""The number of times that a record must look wrong before it is reported."""
 AT_ONCE: Final = 100
-"""How many songs or users are looked at in one unit."""
+"""The number of songs or users that one unit checks."""
 RATINGS_PAGE: Final = 200
 PING_DEADLINE_S: Final = 3.0
 UNIT_DEADLINE_S: Final = 60.0
@@ -35,12 +35,12 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Examination:
-    """What was looked at, and what is wrong, one line each.
+    """The result of checking a storage.
 
     Attributes:
-        seen: How many records were looked at.
-        totals: Whether the difficulty totals could be recounted: nobody changed them meanwhile.
-        wrong: What does not hang together.
+        seen: The number of records checked.
+        totals: Whether the difficulty totals could be recounted, because no write changed them meanwhile.
+        wrong: The inconsistencies, one line each.
     """
 
     seen: Tally = field(default_factory=Tally)
@@ -50,7 +50,7 @@ class Examination:
 
 @dataclass(slots=True)
 class _Look:
-    """What one unit saw: how many records, ratings and difficulties by level, and what is wrong with which record."""
+    """The findings of one unit: numbers of records, ratings and difficulties by level, and inconsistent records."""
 
     count: int
     last_id: str | None
@@ -68,10 +68,10 @@ class _Look:
 
 
 class Examiner:
-    """Examines a storage.
+    """Checks a storage.
 
     Args:
-        name: What messages call it.
+        name: The storage's name in messages.
         storage: The storage, open and prepared.
         runner: Runs its units.
         clock: For deadlines.

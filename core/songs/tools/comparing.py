@@ -1,4 +1,4 @@
-"""Reading whole storages in pages, and comparing two of them: what a copy checks, and what it is verified by."""
+"""Reading whole storages in pages, and comparing two of them: used by a copy, before and after."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,9 +18,9 @@ from songs.ports.storage import UnitOfWork
 from songs.query import SongFilter
 
 PAGE: Final = 500
-"""How many songs or users are read at a time."""
+"""The number of songs or users that are read at a time."""
 RATINGS_PAGE: Final = 200
-"""How many ratings of one song are read at a time."""
+"""The number of ratings of one song that are read at a time."""
 SONGS_AT_ONCE: Final = 100
 """Of how many songs the ratings are read in one unit."""
 UNIT_DEADLINE_S: Final = 60.0
@@ -42,7 +42,7 @@ A = TypeVar("A", bound=HasId)
 
 @dataclass(slots=True)
 class Tally:
-    """How many records."""
+    """Numbers of records, by kind."""
 
     songs: int = 0
     ratings: int = 0
@@ -79,13 +79,13 @@ def naming(storage: str) -> Iterator[None]:
 
 
 class StorageReader:
-    """Reads everything that a storage holds, ordered by id, page by page, each page in a unit of its own.
+    """Reads all records of a storage, ordered by id, page by page, each page in a unit of its own.
 
-    A record that is there during the whole walk is met exactly once; what others write meanwhile may be met or not.
-    Every method raises `songs.errors.StorageUnavailable`, with the name, when the storage does not answer.
+    A record that exists during the whole walk is returned exactly once; concurrent writes may or may not be seen.
+    Every method raises `songs.errors.StorageUnavailable`, with the name, when the storage does not respond.
 
     Args:
-        name: What messages call the storage.
+        name: The storage's name in messages.
         runner: Runs the units.
         clock: For the deadline of each unit.
     """
@@ -156,13 +156,13 @@ class StorageReader:
 
 @dataclass(slots=True)
 class Comparison:
-    """What came of comparing two storages.
+    """The result of comparing two storages.
 
     Attributes:
-        equal: How many records are in both, and equal. Ratings are compared by the statistics of their song.
-        levels: Of how many levels the difficulty totals were compared with the songs.
-        missing: What is in the source only: a copy that is run again adds it. One line each.
-        different: What a copy does not mend: it is in both and not equal, or in the target only. One line each.
+        equal: The numbers of records that are equal in both. Ratings are compared by the statistics of their song.
+        levels: The number of levels whose difficulty totals were compared with the songs.
+        missing: Records that are in the source only, one line each. Running the copy again adds them.
+        different: Records that differ or are in the target only, one line each. A copy does not change them.
     """
 
     equal: Tally = field(default_factory=Tally)
@@ -239,7 +239,7 @@ def _compare_songs(
 
 
 def _compare_totals(source: StorageReader, target: StorageReader, found: Comparison) -> None:
-    """Compare the target's own totals with the target's songs, of which none may be the target's alone."""
+    """Compare the target's totals with its songs; no song may be in the target only."""
     counts: Counter[int | None] = Counter()
     sums: Counter[int | None] = Counter()
     for copied, original in beside(target.songs(), source.songs()):

@@ -1,13 +1,13 @@
-"""Copying everything that one storage holds into another: songs, ratings and users, with their ids, times and keys.
+"""Copying one storage into another: songs, ratings and users, with their ids, times and keys.
 
-Sessions are left out: everyone signs in again. So is the coherence record, which describes a cache and not the data;
-the target's is moved on at the end, so that no cache shows what was there before, also where the target is served.
+Sessions are left out: everyone signs in again. So is the coherence record, which describes a cache and not the data.
+The target's record is advanced at the end, so that no cache shows the former contents, even if the target is served.
 
-1. Check: every record of the target must be equal to the source's. Else nothing is written: the target holds other
-   data than a part of this source.
-2. Copy: what the target lacks is added. Each write is safe to repeat, so a copy that was interrupted is completed by
-   running it again, which adds what is missing then.
-3. Verify: both are compared. What changed in the source meanwhile shows here.
+1. Check: every record of the target must be equal to the source's. Otherwise nothing is written, as the target holds
+   data of another source.
+2. Copy: records that the target lacks are added. Each write is safe to repeat, so running an interrupted copy again
+   completes it.
+3. Verify: both storages are compared. Changes in the source during the copy show here.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,14 +37,14 @@ from songs.tools.comparing import (
 )
 
 RATINGS_AT_ONCE: Final = 500
-"""How many ratings one transaction adds, where the target has transactions."""
+"""The number of ratings that one transaction adds, if the target has transactions."""
 
 T = TypeVar("T")
 A = TypeVar("A", bound=HasId)
 
 
 class Stage(StrEnum):
-    """How far a copy is."""
+    """The stages of a copy."""
 
     CHECKING = "checking the target"
     COPYING = "copying"
@@ -52,18 +52,18 @@ class Stage(StrEnum):
 
 
 Progress = Callable[[Stage, Tally], None]
-"""Told of how many records the stage has dealt with so far."""
+"""Called with the number of records that the stage has processed so far."""
 
 
 class TargetNotACopy(Conflict):
-    """The target holds what the source does not; nothing was written."""
+    """The target holds records that the source does not; nothing was written."""
 
     code = "copy_target_holds_other_data"
     summary = "The target of the copy holds data that is not the source's."
 
 
 class CopyInterrupted(SongsError):
-    """A storage gave up in the middle. Running the copy again completes it."""
+    """A storage failed during the copy. Running the copy again completes it."""
 
     code = "copy_interrupted"
     summary = "The copy was interrupted; run it again to complete it."
@@ -71,7 +71,7 @@ class CopyInterrupted(SongsError):
 
 @dataclass(slots=True)
 class CopyReport:
-    """What a copy did: what it found in the target, what it added, and what verifying both came to."""
+    """The results of a copy: records found in the target, records added, and the comparison of both storages."""
 
     found: Tally = field(default_factory=Tally)
     added: Tally = field(default_factory=Tally)
@@ -82,12 +82,12 @@ class Copier:
     """Copies one storage into another.
 
     Args:
-        source: Reads what is copied.
-        target: Reads what is there already.
+        source: Reads the source.
+        target: Reads the target.
         runner: Writes to the target.
-        coherence: The target's: makes what was written visible through any cache.
+        coherence: The target's coherence: makes the writes visible through any cache.
         clock: For the deadline of each unit.
-        transactions: Whether the target has them: many ratings are then added in one, which is faster.
+        transactions: Whether the target has transactions: then many ratings are added in one, which is faster.
     """
 
     def __init__(
@@ -111,9 +111,9 @@ class Copier:
         """Check, copy, verify.
 
         Raises:
-            TargetNotACopy: The target holds something else than a part of the source; nothing was written.
-            StorageUnavailable: A storage does not answer; nothing was written.
-            CopyInterrupted: A storage does not answer any more; part of the records may be written.
+            TargetNotACopy: The target holds records that the source does not; nothing was written.
+            StorageUnavailable: A storage does not respond; nothing was written.
+            CopyInterrupted: A storage stopped responding; some of the records may be written.
         """
         report = CopyReport()
         self._check(report.found, progress)
@@ -124,7 +124,7 @@ class Copier:
                 self._copy(report.added, progress)
                 beyond = self._source.coherence().epoch
             finally:
-                # What a copy added that was interrupted may be read as well.
+                # Records that an interrupted copy added may be read as well.
                 self._outdate_caches(beyond)
             stage = Stage.VERIFYING
             report.verified = compare(self._source, self._target, lambda tally: progress(Stage.VERIFYING, tally))
@@ -166,7 +166,7 @@ class Copier:
         progress(Stage.COPYING, added)
         for user, copied in beside(self._source.users(), self._target.users()):
             if copied is None:
-                # The name may have been taken meanwhile; what is missing at the end is told then.
+                # The name may have been taken meanwhile; the user is then reported as missing at the end.
                 with suppress(UserExists):
                     self._write(_adding_user(user))
                     added.users += 1
@@ -181,7 +181,7 @@ class Copier:
         new = [ours for ours, theirs in chunk if theirs is None]
         refused: frozenset[str] = self._write(lambda unit: unit.songs.add_many(new)) if new else frozenset()
         added.songs += len(new) - len(refused)
-        # What is another song in the target by now gets no ratings; it is told at the end.
+        # A song that differs in the target by now gets no ratings; it is reported at the end.
         fitting = [o.id for o, theirs in chunk if theirs == o or (theirs is None and o.id not in refused)]
         theirs_of = self._target.ratings([theirs.id for _, theirs in chunk if theirs is not None])
         missing = (
@@ -194,7 +194,7 @@ class Copier:
             added.ratings += self._add_ratings(batch)
 
     def _add_ratings(self, batch: Sequence[Rating]) -> int:
-        """Add ratings that the target lacks; return how many it took. The others are missing at the end, and told."""
+        """Add ratings that the target lacks; return the number added. The others are reported as missing at the end."""
         if self._transactions:
             with suppress(SongNotFound, KeyReused):
                 return self._write(_adding_ratings(batch), Scope.WRITE_MANY)

@@ -1,1 +1,1 @@
-"""Putting the service together: the container, what it builds, and how it starts."""
+"""Composition and start of the service."""

@@ -1,4 +1,4 @@
-"""The composition root: where adapters and services are put together, and nowhere else."""
+"""The composition root: the only place where adapters and services are put together."""
 
 import hmac
 import logging
@@ -44,7 +44,7 @@ _CURSORS_LABEL: Final = b"songs/cursors/1"
 
 
 class _NotThere:
-    """Stands in an adapter's context for what is not built yet: clocks come first, then ids, then the others."""
+    """A placeholder in an adapter's context for parts not built yet: clocks come first, then ids, then the others."""
 
     def __getattr__(self, name: str) -> object:
         msg = "a clock has no other clock, and neither clocks nor id generators have other ids to use"
@@ -134,7 +134,7 @@ def _availabilities(settings: Settings, clock: Clock) -> Availabilities:
     keeps = cache.capabilities if isinstance(cache.capabilities, CacheCapabilities) else CacheCapabilities(shared=True)
     return Availabilities.of(
         clock,
-        # What is in this process always answers, and asking whether it does would cost every request.
+        # Parts in this process always respond, and checking them would cost every request.
         cache=cache.name if keeps.shared and keeps.keeps else None,
         limiter=limiter.name if _limiter_capabilities(settings).shared else None,
     )
@@ -217,7 +217,7 @@ def _window_table(settings: Settings) -> WindowTable | None:
 
 
 class Container(containers.DeclarativeContainer):
-    """Everything that one process shares, each built once and when it is first asked for. Building does no I/O."""
+    """The shared parts of one process, each built once, at its first use. Building does no I/O."""
 
     settings = providers.Dependency(instance_of=Settings)
 

@@ -1,4 +1,4 @@
-"""What the main process of a service hands to its workers: by variables of the environment, or when it forks them."""
+"""State handed from the main process to its workers, by environment variables or when it forks them."""
 
 from collections.abc import Callable
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""From settings to an application that answers: in each worker of a server, after the fork."""
+"""Starts the application from the settings, in each worker of a server, after the fork."""
 
 import atexit
 import gc
@@ -47,7 +47,7 @@ def opened(settings: Settings) -> Iterator[Container]:
 
 
 def close(container: Container) -> None:
-    """Close what was opened, the storage last but for what tells of it."""
+    """Close all open parts: the storage last, except for the telemetry."""
     for adapter in (container.limiter(), container.cache(), container.storage()):
         adapter.close()
     container.telemetry().stop()
@@ -97,7 +97,7 @@ def application(
     if prepare is not None:
         prepare(container)
     app = create_app(services)
-    # What was built and loaded lives as long as the process: no collection has to look through it again.
+    # The objects built so far live as long as the process: no garbage collection has to scan them again.
     gc.collect()
     gc.freeze()
     return app
@@ -114,7 +114,7 @@ def _open_in_worker(storage: Storage, identity: str | None) -> None:
     elif storage.capabilities.durable:
         storage.open()
     else:
-        # What a process keeps to itself begins with it.
+        # State of one process starts empty.
         _open(storage)
 
 

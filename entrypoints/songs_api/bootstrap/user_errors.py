@@ -1,4 +1,4 @@
-"""What a user can mend: errors that are told in a line, without a traceback."""
+"""Errors that users can fix: reported in one line, without a traceback."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,7 +13,7 @@ REFUSED: Final = 2
 
 
 class UserError(Exception):
-    """What was asked cannot be done; the message says why, and what to do."""
+    """The command cannot be carried out; the message says why, and what to do."""
 
 
 EXPECTED: Final = (UserError, SettingsError, PluginError, SongsError)

@@ -1,4 +1,4 @@
-"""The command ``songs``. Exit status 0: done; 1: done in part; 2: it could not be done, and one line says why."""
+"""The command ``songs``. Exit status 0: success; 1: partial success; 2: failure, with a one-line reason."""
 
 import errno
 import sys
@@ -27,7 +27,7 @@ DEFECT: Final = 70
 
 app: Final = typer.Typer(
     name="songs",
-    help="A song catalogue with ratings: serve it, fill it, look after it.",
+    help="A song catalogue with ratings: serve, import and maintain it.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -41,7 +41,7 @@ app.add_typer(adapters, name="adapters")
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,  # noqa: FBT002 - typer's way of declaring a flag
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,  # noqa: FBT002 - typer's way of declaring a flag
 ) -> None:
     if show_version:
         typer.echo(f"songs-api {version('songs-api')}")
@@ -85,19 +85,19 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _unwritable(error: OSError) -> int:
-    """Tell that standard output could not be written, where that is what happened; return the exit status."""
+    """Report that standard output could not be written, if that is the error; return the exit status."""
     if not isinstance(error, BrokenPipeError) and error.errno not in _CANNOT_WRITE:
         return _defect()
     discard(sys.stdout)
     if isinstance(error, BrokenPipeError):
-        return 1  # whoever read our output has had enough
+        return 1  # the reader of our output has closed it
     line = f"standard output cannot be written: {error.strerror}; make room, or write elsewhere"
     typer.echo(f"songs: {line}", err=True)
     return REFUSED
 
 
 def _defect() -> int:
-    """Tell what is needed to report the exception at hand; return the exit status."""
+    """Print the current exception in a form that can be reported; return the exit status."""
     traceback.print_exc()
     typer.echo(f"songs: this is a defect of songs-api {version('songs-api')}; please report it as above", err=True)
     return DEFECT

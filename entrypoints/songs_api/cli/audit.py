@@ -1,4 +1,4 @@
-"""The audit trail of what commands change."""
+"""The audit trail of commands."""
 
 import getpass
 import os
@@ -19,12 +19,12 @@ from songs_api.telemetry.logs import Event, json_line, text_line, timestamp
 
 @contextmanager
 def audited(container: Container, action: str, **about: object) -> Iterator[dict[str, Any]]:
-    """Tell the audit trail of the block, whatever comes of it; what it puts into the dictionary is told as well.
+    """Write an audit line about the block, whatever its result, with the members that the block adds to the dictionary.
 
     `outcome` is ``done``, the code of an error of ours, or the name of another one: part of the change may have been
     made then. The line has the form of the service's log and goes to `SONGS_AUDIT_LOG`. Without that it goes to
-    standard error, or to the system's log where standard error is a terminal: of whoever typed the command, who knows;
-    or where it cannot be written.
+    standard error, or to the system's log where standard error is a terminal (the person at it knows already) or
+    cannot be written.
     """
     told: dict[str, Any] = dict(about)
     outcome = "done"
@@ -67,7 +67,7 @@ def _to_system(line: str) -> None:
 
 def _append(path: Path, line: str) -> None:
     # In one write, so that lines of several commands do not mix. It may be a pipe, such as a container's log; a command
-    # that is done does not wait for whoever should read it.
+    # that is done does not wait for its reader.
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NONBLOCK, 0o600)
     try:
         os.write(descriptor, line.encode(errors="backslashreplace") + b"\n")

@@ -20,15 +20,19 @@ def contract(  # noqa: PLR0913, PLR0917 - one for each option, as typer wants it
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,  # noqa: FBT002 - typer's way of declaring a flag
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the report as Markdown.")] = False,  # noqa: FBT002
     thorough: Annotated[bool, typer.Option("--thorough", help="Run the checks that take minutes too.")] = False,  # noqa: FBT002
-    seed: Annotated[int | None, typer.Option(help="Repeat a run with this seed.")] = None,
-    first: Annotated[bool, typer.Option("--first", help="End with the first failure in the guide's order.")] = False,  # noqa: FBT002
-    xfail: Annotated[Path | None, typer.Option(help="A file of clauses that may fail, each with its reason.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write the outcome of each test to this file, as JUnit.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Use this seed, to repeat a run.")] = None,
+    first: Annotated[bool, typer.Option("--first", help="Stop at the first failure, in the guide's order.")] = False,  # noqa: FBT002
+    xfail: Annotated[
+        Path | None, typer.Option(help="A file of clauses that are expected to fail, each with its reason.")
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write the result of each test to this file, as JUnit XML.")
+    ] = None,
     patience: Annotated[
-        float | None, typer.Option(min=0.1, metavar="SECONDS", help="How long one test may take (120; thorough: 1200).")
+        float | None, typer.Option(min=0.1, metavar="SECONDS", help="The time limit of one test (120; thorough: 1200).")
     ] = None,
 ) -> None:
-    """Hold an adapter to the contract of its ports and print a report, clause by clause."""
+    """Check an adapter against the contract of its ports and print a report, clause by clause."""
     try:
         # By name: the service and the kit never import each other, and the kit's libraries are an extra.
         kit = importlib.import_module("songs_contract.run")
@@ -54,7 +58,7 @@ def contract(  # noqa: PLR0913, PLR0917 - one for each option, as typer wants it
 
 @contextmanager
 def _whole(path: Path | None) -> Iterator[Path | None]:
-    """Yield a file whose content is put at `path` when the block ends well: whole, or not at all.
+    """Yield a file whose content is moved to `path` when the block succeeds: whole, or not at all.
 
     Raises:
         UserError: `path` cannot be written; said before the block begins, where that shows before.

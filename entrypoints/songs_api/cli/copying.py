@@ -23,23 +23,23 @@ from songs_plugins.registry import PluginError, Registry
 
 IN_PART: Final = 1
 SHOWN: Final = 10
-"""How many differences are told of each kind; the others are counted."""
+"""The number of differences of each kind that are printed; the others are counted."""
 
 
 def copy(
     source: Annotated[str, typer.Option("--from", metavar="STORAGE", help="The storage to copy, by its name.")],
     target: Annotated[
-        str, typer.Option("--to", metavar="STORAGE", help="The storage to copy into: empty, or a part of this copy.")
+        str, typer.Option("--to", metavar="STORAGE", help="The storage to copy into: empty, or with part of this copy.")
     ],
 ) -> None:
     """Copy everything from one storage into another: songs, ratings with their ids and keys, and users.
 
-    Each storage is set up by its own variables, SONGS_<NAME>_*. Sessions are left out: everyone signs in again.
-    At the end both are compared. A copy that was interrupted goes on when it is run again. A target that holds
-    anything else than a part of the source is refused, and nothing is written.
+    Each storage has its own variables, SONGS_<NAME>_*. Sessions are left out: everyone signs in again. At the end
+    both storages are compared. To resume an interrupted copy, run it again. A target that holds anything but part of
+    the source is refused, and nothing is written.
 
-    Let nothing write to the source meanwhile, or run the copy again until it verifies; and serve the target only
-    afterwards. The exit status is 0 when the copy is verified, 1 when it is not complete, 2 if nothing was done.
+    Do not write to the source meanwhile, or run the copy again until it verifies; serve the target only afterwards.
+    The exit status is 0 when the copy is verified, 1 when it is incomplete, and 2 if nothing was copied.
     """
     ours, theirs = _settings(source, target)
     with _opened("--from", ours) as left:
@@ -105,7 +105,7 @@ def _opened(option: str, settings: Settings) -> Iterator[Container]:
 
 
 def _filled(container: Container, name: str) -> StorageReader:
-    """Return what reads the source.
+    """Return a reader of the source.
 
     Raises:
         UserError: It is empty: opening a storage creates it, so that a wrong path looks like this.
@@ -119,7 +119,7 @@ def _filled(container: Container, name: str) -> StorageReader:
 
 @contextmanager
 def _telling(total: int) -> Iterator[Callable[[Stage, Tally], None]]:
-    """Yield what shows how far the copy is: a bar in a terminal, else nothing. Says how to go on after Ctrl-C."""
+    """Yield a function that shows the progress: a bar in a terminal, else nothing. Advises on Ctrl-C."""
     stage = Stage.CHECKING
     with progress_bar() as bar:
         task = bar.add_task(stage, total=total)

@@ -30,7 +30,7 @@ from songs_api.settings.service import PREFIX
 USER: Final = "demo"
 LIMIT: Final = "10000/minute"
 ALWAYS: Final = {"environment": "development", "server": "granian", "workers": "1", "storage": "memory"}
-"""What makes a demo one: it writes to no storage that is kept, and all of it ends with its only process."""
+"""Settings that a demo always has: it writes to no durable storage, and ends with its only process."""
 DEFAULTS: Final = {
     "cache": "memory",
     "limiter": "memory",
@@ -42,14 +42,14 @@ DEFAULTS: Final = {
     "access_token_ttl_s": "43200",
     "log_level": "warning",
 }
-"""What is set in a demo where it is not given."""
+"""The defaults of a demo."""
 _PASSWORD_LENGTH: Final = 16
 _SIGN_UP_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What the demo's worker is told. Can be pickled."""
+    """The settings of the demo's worker. Can be pickled."""
 
     variables: Variables
     catalogue: Path | None
@@ -60,10 +60,10 @@ class Demo:
 
 
 def demo(host: Host = None, port: PortNumber = None) -> None:
-    """Serve a catalogue of public-domain pieces from memory, with a user that is ready to go. Nothing is kept.
+    """Serve a catalogue of public-domain music from memory, with a user to sign in as. Nothing is stored.
 
-    SONGS_DEMO_CATALOGUE names another file to serve, as `songs import` reads it. Other settings count as they are
-    given, and have defaults that suit a demo; but it is always one granian process over the storage in memory.
+    SONGS_DEMO_CATALOGUE names another file to serve, in a format of `songs import`. Other settings apply as usual,
+    with defaults that suit a demo; but a demo is always one granian process with the storage in memory.
     """
     settings = load({"host": host, "port": port, **ALWAYS}, defaults=DEFAULTS)
     for name, value in ALWAYS.items():
@@ -103,7 +103,7 @@ def _catalogue(path: Path | None) -> Iterator[IO[bytes]]:
 
 
 def _fill(told: Demo, container: Container) -> None:
-    """Import the catalogue; once the service answers, add the user and print how to begin."""
+    """Import the catalogue; once the service responds, add the user and print the first steps."""
 
     def refuse(line: int, reason: str) -> None:
         warn(f"the catalogue's line {line} is left out: {reason}")
@@ -131,7 +131,7 @@ Songs API: {count} songs in memory. Ctrl-C ends it, and forgets everything.
   user           {USER}
   password       {told.password}
 
-Try it in another terminal (the token is good for {told.lifetime}; the user is an editor):
+Try it in another terminal (the token is valid for {told.lifetime}; the user is an editor):
 
   TOKEN={token}
   curl -H "Authorization: Bearer $TOKEN" {songs}

@@ -24,16 +24,17 @@ SOMETHING_WRONG: Final = 1
 
 def doctor(
     *,
-    repair: Annotated[bool, typer.Option("--repair", help="Mend what the storage can mend.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair what the storage can repair.")] = False,
 ) -> None:
-    """Look whether the selected storage answers, and whether what it holds agrees; with --repair, mend it.
+    """Check that the storage responds and its data is consistent; with --repair, repair it.
 
-    The storage looks at what it alone can see: schema, indexes, folds, statistics against ratings, records that belong
-    to nothing. It says what is wrong and what --repair would do about it; without --repair nothing is changed. Then
-    every song and user must be found by its id, by its name and by searching, and statistics and totals must agree.
-    The storage may be served meanwhile, also while it is repaired.
+    The storage checks its schema, indexes, folds, statistics against ratings, and orphaned records. It reports each
+    problem, and the repair that --repair would make; without --repair nothing is changed. Then every song and user
+    must be found by id, by name and by searching, and statistics and totals must agree. The storage may be served
+    meanwhile, even while it is repaired.
 
-    The exit status is 0 when nothing is wrong (any more), 1 when something is, 2 when it could not be looked at.
+    The exit status is 0 when nothing is wrong or all of it was repaired, 1 when a problem is left, and 2 when the
+    storage could not be checked.
     """
     with durable_storage() as container:
         name, storage = container.settings().service.storage, container.storage()
@@ -67,10 +68,10 @@ def doctor(
 
 
 def _findings(name: str, storage: Storage, *, repair: bool) -> Iterator[Finding]:
-    """Yield what the storage itself finds, after telling its versions.
+    """Print the storage's versions, and yield its own findings.
 
     Raises:
-        StorageUnavailable: It does not answer.
+        StorageUnavailable: It does not respond.
     """
     if not isinstance(storage, Maintenance):
         typer.echo("this storage offers no look at what it alone can see, and no repair")
@@ -99,7 +100,7 @@ def _cache_problems(container: Container) -> list[str]:
 
 @contextmanager
 def _telling(total: int) -> Iterator[Callable[[Tally], None]]:
-    """Yield what shows how far it is: a bar in a terminal, else nothing."""
+    """Yield a function that shows the progress: a bar in a terminal, else nothing."""
     with progress_bar() as bar:
         task = bar.add_task("looking", total=total)
         yield lambda tally: bar.update(task, completed=tally.songs, description=str(tally))

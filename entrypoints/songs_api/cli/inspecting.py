@@ -1,4 +1,4 @@
-"""Commands that show or start something without a service: `config`, `openapi`, `plugins`, `adapters new`."""
+"""Commands that need no service: `config`, `openapi`, `plugins`, `adapters new`."""
 
 import json
 import shlex
@@ -18,7 +18,7 @@ from songs_plugins.scaffold import PORTS, scaffold
 def config(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - typer's way of declaring a flag
 ) -> None:
-    """List every setting: its variable, its value (secrets masked), and where that comes from."""
+    """List every setting with its variable, value (secrets masked) and source."""
     entries = load().entries
     if as_json:
         typer.echo(json.dumps([asdict(entry) for entry in entries], indent=2, ensure_ascii=False))
@@ -27,7 +27,7 @@ def config(
 
 
 def openapi() -> None:
-    """Print the OpenAPI document of the service, as it serves it under /openapi.json."""
+    """Print the OpenAPI document, as served under /openapi.json."""
     from songs_api.http.app import openapi_document  # noqa: PLC0415 - takes time to load, and few need it
 
     typer.echo(openapi_document())
@@ -39,7 +39,7 @@ NOT_INSTALLED: Final = "not installed"
 def plugins(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - typer's way of declaring a flag
 ) -> None:
-    """List the installed adapters: port, state, version, distribution and capabilities; and why one cannot be used."""
+    """List the installed adapters with port, state, version, distribution, capabilities and problems."""
     states = list(Registry().survey())
     if as_json:
         listed = [item for state in states for item in _items(state)]
@@ -84,11 +84,11 @@ adapters: Final = typer.Typer(help="Write an adapter of your own.", no_args_is_h
 
 @adapters.command()
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name: what users write in SONGS_STORAGE.")],
-    port: Annotated[Port, typer.Option(help=f"What it is an adapter for: {', '.join(PORTS)}.")] = Port.STORAGE,
-    into: Annotated[Path, typer.Option(help="The folder in which its folder songs_NAME is made.")] = Path(),
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The adapter's name, as in SONGS_STORAGE.")],
+    port: Annotated[Port, typer.Option(help=f"The port of the adapter: {', '.join(PORTS)}.")] = Port.STORAGE,
+    into: Annotated[Path, typer.Option(help="The folder in which the folder songs_NAME is created.")] = Path(),
 ) -> None:
-    """Make a distribution for a new adapter, with everything still to be written, and say how to begin."""
+    """Create a distribution for a new adapter, with every method as a stub, and print the first steps."""
     folder = scaffold(name, port, into)
     typer.echo(f"made {folder}; begin with its README.md:")
     typer.echo(f"  cd {shlex.quote(str(folder))}")

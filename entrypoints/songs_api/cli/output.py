@@ -1,4 +1,4 @@
-"""What commands print: tables, progress bars, and what is wrong with a command line."""
+"""Output of commands: tables, progress bars, and usage errors."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ def progress_bar() -> "Progress":
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under their heads; the last column is as wide as it likes."""
+    """Print rows under their headings; the last column has any width."""
     table = [heads, *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(heads))]
     for row in table:
@@ -40,7 +40,7 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def usage_text(error: typer.TyperException) -> str:
-    """Return what is wrong, and the command that shows what is right."""
+    """Return the usage error, and the command that shows the help."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "songs"
     return f"{printable(_what(error))} See: {command} --help"

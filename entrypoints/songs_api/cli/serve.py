@@ -22,7 +22,9 @@ PortNumber = Annotated[
     int | None,
     typer.Option(min=0, max=65_535, help="The port to listen on; 0 picks a free one. [SONGS_PORT]", show_default=False),
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="How many processes. [SONGS_WORKERS]", show_default=False)]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="The number of processes. [SONGS_WORKERS]", show_default=False)
+]
 
 
 def serve(
@@ -33,13 +35,13 @@ def serve(
         Literal["granian", "gunicorn"] | None, typer.Option(help="The HTTP server. [SONGS_SERVER]", show_default=False)
     ] = None,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C; requests that were begun are answered."""
+    """Serve until SIGTERM or Ctrl-C. Requests in progress are answered."""
     settings = load({"host": host, "port": port, "workers": workers, "server": server})
     for line in check_serving(settings):
         warn(line)
     chosen = free_port(settings.service.host, settings.service.port)
     with metrics_folder(settings):
-        # What would keep every worker from starting is found out once, and told in one line.
+        # An error that would keep every worker from starting is found once, and reported in one line.
         with opened(settings) as container:
             identity = identity_of(container)
         with window_table(settings, settings.service.workers):
@@ -66,7 +68,7 @@ def _listening(settings: Settings, port: int) -> str:
 
 
 def prepare() -> None:
-    """Create what the selected storage needs (schema, indexes). Existing data stays; it may be run again."""
+    """Create the schema and indexes of the selected storage. Existing data stays; running it again is safe."""
     with durable_storage() as container:
         storage = container.settings().service.storage
     typer.echo(f"the storage {storage!r} is ready")

@@ -1,4 +1,4 @@
-"""What commands begin with: the settings, and an open storage."""
+"""Settings and an open storage for commands."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,8 +22,8 @@ def load(
     """Return the settings of the environment and ``.env``, with those options that are not None in their place.
 
     Args:
-        options: What was given to the command.
-        defaults: What a command has in place of the service's own defaults.
+        options: The options given to the command.
+        defaults: Defaults of the command, in place of the service's own.
         generate_secrets: As for `resolve`.
 
     Raises:

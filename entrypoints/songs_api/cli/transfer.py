@@ -24,13 +24,14 @@ SOME_REFUSED: Final = 1
 
 def import_(
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="JSON Lines or a JSON array, maybe gzipped; - reads standard input.")
+        str,
+        typer.Argument(metavar="FILE", help="JSON Lines or a JSON array, plain or gzipped; - reads standard input."),
     ],
 ) -> None:
-    """Add songs, and update those that changed. The same artist, title and release date are the same song.
+    """Add new songs and update changed ones. Artist, title and release date identify a song.
 
-    Lines that are refused are reported by number, and the others imported. The exit status is 1 if any was refused,
-    2 if nothing could be done.
+    Lines that are refused are reported by number, and the others are imported. The exit status is 1 if any line was
+    refused, and 2 if nothing could be imported.
     """
     with (
         _opened(file) as songs,
@@ -54,7 +55,7 @@ def import_(
 
 @contextmanager
 def _opened(name: str) -> Iterator[IO[bytes]]:
-    """Yield the file. What makes it unusable, now or in the block, is told with its name."""
+    """Yield the file. Errors that make it unusable, now or in the block, are reported with its name."""
     if name == "-" and was_closed("stdin"):
         msg = "standard input is closed; give a file, or write songs to it"
         raise UserError(msg)
@@ -67,7 +68,7 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _progress(file: IO[bytes]) -> Iterator[tuple[Callable[[int, str], None], Callable[[ImportReport], None]]]:
-    """Yield what reports refused lines and what shows how far the import came: a bar in a terminal, else nothing."""
+    """Yield functions that report refused lines and show the progress: a bar in a terminal, else nothing."""
     with progress_bar() as bar:
         task = bar.add_task("importing", total=_size(file))
 
@@ -75,7 +76,7 @@ def _progress(file: IO[bytes]) -> Iterator[tuple[Callable[[int, str], None], Cal
             if bar.disable:
                 try:
                     typer.echo(f"line {line}: {reason}", err=True)
-                except OSError:  # whoever reads these has had enough, or a disk is full: the rest is imported
+                except OSError:  # the reader has closed it, or a disk is full: the rest is imported
                     discard(sys.stderr)
             else:
                 bar.console.print(f"line {line}: {reason}", markup=False, highlight=False)
@@ -93,12 +94,12 @@ def _size(file: IO[bytes]) -> int | None:
 
 def export(
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="Where to; .gz compresses, - writes to standard output.")
+        str, typer.Argument(metavar="FILE", help="The file to write; .gz compresses, - writes to standard output.")
     ] = "-",
 ) -> None:
-    """Write all songs as JSON Lines, as `songs import` reads them. The file appears whole or not at all.
+    """Write all songs as JSON Lines, for `songs import`. The file appears whole or not at all.
 
-    It takes the place of an earlier export, and of no other file.
+    It replaces an earlier export, and no other file.
     """
     if file == "-" and was_closed("stdout"):
         raise UserError("standard output is closed; give a file")

@@ -18,7 +18,7 @@ DEADLINE_S: Final = 30.0
 PAGE: Final = 500
 _MAX_PASSWORD_LINE: Final = 4096
 
-users: Final = typer.Typer(help="Look after the users.", no_args_is_help=False)
+users: Final = typer.Typer(help="Manage users.", no_args_is_help=False)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")]
 
@@ -31,10 +31,10 @@ PasswordStdin = Annotated[
 @users.command()
 def add(
     name: Name,
-    role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.USER,
+    role: Annotated[Role, typer.Option(help="The user's role.")] = Role.USER,
     password_stdin: PasswordStdin = False,  # noqa: FBT002 - typer's way of declaring a flag
 ) -> None:
-    """Add a user. The password is asked for, or read from standard input; it is never an argument."""
+    """Add a user. The password is prompted for, or read from standard input; it is never an argument."""
     password = _password(from_stdin=password_stdin)
     with durable_storage() as container, audited(container, "add_user", target=name, role=role.value):
         user = container.accounts().register(
@@ -68,19 +68,19 @@ def list_(
 
 @users.command()
 def disable(name: Name) -> None:
-    """Keep a user from signing in, and make its tokens worthless."""
+    """Block a user from signing in and revoke their tokens."""
     _set_disabled(name, disabled=True)
 
 
 @users.command()
 def enable(name: Name) -> None:
-    """Let a user that was disabled sign in again."""
+    """Let a disabled user sign in again."""
     _set_disabled(name, disabled=False)
 
 
 @users.command()
 def role(name: Name, new: Annotated[Role, typer.Argument(metavar="ROLE", help="user, editor or admin.")]) -> None:
-    """Give a user another role, and make its access tokens worthless: they are to be refreshed."""
+    """Change a user's role and revoke their access tokens, which clients then refresh."""
     with durable_storage() as container, audited(container, "change_user", target=name, role=new.value):
         deadline = Deadline.after(container.clock(), DEADLINE_S)
         user = container.accounts().set_role(name, new, deadline=deadline)
@@ -89,7 +89,7 @@ def role(name: Name, new: Annotated[Role, typer.Argument(metavar="ROLE", help="u
 
 @users.command()
 def password(name: Name, password_stdin: PasswordStdin = False) -> None:  # noqa: FBT002 - typer's way of declaring a flag
-    """Give a user another password, and end all its sessions."""
+    """Set a user's password and end all their sessions."""
     new = _password(from_stdin=password_stdin)
     with durable_storage() as container, audited(container, "set_password", target=name):
         deadline = Deadline.after(container.clock(), DEADLINE_S)

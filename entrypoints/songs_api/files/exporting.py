@@ -1,4 +1,4 @@
-"""Exporting the catalogue as JSON Lines: what an import reads."""
+"""Exporting the catalogue as JSON Lines, the format of imports."""
 
 import errno
 import gzip
@@ -19,7 +19,7 @@ from songs.query import SongFilter, Walk
 PAGE: Final = 500
 PAGE_DEADLINE_S: Final = 60.0
 _BEGINNING: Final = b'{"artist":'
-"""What every export begins with that has songs in it."""
+"""The first bytes of every export that is not empty."""
 _GZIP: Final = b"\x1f\x8b"
 
 
@@ -65,12 +65,12 @@ def export_songs(file: IO[bytes], catalogue: Catalogue, clock: Clock) -> int:
 
 
 def refuse_no_export(path: Path) -> None:
-    """Return if `path` is not there, empty, an earlier export or no regular file.
+    """Return if `path` does not exist, is empty, an earlier export or not a regular file.
 
-    A slip must not cost more than an export: the storage's own file, a `.env`, whatever else has that name.
+    A typing error must not cost more than an export, such as the storage's own file or a `.env`.
 
     Raises:
-        OSError: It is another file, or cannot be read.
+        OSError: The path is another file, or cannot be read.
     """
     if not path.is_file():
         return

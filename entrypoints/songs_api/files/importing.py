@@ -1,4 +1,4 @@
-"""Importing a file of songs: batch by batch, refusing what is wrong by line, keeping the rest."""
+"""Importing a file of songs: batch by batch, refusing invalid lines and keeping the rest."""
 
 import gc
 from collections.abc import Callable, Iterator
@@ -18,12 +18,12 @@ from songs_api.http.kernel.validation import parse, validated
 BATCH_DEADLINE_S: Final = 60.0
 
 Refuse = Callable[[int, str], None]
-"""Told of each line that is refused, and why."""
+"""Called with the number of each refused line, and the reason."""
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """What became of the songs of a file; `batch` songs at a time, counted when they are stored."""
+    """The results of an import. Songs are stored in batches, and counted when they are stored."""
 
     added: int = 0
     updated: int = 0
@@ -32,7 +32,7 @@ class ImportReport:
 
     @property
     def seen(self) -> int:
-        """How many songs were dealt with."""
+        """The number of songs processed."""
         return self.added + self.updated + self.unchanged + self.refused
 
     def count(self, counts: ImportCounts) -> None:
@@ -43,7 +43,7 @@ class ImportReport:
 
 
 class ImportInterrupted(SongsError):
-    """The storage gave up in the middle; `report` says what was stored until then. Running it again completes it."""
+    """The storage failed during the import; `report` counts the songs stored so far. Running it again completes it."""
 
     code = "import_interrupted"
 
@@ -69,7 +69,7 @@ def songs_file(path: Path) -> Iterator[IO[bytes]]:
     """Yield the file, open for reading.
 
     Raises:
-        FileUnusable: There is none, or it cannot be opened.
+        FileUnusable: The file does not exist, or cannot be opened.
     """
     with ExitStack() as stack:
         try:
@@ -87,14 +87,14 @@ def import_songs(
     refuse: Refuse,
     progress: Callable[[ImportReport], None] = lambda _: None,
 ) -> ImportReport:
-    """Store the songs of a file and return what became of them.
+    """Store the songs of a file and return the results.
 
     Args:
         file: JSON Lines or a JSON array, maybe compressed.
         importer: Stores them.
         clock: For the deadline of each batch.
-        refuse: Told of each line that is refused.
-        progress: Told how far it came, after each batch.
+        refuse: Called for each refused line.
+        progress: Called with the results so far, after each batch.
 
     Raises:
         ImportInterrupted: The storage does not answer.

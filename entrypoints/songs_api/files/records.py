@@ -1,4 +1,4 @@
-"""Splitting a file of songs into its songs, in constant memory, whatever the file holds.
+"""Splitting a file of songs into its songs, in constant memory for any file.
 
 Arrays are split by a scanner of our own: streaming parsers build all of an element before they hand it over (64 MB of
 brackets took ijson more memory than the machine had), know no line numbers, and end at the first wrong element.
@@ -35,7 +35,7 @@ _FOREIGN: Final = {
     b"\x28\xb5\x2f\xfd": "is compressed by zstd; unpack it",
     b"SQLite format 3\0": "is an SQLite database; `songs export` makes a file of its songs",
 }
-"""How files begin that hold no lines of JSON, and what to say of them; the first that fits."""
+"""First bytes of files that are not JSON Lines, each with its error message; the first match counts."""
 _LONGEST_SIGN: Final = max(map(len, _FOREIGN))
 _STRING: Final = re.compile(rb'(?:[^"\\]++|\\.)*+("|\\?)', re.DOTALL)
 """The rest of a string: its end is a quotation mark, or the end of the piece, maybe in the middle of an escape."""
@@ -44,14 +44,14 @@ _BETWEEN: Final = re.compile(rb'"|[\[{]+|[\]},]')
 
 
 class FileUnusable(SongsError):
-    """A file cannot be read, or is no file of songs. The message goes on where the file's name ends."""
+    """A file cannot be read, or is not a file of songs. The message continues after the file's name."""
 
     code = "file_unusable"
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The text of one song and the number of the line where it begins; `text` is None where `problem` says why."""
+    """The text of one song and the number of its first line; `text` is None if there is a `problem`."""
 
     line: int
     text: bytes | None
@@ -86,10 +86,11 @@ _Reader: TypeAlias = "io.BufferedReader[_Contents]"
 class _Contents(io.RawIOBase):
     """The bytes of a file, uncompressed, without a byte order mark.
 
-    `problem` says at the end why it is not the whole file; `line` is the number of the last line that was read.
+    At the end, `problem` is the reason why the file could not be read as a whole, if any; `line` is the number of the
+    last line that was read.
 
     Args:
-        file: What is read, from where it stands.
+        file: The file, read from its current position.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -152,7 +153,7 @@ class _Contents(io.RawIOBase):
 
 
 class _Beginning:
-    """A file whose first bytes can be looked at before they are read.
+    """A file whose first bytes can be peeked at.
 
     Args:
         read: Returns at most as many bytes as it is asked for, and none at the end.
@@ -224,9 +225,9 @@ def _after_the_end(line: int, chunks: Iterable[bytes]) -> Iterator[Record]:
 
 
 class _Separators:
-    """Finds what separates and ends the elements of an array whose first bracket was read.
+    """Finds the separators and the end of an array whose first bracket was read.
 
-    What elements hold is not looked at, but for the strings and brackets in which nothing separates.
+    The content of elements is not examined, except for strings and brackets, in which nothing separates.
     """
 
     def __init__(self) -> None:
@@ -259,7 +260,7 @@ class _Separators:
 
 
 class _Element:
-    """Collects one element after another; of one that is too long no more than its place is kept."""
+    """Collects one element after another; of an element that is too long, only the position is kept."""
 
     def __init__(self, line: int) -> None:
         self.line = line
@@ -280,7 +281,7 @@ class _Element:
             return
         self._text += text
         if len(self._text) > MAX_RECORD_BYTES:
-            # White space at the end does not count, if it is the end: one byte too many stays and tells, if it is not.
+            # White space at the end does not count. One byte too many is kept, to show whether it is the end.
             self._too_long = len(self._text.rstrip(_SPACE)) > MAX_RECORD_BYTES
             del self._text[0 if self._too_long else MAX_RECORD_BYTES + 1 :]
 

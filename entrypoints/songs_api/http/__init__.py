@@ -1,1 +1,1 @@
-"""The HTTP application: `songs_api.http.app.create_app` makes it of ready parts, without reading any setting."""
+"""The HTTP application: `songs_api.http.app.create_app` builds it from given parts, without reading any setting."""

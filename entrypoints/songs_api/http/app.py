@@ -1,4 +1,4 @@
-"""The HTTP application, made of ready services."""
+"""The HTTP application, built from given services."""
 
 from functools import cache
 from typing import Final
@@ -22,7 +22,7 @@ from songs_api.http.services import AppServices
 OPERATIONS: Final[tuple[Operation, ...]] = operations_of(
     (*accounts.RESOURCES, *songs.RESOURCES, *ratings.RESOURCES, *service.RESOURCES)
 )
-"""What is always served; metrics are where a token for them is set."""
+"""The resources that are always served; metrics need a token."""
 
 
 @cache

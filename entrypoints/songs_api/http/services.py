@@ -1,4 +1,4 @@
-"""What the HTTP application is made of: built by the container, or by a test, and handed to `create_app`."""
+"""The parts of the HTTP application, built by the container or by a test, and passed to `create_app`."""
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
@@ -21,7 +21,7 @@ from songs_api.telemetry.telemetry import Telemetry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The rate limits; None: no limit.
+    """The rate limits. None means no limit.
 
     Attributes:
         default: Requests of each user, or of each address on public routes.
@@ -30,7 +30,7 @@ class Limits:
         sign_in_address: Sign-ins from one address.
         sign_in_user: Sign-ins with one name from anywhere, beyond which each address has fewer.
         shared: Whether the limiter counts for all processes.
-        processes: How many remember their windows by themselves, and share what is left while it does not answer.
+        processes: The number of processes that remember windows by themselves, and share the rest in an outage.
     """
 
     default: RateLimit | None = None
@@ -47,15 +47,15 @@ class HttpOptions:
     """The limits of the HTTP application.
 
     Attributes:
-        deadline_s: How long a request may wait for the storage.
-        max_body_bytes: The largest body that is read.
-        body_timeout_s: How long a client may take to send a body.
-        request_threads: How many requests the server works on at once; at most half of them read bodies.
+        deadline_s: The time that a request may wait for the storage.
+        max_body_bytes: The maximum size of a body.
+        body_timeout_s: The time that a client may take to send a body.
+        request_threads: The number of requests that the server handles at once; at most half of them read bodies.
         limits: The rate limits.
-        trusted_proxies: Networks that are believed when they say where a request comes from.
-        forwarded_header: In which header they say it.
+        trusted_proxies: Networks of proxies whose forwarded addresses are believed.
+        forwarded_header: The header with the forwarded address.
         registration_open: Whether anyone may register.
-        metrics_token: What may read the metrics; empty: they are not served.
+        metrics_token: The token for reading metrics; empty if they are not served.
         cors_origins: Origins whose pages may read answers in a browser.
     """
 
@@ -73,7 +73,7 @@ class HttpOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppServices:
-    """Services and ports, ready for use; `window_table` is what all processes remember of shared limits, if they do."""
+    """Services and ports, ready for use; `window_table` holds the shared windows of rate limits, if there are any."""
 
     clock: Clock
     storage: Storage

@@ -1,1 +1,1 @@
-"""Rate limits that hold while the limiter fails: what processes remember of it."""
+"""Rate limits that hold while the limiter fails, because processes remember its windows."""

@@ -1,4 +1,4 @@
-"""A limiter that keeps to its limits when the one behind it fails or forgets, by what is remembered of windows."""
+"""A limiter that keeps its limits when the limiter behind it fails or loses counts, by remembering windows."""
 
 import threading
 from collections import OrderedDict
@@ -15,26 +15,26 @@ from songs.ports.meter import UNMETERED, Meter
 
 MAX_NAME: Final = 16
 MAX_BUCKETS: Final = 10_000
-"""How many windows a process remembers of each limit, at most."""
+"""The maximum number of windows that a process remembers for each limit."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
 class Window:
-    """What is known of a bucket's window.
+    """A bucket's window, as remembered.
 
     Attributes:
-        name: The limiter's (`short_name`); empty while the limiter has not counted in it.
-        serial: How many changes the limiter had counted when it last answered.
-        used: How many hits it had counted by then.
-        uncounted: Allowed hits that it does not count: made while it did not answer, or lost. Below 0: it counts hits
-            of before this window.
-        here: How many hits were allowed by those who remember this window, whatever the limiter makes of them.
-        ends_s: When the window ends.
-        own: Whether the limiter's window is another one, of which `ends_s` says nothing.
-        part: How many more are allowed here while the limiter does not answer; None: it has not failed yet.
-        losses: How often the limiter has lost counts of it: answers to what was asked before are not judged by that.
+        name: The limiter's name for it (`short_name`); empty until the limiter has counted in it.
+        serial: The number of changes that the limiter had counted at its last answer.
+        used: The number of hits that it had counted by then.
+        uncounted: Allowed hits that it does not count, because it was away or lost them. Below 0 if it counts hits
+            from before this window.
+        here: The number of hits that were allowed here, counted by the limiter or not.
+        ends_s: The end of the window.
+        own: Whether the limiter has another window, to which `ends_s` does not apply.
+        part: The number of further hits allowed here while the limiter is away; None if it has not failed yet.
+        losses: The number of times that the limiter lost counts; answers to earlier hits are not judged by that.
         heavy: Whether more than half of the limit is used.
     """
 
@@ -79,13 +79,13 @@ class Windows(Protocol):
 class ProcessWindows:
     """The windows that one process remembers, at most `MAX_BUCKETS`.
 
-    Those of which more than half is used are kept apart from the others, and each kind forgets the one that was hit the
-    longest time ago. So whoever has many addresses, and hits from each a few times, makes room at the cost of windows
-    of which little is known, and no bucket gains more than half of its limit by being forgotten, unless more than
-    `MAX_BUCKETS` / 2 are more than half used up within one window.
+    Windows that are more than half used are kept apart from the others, and each kind drops its least recently hit
+    window. So a client with many addresses, and a few hits from each, pushes out windows with few hits only. No bucket
+    gains more than half of its limit by being dropped, unless more than `MAX_BUCKETS` / 2 are more than half used
+    within one window.
 
     Args:
-        holders: How many processes there are that remember for themselves.
+        holders: The number of processes that remember windows by themselves.
     """
 
     def __init__(self, holders: int = 1) -> None:
@@ -116,11 +116,11 @@ class ProcessWindows:
 
 
 EARLY_S: Final = 1.0
-"""How much earlier than a remembered window ended the next one may have begun, and be the next one: answers take time.
-No more than a tenth of a window."""
+"""The time by which the next window may begin before the end of a remembered one, as answers take time. At most a
+tenth of a window."""
 _ALMOST_S: Final = 0.001
 _LONGEST_S: Final = 1.0
-"""How much more than a whole window may be left of one: whoever says so has another clock, and is not believed."""
+"""The tolerance for windows that last longer than a whole one: beyond it the limiter's clock is not believed."""
 
 Known = tuple[str, int, int]
 """Name, serial and losses of a window."""
@@ -131,22 +131,21 @@ Ask = Callable[[str, RateLimit], Verdict]
 class ResilientLimiter:
     """Asks a limiter, and answers in its place while it is away. Thread-safe, and safe between processes.
 
-    Of each window it is remembered how much was used, by the limiter's last word, and how much was allowed here. A
-    limiter that lost its counts, or came back with older ones, names another window or a serial that did not grow
-    (LIM-7): the hits that it does not count any more are added to what it says, until the remembered window ends. So
-    are the hits that were allowed here while it did not answer. So neither an outage nor a flush, a restart or a
-    failover lets a bucket have more than its limit through those who share `windows`, whatever answers are on their
-    way meanwhile. While the limiter does not answer, a bucket that was not seen before has this memory's part of the
-    limit.
+    For each window it remembers the hits that the limiter last counted, and the hits that were allowed here. A limiter
+    that lost its counts, or came back with older ones, names another window or a serial that did not grow (LIM-7).
+    Then the lost hits are added to its counts until the remembered window ends, and so are the hits that were allowed
+    here while it was away. So neither an outage nor a flush, a restart or a failover lets a bucket have more than its
+    limit through the processes that share `windows`, even with answers in flight. While the limiter is away, an
+    unknown bucket has this memory's share of the limit.
 
-    It is the port `RateLimiter`, but for LIM-6: it always answers.
+    It implements the port `RateLimiter`, except for LIM-6: it always answers.
 
     Args:
-        limiter: Counts.
-        windows: What is remembered, of one limit.
-        clock: Tells when a remembered window is over.
-        outage_divisor: In an outage no more than this fraction of the limit is allowed.
-        meter: Told when the limiter does not answer.
+        limiter: Counts hits.
+        windows: The remembered windows of one limit.
+        clock: Determines the end of a remembered window.
+        outage_divisor: In an outage at most this fraction of the limit is allowed.
+        meter: Counts hits that the limiter did not answer.
     """
 
     def __init__(
@@ -196,7 +195,7 @@ class ResilientLimiter:
     def give_back(self, bucket: str, limit: RateLimit, window: str) -> None:
         """Undo one hit that was allowed in a window of that name, while it lasts."""
         if self._windows.change(bucket, lambda last: self._given_back(last, limit, window)):
-            # What is not given back makes the limit stricter, which an outage may.
+            # A hit that is not given back makes the limit stricter, which is allowed in an outage.
             with suppress(LimiterUnavailable):
                 self._limiter.give_back(bucket, limit, window)
 
@@ -228,7 +227,7 @@ class ResilientLimiter:
             elif verdict.serial > window.serial:
                 window.serial, window.used = verdict.serial, used
         elif not window.name or (known is not None and known[0] == window.name):
-            # What it counts now, it counts from nothing.
+            # Its counts start from zero now.
             window.uncounted += window.used
             _move(window, name, verdict, used)
         else:

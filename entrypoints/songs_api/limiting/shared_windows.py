@@ -1,7 +1,7 @@
-"""What all processes of a service remember of the windows of its limits, together: a table in memory that they share.
+"""Windows of rate limits that all processes of a service remember together, in a table in shared memory.
 
 The table is anonymous memory behind a descriptor (memfd), whose size is reserved and sealed when it is made. So it can
-be mapped without the dangers of a mapped file: nothing can cut it short, and no disk can be full.
+be mapped without the risks of a mapped file: it cannot be truncated, and no disk can be full.
 """
 
 import fcntl
@@ -33,12 +33,12 @@ LIMITS: Final = (
 """The limits that have a region of the table each, so that no flood of one costs another one its memory."""
 SETS: Final = 512
 WAYS: Final = 32
-"""How many windows one set of a region has room for."""
+"""The number of windows in one set of a region."""
 HEAVY_WAYS: Final = 24
-"""How many of them may be more than half used before these make room for each other. A set has 10 of 5,000 in the mean,
-and more than this in one of 100,000."""
+"""The number of them that may be more than half used before these replace each other. With 5,000
+windows a set has 10 in the mean, and one set of 100,000 has more than this."""
 LOCK_S: Final = 2.0
-"""How long to wait for another process to let go of a set, which takes it some microseconds while it runs."""
+"""The time to wait for another process to release a set, which takes some microseconds while it runs."""
 _PAUSE_S: Final = 0.000_1
 _NAME: Final = "songs-limit-windows"
 _MARK: Final = b"songs limit windows 1\n"
@@ -66,18 +66,18 @@ _log: Final = logging.getLogger(__name__)
 class WindowTable:
     """The table, as one process sees it. Thread-safe.
 
-    Each region is an array of sets; a bucket's window is in the set that a keyed hash of the bucket names, so nobody
-    can choose buckets that share one. A process that is killed lets go of its locks, and leaves a record as it was, as
-    it was to be, or, killed within nanoseconds, partly the one and partly the other.
+    Each region is an array of sets. A keyed hash of the bucket selects the set of its window, so clients cannot choose
+    buckets that share a set. A process that is killed releases its locks, and leaves a record old, new, or, if it was
+    killed within nanoseconds, partly old and partly new.
 
     Args:
-        descriptor: Of the memory; closed by `close`.
+        descriptor: The descriptor of the memory; closed by `close`.
 
     Attributes:
-        works: Whether it did not fail this process yet.
+        works: Whether the table has worked for this process so far.
 
     Raises:
-        OSError: It is not such a table.
+        OSError: The memory is not such a table.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -129,7 +129,7 @@ class WindowTable:
 
     @property
     def path(self) -> str:
-        """Where others find it, while this process has it."""
+        """The path by which other processes open it, while this process holds it."""
         return f"/proc/{os.getpid()}/fd/{self._descriptor}"
 
     def close(self) -> None:
@@ -250,14 +250,14 @@ class WindowTable:
 class SharedWindows:
     """The windows of one limit in a table that all processes of a service share.
 
-    As `ProcessWindows` it keeps those of which more than half is used apart from the others. Where the table fails,
-    this process goes on with what it remembers itself, and says so once.
+    As `ProcessWindows` it keeps windows that are more than half used apart from the others. If the table fails, this
+    process goes on with windows of its own, and logs that once.
 
     Args:
         table: The table.
-        limit: Which of `LIMITS`.
-        alone: What to go on with.
-        clock: That of all processes: the machine's.
+        limit: One of `LIMITS`.
+        alone: The windows to go on with.
+        clock: The machine's clock, which all processes share.
     """
 
     def __init__(self, table: WindowTable, limit: str, alone: ProcessWindows, clock: Clock) -> None:

@@ -1,1 +1,1 @@
-"""The HTTP servers: what each of them has to be told, so that both behave alike."""
+"""The HTTP servers, configured so that both behave alike."""

@@ -27,12 +27,12 @@ _FLUSH_S: Final = 0.02
 
 
 def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
-    """Serve until SIGTERM or SIGINT; requests that were begun are answered before this returns.
+    """Serve until SIGTERM or SIGINT; requests in progress are answered before this returns.
 
     Args:
-        options: Where and with what.
-        load: Makes the application in each worker.
-        respawn: Replace a worker that died.
+        options: The options of the server.
+        load: Builds the application in each worker.
+        respawn: Whether to replace a worker that died.
 
     Raises:
         SystemExit: A worker died and was not, or could not be, replaced.
@@ -76,7 +76,7 @@ def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
     try:
         server.serve(target_loader=loader, wrap_loader=False)
     except SystemExit:
-        # Where all get the signal, granian takes a worker that is gone before it was told to go for one that failed.
+        # If all get the signal, granian takes a worker that ended before it was stopped for a failed one.
         if not stop_signals.asked:
             raise
     finally:
@@ -85,7 +85,7 @@ def serve(options: ServerOptions, load: Load, *, respawn: bool = True) -> None:
 
 
 def _without_handlers() -> None:
-    # What the inherited one notes is read by nobody in a worker: until granian sets another, SIGTERM ends it.
+    # In a worker nothing reads the signals of the inherited handler: until granian sets another, SIGTERM ends it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
@@ -100,15 +100,15 @@ def _load(load: Load, parent: int) -> Application:
 
 
 class GranianConnection:
-    """What a body arrives on.
+    """The connection of a body under granian.
 
-    A read of a body blocks until its client sends more, and granian has no time limit for that. But a response may be
-    given by another thread, and hyper, which speaks HTTP for granian, closes a connection at once when a response that
-    is made piece by piece ends before its length, which also ends the read. A response that is complete would not do:
-    hyper then goes on to wait for the rest of the body.
+    A read of a body blocks until its client sends more, and granian has no time limit for that. But another thread may
+    send a response, and hyper, which speaks HTTP for granian, closes a connection at once when a streamed response
+    ends before its length, which also ends the read. A complete response would not do: hyper would go on to wait for
+    the rest of the body.
 
     Args:
-        protocol: granian's, of the request.
+        protocol: granian's protocol object of the request.
     """
 
     __slots__ = ("_protocol",)

@@ -1,7 +1,7 @@
 """A configuration module for gunicorn: ``gunicorn -c python:songs_api.servers.gunicorn songs_api.wsgi:app``.
 
-Importing it reads the environment, and ends the process with status 2 where the settings are wrong. What is given on
-gunicorn's own command line comes before what is here.
+Importing it reads the environment, and ends the process with status 2 if the settings are wrong. Options on
+gunicorn's own command line override those here.
 """
 
 import atexit

@@ -1,4 +1,4 @@
-"""What gunicorn is told, however it is started."""
+"""The configuration of gunicorn, for both ways to start it."""
 
 import os
 import signal
@@ -74,7 +74,7 @@ def gunicorn_options(options: ServerOptions) -> dict[str, Any]:
 
 
 def _log(options: ServerOptions) -> dict[str, Any]:
-    # Not passed on to the root: in a worker that would be told twice.
+    # Not passed on to the root logger: a worker would log it twice.
     own = {"level": options.log_level.upper(), "handlers": ["error_console"], "propagate": False}
     return {
         "loggers": {"gunicorn.error": own},
@@ -101,9 +101,9 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc] # gunicorn has no types
 
 
 def serve(options: ServerOptions, load: Load) -> None:
-    """Serve until SIGTERM or SIGINT; requests that were begun are answered before this returns.
+    """Serve until SIGTERM or SIGINT; requests in progress are answered before this returns.
 
     Raises:
-        SystemExit: Always, at the end: gunicorn leaves this way.
+        SystemExit: Always, at the end: gunicorn exits this way.
     """
     _Gunicorn(options, load).run()

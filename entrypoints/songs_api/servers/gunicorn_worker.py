@@ -1,4 +1,4 @@
-"""gunicorn's worker with threads, whose threads wait for no client but to receive a body or send an answer."""
+"""gunicorn's threaded worker, with threads that wait for clients only to receive a body or send a response."""
 
 import errno
 import socket
@@ -20,7 +20,7 @@ from songs_api.servers.options import CONNECTION_BUFFER_BYTES, HEADER_TIMEOUT_S
 from songs_api.servers.signals import obey_sigterm
 
 LINGER_S: Final = 2.0
-"""How long a connection that we close is kept for what its client may still send, so that it can read our answer."""
+"""The time for which a closing connection still receives data, so that its client can read our response."""
 LINGER_BYTES: Final = 65_536
 _BUFFER_BYTES: Final = 16_384
 _QUIET: Final[dict[type, type[BaseException]]] = {
@@ -31,14 +31,14 @@ _QUIET: Final[dict[type, type[BaseException]]] = {
 
 
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """Receives heads of requests, and what comes after answers, in its one loop for all connections.
+    """Receives request heads, and data after responses, in one loop for all connections.
 
-    gunicorn's own waits for each new connection in a thread, for 5 s, reads heads there for as long as they take, and
-    stops its loop for 2 s to close a connection: some silent clients are enough to stop everything. Here a thread is
-    given a request whose head is complete. Heads have `HEADER_TIMEOUT_S` from the connection, or from their first byte
-    on one that was kept.
+    gunicorn's own worker waits for each new connection in a thread, for 5 s, reads heads there for as long as they
+    take, and stops its loop for 2 s to close a connection: a few silent clients are enough to stop everything. Here
+    threads get requests with complete heads only. Heads have `HEADER_TIMEOUT_S` from the connection, or from their
+    first byte on a kept one.
 
-    It refuses what is no HTTP as gunicorn does, without the line that was wrong: there may be a token in it.
+    It refuses data that is not HTTP as gunicorn does, but without repeating the wrong line, which may hold a token.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's
@@ -181,9 +181,9 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
 
 def is_head(received: bytes | bytearray) -> bool:
-    """Return whether a parser can tell what is wrong or right with it without waiting for more.
+    """Return whether a parser can accept or refuse the data without waiting for more.
 
-    That is the end of a head, one that is too long, or a line that ends as none may, after which no end would come.
+    It can at the end of a head, beyond the maximum length, and after a line with a wrong ending.
     """
     end = received.find(b"\r\n\r\n")
     if end >= 0 or len(received) > CONNECTION_BUFFER_BYTES:
@@ -197,7 +197,7 @@ def _is_plain(conn: Any) -> bool:  # noqa: ANN401 - gunicorn's
 
 
 class GunicornConnection:
-    """What a body arrives on: a socket, of which nothing more is received once it is cut."""
+    """The connection of a body under gunicorn: a socket that receives nothing more once it is cut."""
 
     __slots__ = ("_socket",)
 
@@ -234,14 +234,14 @@ def with_connections(app: Application) -> Application:
 class Receiver:
     """Receives from a socket, by way of a buffer that each thread keeps.
 
-    `socket.recv` takes memory for as much as may come, and gives the rest of it back. Of 8 KiB for each head that
-    leaves holes, a little too small for the next head, between small pieces that the allocator keeps for each thread
-    and size: the memory of a worker grew with every size that heads have.
+    `socket.recv` allocates memory for the maximum, and returns the rest. With 8 KiB for each head that leaves holes, a
+    little too small for the next head, between small blocks that the allocator keeps for each thread and size: the
+    memory of a worker grew with every size of heads.
 
     Args:
         source: The socket.
 
-    A head is received before it is parsed, and nothing more is waited for until `receive_body` is called.
+    A head is received before it is parsed, and no more data is awaited until `receive_body` is called.
     """
 
     _buffers: Final = threading.local()

@@ -1,4 +1,4 @@
-"""Addresses: whether one is free, and when a server answers on it."""
+"""Addresses: checks that one is free, and detects when a server responds on it."""
 
 import errno
 import http.client
@@ -20,7 +20,7 @@ _ANY: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S1
 
 
 class AddressError(UserError):
-    """An address cannot be listened on; the message says why and what to do."""
+    """The service cannot listen on an address; the message says why and what to do."""
 
 
 def free_port(host: str, port: int) -> int:

@@ -1,4 +1,4 @@
-"""What both servers are told."""
+"""Options of both servers."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,7 +12,7 @@ from songs_api.telemetry.logs import ServerLogHandler
 HEADER_TIMEOUT_S: Final = 5
 KEEP_ALIVE_S: Final = 5
 GRACE_S: Final = 30
-"""How long requests may take to end after SIGTERM."""
+"""The time that requests may take to end after SIGTERM."""
 REQUEST_LINE_BYTES: Final = 8190
 HEADER_BYTES: Final = 8190
 HEADERS: Final = 100
@@ -21,7 +21,7 @@ CONNECTION_BUFFER_BYTES: Final = 32_768
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Where to listen, with how many processes and threads, to which cores these are bound, and what to log."""
+    """Address, processes, threads, cores and logging of a server."""
 
     host: str
     port: int
@@ -49,7 +49,7 @@ class ServerOptions:
 
     @property
     def log_handler(self) -> dict[str, Any]:
-        """What takes the server's own messages, in the form of `logging.config`."""
+        """The handler of the server's own messages, in the form of `logging.config`."""
         return {"()": ServerLogHandler, "form": self.log_form, "production": self.production}
 
 

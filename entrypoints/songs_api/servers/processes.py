@@ -1,4 +1,4 @@
-"""What every process of a service holds on to: its parent, and its standard streams."""
+"""Parents, standard streams and cores of the processes of a service."""
 
 import contextlib
 import itertools
@@ -19,8 +19,8 @@ _POLL_S: Final = 1.0
 def end_with_parent(parent: int) -> None:
     """Let this process be killed when its parent, the process `parent`, ends.
 
-    A server's main process that is killed leaves workers that go on serving, unknown to anyone. They are not asked but
-    killed: whatever was acknowledged is stored, and one slow request could keep them for ever.
+    A main process that is killed would leave workers that go on serving unnoticed. They are killed, not stopped:
+    acknowledged writes are stored, and one slow request could keep them for ever.
     """
     if sys.platform == "linux":
         import ctypes  # noqa: PLC0415 - workers only need it
@@ -69,13 +69,13 @@ def _watch(parent: int) -> None:
 
 
 class Pinning:
-    """Deals out cores to the processes that this one forks.
+    """Assigns cores to the processes that this one forks.
 
-    `choose` is called before each fork, here; `pin` after it, in the child. Whoever takes the place of a worker that
-    died gets its core: the one that the fewest living children are bound to.
+    `choose` is called before each fork, here; `pin` after it, in the child. The replacement of a worker that died
+    gets its core: the one that the fewest living children are bound to.
 
     Args:
-        cores: The cores; none: nobody is bound to any.
+        cores: The cores; if empty, no process is bound.
     """
 
     def __init__(self, cores: tuple[int, ...]) -> None:
@@ -95,7 +95,7 @@ class Pinning:
     def pin(self) -> None:
         """Bind this process, and the threads that it will start, to the core that was chosen."""
         if self._chosen is not None:
-            # What is not permitted here is not needed either.
+            # If it is not permitted here, it is not needed either.
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(0, {self._chosen})
 

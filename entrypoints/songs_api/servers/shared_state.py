@@ -1,4 +1,4 @@
-"""Where the processes of one service keep their metrics together."""
+"""Shared state of the processes of one service: metrics and windows of rate limits."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Signals: the first Ctrl-C stops gracefully, the second ends at once, and workers obey their main process alone.
+"""Signals: the first Ctrl-C stops gracefully, the second ends at once, and workers follow their main process alone.
 
 A terminal sends its signals to every process of the foreground group, and some supervisors do the same. A worker that
 gets one of its own beside its main process' is stopped twice at the same moment; granian's handlers deadlock then.
@@ -32,20 +32,20 @@ _STOPPING: Final = (
 class StopSignals:
     """Acts on the signals of a server's main process, in a thread of its own.
 
-    The handlers only put the signal into a queue, which may be done anywhere: a handler that takes a lock deadlocks
-    when it interrupts whoever holds it, itself included.
+    The handlers only put the signal into a queue, which is safe anywhere: a handler that takes a lock deadlocks when it
+    interrupts the thread that holds it.
 
     SIGTERM, the first SIGINT and, at a terminal, SIGHUP stop gracefully. SIGQUIT and a second SIGINT kill the workers.
     SIGHUP without a terminal is left to `hang_up`; it stays ignored where it is, as under ``nohup``.
 
     Args:
-        stop: Stops the server gracefully; called again, it does nothing new.
+        stop: Stops the server gracefully; further calls do nothing.
         workers: Returns the process ids of the workers.
-        hang_up: What SIGHUP means without a terminal; None leaves it as it is.
+        hang_up: Handles SIGHUP without a terminal; None leaves SIGHUP as it is.
 
     Attributes:
-        asked: Whether it was asked to stop; true before it begins to.
-        status: The exit status where the end was not waited for; else None.
+        asked: Whether a stop was requested; true before stopping begins.
+        status: The exit status if the workers were killed; else None.
     """
 
     def __init__(

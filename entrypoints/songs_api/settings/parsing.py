@@ -1,4 +1,4 @@
-"""Settings as lists show them: the values that count, without the secrets in them."""
+"""Settings as lists show them: the effective values, without the secrets in them."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,7 @@ from songs_api.settings.variables import Source, Variables
 MASK: Final = "********"
 
 _HOST: Final = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
-# What is written otherwise, such as with a password that should have been quoted, is masked as a whole.
+# A URL in another form, such as with a password that should have been quoted, is masked as a whole.
 _URL: Final = re.compile(
     rf"(?P<scheme>[a-z][a-z0-9+.-]*://)(?:(?P<who>[^/?#@\s]*)@)?(?P<where>(?:{_HOST}(?:,{_HOST})*)?(?:/[^?#@\s]*)?)"
     r"(?:\?(?P<options>[^#@\s]*))?"
@@ -176,7 +176,7 @@ _WHOLE: Final = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One setting, for lists: its variable, what it is set to (a secret masked), from where, and what it means."""
+    """One setting, for lists: its variable, value (secrets masked), source and description."""
 
     name: str
     value: str
@@ -187,7 +187,7 @@ class Entry:
 
 @dataclass(slots=True)
 class ParsedSettings(Generic[M]):
-    """What came of reading one model: the model unless there are problems."""
+    """The result of reading one model: the model, or problems."""
 
     settings: M | None = None
     entries: list[Entry] = field(default_factory=list)
@@ -241,7 +241,7 @@ def read(model: type[M], prefix: str, variables: Variables) -> ParsedSettings[M]
     try:
         reading.settings = model.model_validate(texts)
     except ValidationError as error:
-        # Of a secret whose file cannot be used that is told already.
+        # A secret whose file cannot be used has been reported already.
         missing = {name for name in model.model_fields if f"{prefix}{name.upper()}_FILE" in variables}
         reading.problems += _problems(error, model, prefix, secrets, missing)
     for name, text in texts.items():

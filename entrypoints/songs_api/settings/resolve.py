@@ -29,7 +29,7 @@ DEFAULT_WITHOUT: Final = "memory"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An adapter that was selected, with its settings."""
+    """A selected adapter with its settings."""
 
     spec: AdapterSpec
     settings: BaseModel
@@ -37,13 +37,13 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that the service is set up with.
+    """The settings of the service and its adapters.
 
     Attributes:
         service: The service's own settings.
         adapters: The adapter of every port.
         entries: All settings, for lists.
-        variables: What all of this was read from; hand it to another process and `resolve` it there.
+        variables: The variables that all of this was read from; another process can `resolve` them again.
     """
 
     service: ServiceSettings
@@ -158,7 +158,7 @@ def _unknown(variables: Variables, registry: Registry, specs: Mapping[Port, Adap
     for name in sorted(variables):
         if name in known or (elsewhere and name.startswith(elsewhere)):
             continue
-        # What all of them begin with makes no two of them alike.
+        # A common prefix does not make two of them alike.
         bare = {each.removeprefix(PREFIX): each for each in known}
         nearest = difflib.get_close_matches(name.removeprefix(PREFIX), bare, n=1)
         hint = f"; did you mean {bare[nearest[0]]}?" if nearest else "; `songs config` lists the settings"

@@ -44,7 +44,7 @@ def parse_rate(value: object) -> object:
 
 
 def rate_text(rate: RateLimit) -> str:
-    """Return the text of which `parse_rate` makes this limit."""
+    """Return the text that `parse_rate` turns into this limit."""
     return f"{rate.amount}/{next(name for name, window_s in _WINDOWS_S.items() if window_s == rate.window_s)}"
 
 
@@ -110,12 +110,13 @@ Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(pars
 
 
 class ServiceSettings(BaseSettings):
-    """What the service is set up with. `description` is the sentence of env.sample."""
+    """The settings of the service. `description` is the sentence of env.sample."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     environment: Literal["development", "production"] = Field(
-        "development", description="development, or production, which refuses what is only good for trying things out."
+        "development",
+        description="development, or production, which refuses settings that are only good for trying things out.",
     )
     server: Literal["granian", "gunicorn"] = Field(
         "granian", description="The HTTP server that `songs serve` starts: granian or gunicorn."
@@ -142,8 +143,8 @@ class ServiceSettings(BaseSettings):
     )
     cache: str = Field("none", min_length=1, description="The cache: none, memory, redis, or one of yours.")
     limiter: str = Field("memory", min_length=1, description="The rate limiter: none, memory, redis, or one of yours.")
-    tokens: str = Field("jwt", min_length=1, description="What issues and verifies access tokens.")
-    passwords: str = Field("bcrypt", min_length=1, description="What hashes passwords.")
+    tokens: str = Field("jwt", min_length=1, description="The adapter that issues and verifies access tokens.")
+    passwords: str = Field("bcrypt", min_length=1, description="The adapter that hashes passwords.")
     limiter_default: Rate = Field(
         "100/minute",
         validate_default=True,
@@ -166,26 +167,28 @@ class ServiceSettings(BaseSettings):
     )
     registration: Literal["open", "closed"] = Field("open", description="Whether anyone may register: open or closed.")
     password_min_length: int = Field(8, ge=8, le=128, description="The shortest new password, in characters.")
-    access_token_ttl_s: int = Field(
-        600, ge=1, le=2_592_000, description="How long an access token is good for, in seconds."
-    )
+    access_token_ttl_s: int = Field(600, ge=1, le=2_592_000, description="The lifetime of an access token, in seconds.")
     refresh_token_ttl_s: int = Field(
         2_592_000,
         ge=1,
         le=31_536_000,
-        description="How long after a sign-in its refresh tokens are good at most, in seconds.",
+        description="The maximum lifetime of a session after its sign-in, in seconds.",
     )
     refresh_token_idle_s: int = Field(
-        604_800, ge=1, le=31_536_000, description="How long a refresh token is good if it is not used, in seconds."
+        604_800, ge=1, le=31_536_000, description="The lifetime of a refresh token that is not used, in seconds."
     )
-    cache_ttl_s: float = Field(300.0, gt=0, le=86_400, description="How long the cache may keep an entry, in seconds.")
-    deadline_s: float = Field(3.0, gt=0, le=60, description="How long a request may wait for the storage, in seconds.")
-    max_body_bytes: int = Field(65_536, ge=1024, le=16_777_216, description="The largest request body that is read.")
+    cache_ttl_s: float = Field(
+        300.0, gt=0, le=86_400, description="The time that the cache may keep an entry, in seconds."
+    )
+    deadline_s: float = Field(
+        3.0, gt=0, le=60, description="The time that a request may wait for the storage, in seconds."
+    )
+    max_body_bytes: int = Field(65_536, ge=1024, le=16_777_216, description="The maximum size of a request body.")
     body_timeout_s: float = Field(
-        10.0, ge=1, le=300, description="How long a client may take to send a request body, in seconds."
+        10.0, ge=1, le=300, description="The time that a client may take to send a request body, in seconds."
     )
     trusted_proxies: Networks = Field(
-        (), description="Networks of proxies, separated by commas, that are believed about where a request comes from."
+        (), description="Networks of trusted proxies, separated by commas, whose forwarded addresses are used."
     )
     forwarded_header: Literal["auto", "x-forwarded-for", "forwarded"] = Field(
         "auto",
@@ -196,10 +199,11 @@ class ServiceSettings(BaseSettings):
         (), description="Origins, separated by commas, whose pages may call the service from a browser."
     )
     demo_catalogue: Path | None = Field(
-        None, description="What `songs demo` serves instead of the bundled catalogue: JSON Lines, a JSON array, or .gz."
+        None,
+        description="A file for `songs demo` instead of the bundled catalogue: JSON Lines, a JSON array, or .gz.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least that is logged: debug, info, warning or error."
+        "info", description="The minimum level that is logged: debug, info, warning or error."
     )
     log_format: Literal["auto", "json", "text"] = Field(
         "auto",
@@ -211,7 +215,7 @@ class ServiceSettings(BaseSettings):
         "/proc/1/fd/2. Unset, they write to standard error, or to the system's log where standard error is a terminal.",
     )
     metrics_token: BearerToken | None = Field(
-        None, description="What /metrics wants as a bearer token; not set: there is no /metrics."
+        None, description="The bearer token for /metrics. Unset, there is no /metrics."
     )
 
     @classmethod

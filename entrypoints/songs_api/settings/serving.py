@@ -1,4 +1,4 @@
-"""What a service that is to be started must satisfy beyond each setting being right alone."""
+"""Checks before a service starts, of settings that are right alone and wrong together."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""What is wrong with the settings."""
+"""Environment variables, their sources, and errors in them."""
 
 import io
 import os
@@ -15,7 +15,7 @@ from songs_api.settings.service import PREFIX, ServiceSettings
 
 
 class SettingsError(Exception):
-    """Settings are wrong; `problems` has one line for each, with the variable's name and never with a secret."""
+    """Settings are wrong; `problems` has one line for each, with the variable's name and without secrets."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -24,7 +24,7 @@ class SettingsError(Exception):
 
 # Variables of the test suites, which say where real servers are.
 _NOT_OURS: Final = PREFIX + "TEST_"
-# What a server that copies the process's environment into each request would take for parts of the request.
+# Names that a server which copies its environment into each request would take for parts of the request.
 _CGI: Final = frozenset(
     {"AUTH_TYPE", "CONTENT_LENGTH", "CONTENT_TYPE", "PATH_INFO", "QUERY_STRING", "REMOTE_USER", "SCRIPT_NAME"}
 )
@@ -34,7 +34,7 @@ _MAX_FILE_BYTES: Final = 1_000_000
 
 
 class Source(StrEnum):
-    """Where a setting's value comes from."""
+    """The source of a setting's value."""
 
     DEFAULT = "default"
     ENVIRONMENT = "environment"
@@ -54,7 +54,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """All variables that were set. Holds secrets; can be handed to another process by pickling."""
+    """All variables that are set. Holds secrets; can be pickled for another process."""
 
     found: Mapping[str, Variable] = field(default_factory=dict, repr=False)
 
@@ -96,7 +96,7 @@ class Variables:
         return self.found[name].text if name in self.found else None
 
     def replacing(self, texts: Mapping[str, str | None], source: Source = Source.OPTION) -> Self:
-        """Return these variables with those in `texts` that are not None set anew."""
+        """Return these variables, with those in `texts` that are not None replaced."""
         changed = {name: Variable(text, source) for name, text in texts.items() if text is not None}
         return type(self)({**self.found, **changed})
 

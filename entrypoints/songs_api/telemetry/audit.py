@@ -1,4 +1,4 @@
-"""How much of the audit trail anyone can make the service write, and what is left out of it."""
+"""Limits on the audit trail, and summaries of the lines left out."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,16 +8,16 @@ WINDOW_S: Final = 60.0
 LINES_EACH: Final = 20
 """Lines of one kind about one user in a window."""
 LINES_ALTOGETHER: Final = 60
-"""Lines of one kind about nobody who is known in a window."""
+"""The number of lines of one kind about unknown users in a window."""
 MAX_COUNTED: Final = 1_000
-"""Users that are told apart, of each kind, in a window; those beyond are nobody who is known."""
+"""The number of users of each kind that are distinguished in a window; further users count as unknown."""
 MAX_ADDRESSES: Final = 50
-"""Addresses that are told apart among what is left out of one kind about one user."""
+"""The number of addresses that are distinguished among the lines left out of one kind and user."""
 _ERROR: Final = 400
 
 
 class Kind(NamedTuple):
-    """What audit lines are alike in: `who` is the user's id; None where nobody who is known asked, or was asked for."""
+    """The kind of an audit line: `who` is the user's id; None for an unknown user."""
 
     action: str | None
     status: int
@@ -33,7 +33,7 @@ class _Count:
 
 
 class LeftOut(NamedTuple):
-    """How many lines of a kind were left out, and of how many addresses, which are counted to `MAX_ADDRESSES`."""
+    """The number of lines of a kind left out, and of addresses among them, counted to `MAX_ADDRESSES`."""
 
     kind: Kind
     lines: int
@@ -43,8 +43,8 @@ class LeftOut(NamedTuple):
 class AuditBudget:
     """Lets through the first lines of each kind in a window, and counts the rest. Not thread-safe.
 
-    Without it anyone could fill the log's disk, without a token: each refused request is a line. What succeeded and has
-    a user is never left out. Failed sign-ins of a user have lines of their own, whatever else is going on.
+    Without it anyone could fill the log's disk, without a token: each refused request is a line. Successful actions of
+    a user are never left out. Failed sign-ins of a user have a budget of their own.
 
     Args:
         now_s: The time by the monotonic clock.

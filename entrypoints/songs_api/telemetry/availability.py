@@ -1,4 +1,4 @@
-"""Whether a cache and a limiter answer: one line when one stops, with what that means, and one when it is back."""
+"""Availability of the cache and the limiter: one line when one stops, with the consequences, one when it is back."""
 
 import contextlib
 import logging
@@ -30,19 +30,19 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Availability:
-    """Notes whether one adapter answers, and logs when that changes. Thread-safe.
+    """Notes whether one adapter responds, and logs changes. Thread-safe.
 
-    It is back when it has answered and not failed for a while: at first `FIRST_SETTLE_S`, and twice as long each time
-    that it stops again within a minute, to `LONGEST_SETTLE_S`. So one that comes and goes is two lines a minute.
+    It is back when it has responded and not failed for a while: at first `FIRST_SETTLE_S`, and twice as long each time
+    that it stops again within a minute, to `LONGEST_SETTLE_S`. So an adapter that comes and goes is two lines a minute.
 
     Args:
-        name: Of the adapter.
-        lost: The line when it stops, with places for the name and the reason.
-        back: The line when it is back, with places for the name and for how long it was not.
+        name: The adapter's name.
+        lost: The line when it stops, with fields for the name and the reason.
+        back: The line when it is back, with fields for the name and the length of the outage.
         clock: The monotonic clock of this process.
 
     Attributes:
-        is_lost: Whether it does not answer, as far as was logged.
+        is_lost: Whether it is lost, as last logged.
     """
 
     def __init__(self, name: str, lost: str, back: str, clock: Clock) -> None:
@@ -84,7 +84,7 @@ class Availability:
 
 @dataclass(frozen=True, slots=True)
 class Availabilities:
-    """Those of the cache and of the limiter; None for one in this process' memory, which always answers."""
+    """The availabilities of cache and limiter; None for one in this process' memory, which always responds."""
 
     cache: Availability | None
     limiter: Availability | None
@@ -131,7 +131,7 @@ class Availabilities:
 
 
 class _Watched:
-    """Stands in the place of an adapter; other attributes than those of noted calls are the adapter's own."""
+    """A proxy for an adapter that notes some calls; other attributes are the adapter's own."""
 
     def __init__(
         self, adapter: object, availability: Availability, unavailable: type[SongsError], calls: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Events, and how a line is made of one: JSON for programs, or text for a terminal."""
+"""Log events and their rendering as lines: JSON for programs, or text for a terminal."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ from typing import Any, Final, TextIO
 import orjson
 
 Event = dict[str, Any]
-"""`timestamp`, `level` and `event`, and whatever else is known of it."""
+"""`timestamp`, `level`, `event` and further members."""
 Render = Callable[[Event], str]
 
 MAX_TEXT: Final = 16_384
@@ -93,16 +93,16 @@ EVERY_S: Final = 0.25
 MAX_WAITING_BYTES: Final = 16 * 2**20
 """Lines that wait to be written: what comes beyond is dropped and counted."""
 STOP_S: Final = 1.5
-"""How long to wait at the end for whoever reads the lines."""
+"""The time to wait at the end for the reader of the lines."""
 SAY_S: Final = 1.0
 LINE_BYTES: Final = 100
-"""What a line takes beside its characters."""
+"""The memory that a line takes beside its characters, in bytes."""
 
 
 def say(line: str) -> None:
-    """Write a line to standard error, now; where that is stuck, closed or full, go on without.
+    """Write a line to standard error now; if that is stuck, closed or full, drop it.
 
-    Nothing is left in the stream's buffer, which would fail again at whatever flushes it next: a fork, or the end.
+    Nothing is left in the stream's buffer, which would fail again at the next flush: at a fork, or at exit.
     """
     descriptor = _descriptor(sys.stderr)
     with contextlib.suppress(OSError, ValueError):
@@ -119,8 +119,8 @@ class LogBuffer:
     Lines that cannot be made or written are dropped and counted, and a later line says how many.
 
     Args:
-        render: Makes a line of an event.
-        stream: Where lines go; standard error unless given.
+        render: Renders an event as a line.
+        stream: The stream for lines; standard error by default.
     """
 
     def __init__(self, render: Render, stream: TextIO | None = None) -> None:
@@ -139,7 +139,7 @@ class LogBuffer:
         """Take an event."""
         try:
             line = self._render(event)
-        except Exception:  # noqa: BLE001 - whatever an event holds, it must not harm what it tells of
+        except Exception:  # noqa: BLE001 - no content of an event may harm the request that it is about
             self.drop()
             return
         size = len(line) + LINE_BYTES
@@ -167,7 +167,7 @@ class LogBuffer:
             try:
                 self._write_all(lines)
             except (OSError, ValueError):
-                # What is left of them; the last of which may be the one that says how many were dropped before.
+                # The remaining lines; the last one may be the line with the number of dropped ones.
                 self.drop(len(lines) + (dropped - 1 if dropped else 0))
 
     def start(self) -> None:
@@ -182,7 +182,7 @@ class LogBuffer:
         if self._thread is None:
             self.write()
         else:
-            # What is left is written there: this one, at the end of the process, must not hang in it.
+            # The thread writes the rest: this one, at the end of the process, must not hang in it.
             self._thread.join(wait_s)
 
     def _run(self) -> None:
@@ -223,10 +223,10 @@ class LogBuffer:
 
 
 class LinesHandler(logging.Handler):
-    """Hands the records of Python's logging to `lines`.
+    """Passes the records of Python's logging to `lines`.
 
     Args:
-        lines: Takes them.
+        lines: Receives them.
     """
 
     def __init__(self, lines: LogBuffer) -> None:
@@ -258,7 +258,7 @@ class ServerLogHandler(logging.Handler):
         """Take the record. The caller holds the handler's lock, which is new in a forked process."""
         if self._process != os.getpid():
             self._process = os.getpid()
-            # What a forked process' parent had not written, its parent writes.
+            # The parent of a forked process writes its own remaining lines.
             self._lines = LogBuffer(self._render)
             self._lines.start()
             # The one for processes that multiprocessing forked, which do not run atexit's functions on Python 3.11.

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, counted in the memory of each process and put together from `snapshots`."""
+"""Metrics for Prometheus, counted in the memory of each process and combined from `snapshots`."""
 
 import logging
 from bisect import bisect_left
@@ -47,11 +47,11 @@ class BulkHistogram(Histogram):
 class Metrics:
     """All metrics of the service; a `songs.ports.meter.Meter`. Thread-safe but for `collect`, called by one thread.
 
-    What happens on the way of a request is only noted; `collect` counts it. `publish` is called by one thread at a
-    time, which may be another one.
+    Calls during a request only note an observation; `collect` counts it. `publish` is called by one thread at a time,
+    which may be another one.
 
     Args:
-        folder: Where the processes of one service keep their metrics together; None where there is one process.
+        folder: The folder in which the processes of one service share their metrics; None for a single process.
     """
 
     def __init__(self, folder: str | None = None) -> None:
@@ -134,11 +134,11 @@ class Metrics:
         self._note(self._breaker_changes, "breaker", (adapter, is_open))
 
     def requests(self, durations_s: dict[tuple[str, str, str], list[float]], dropped: int = 0) -> None:
-        """Count requests: how long each took, by method, route and status. Called by the thread of `collect`.
+        """Count requests and their durations, by method, route and status. Called by the thread of `collect`.
 
         Args:
-            durations_s: How long each took, in seconds.
-            dropped: How many more there were, of which no more is known.
+            durations_s: Their durations, in seconds.
+            dropped: The number of further requests, which were dropped.
         """
         self._dropped["request"] += dropped
         for labels, durations in durations_s.items():
@@ -170,9 +170,9 @@ class Metrics:
         self._cache_on.set(cache_on)
 
     def publish(self) -> None:
-        """Put what was counted where the other processes find it; say so once when that fails, and once when it works.
+        """Publish the counts for the other processes; log once when that fails, and once when it works again.
 
-        Whatever happens to the folder and its disk, this process goes on counting.
+        This process goes on counting when the folder or its disk fails.
         """
         if self._shared is None:
             return

@@ -1,4 +1,4 @@
-"""What is told of each request: a line, an audit line where it matters who did what, and metrics."""
+"""Log lines, audit lines and metrics of requests."""
 
 import logging
 from collections import defaultdict, deque
@@ -16,7 +16,7 @@ import re
 REFUSALS: Final = frozenset({401, 403, 429})
 """The statuses of refused requests, which are audited."""
 MAX_FINISHED: Final = 50_000
-"""Requests that wait to be told of: those beyond are dropped and counted."""
+"""The maximum number of waiting requests: further ones are dropped and counted."""
 NO_ROUTE: Final = "none"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SERVER_ERROR: Final = 500
@@ -25,7 +25,7 @@ _MAX_TARGET: Final = 100
 
 
 class Action(Protocol):
-    """What a request asked for.
+    """The operation of a request.
 
     Attributes:
         operation_id: Its name.
@@ -44,7 +44,7 @@ class Action(Protocol):
 
 
 class Finished(NamedTuple):
-    """A request that was answered. Times are of the monotonic clock. No header, body or query is kept of it."""
+    """An answered request. Times are of the monotonic clock. It holds no header, body or query."""
 
     request_id: str
     method: str
@@ -66,23 +66,23 @@ class Finished(NamedTuple):
 
     @property
     def kind(self) -> Kind:
-        """What other lines of the audit trail are like its own."""
+        """The kind of its audit line."""
         action = self.action.operation_id if self.action else None
         # Of a request without a user, what it was about is a user that the service itself named.
         return Kind(action, self.status, self.code, self.user_id or self.target)
 
 
 class RequestLog:
-    """Takes answered requests at once and tells of them later. Thread-safe but for `tell`.
+    """Buffers answered requests, and logs and counts them later. Thread-safe except for `tell`.
 
     Args:
-        lines: Where its lines go.
-        metrics: Where requests are counted, if anywhere.
-        clock: The one by which requests are timed.
-        level: The least level that is told, of `logging`. The audit trail is told always.
+        lines: Receives its lines.
+        metrics: Counts requests; None if metrics are off.
+        clock: The clock by which requests are timed.
+        level: The minimum level that is logged, of `logging`. The audit trail is always logged.
 
     Attributes:
-        wanted_from: The least status of which anything is told, where it is not audited.
+        wanted_from: The minimum status of requests that are logged or counted, unless they are audited.
     """
 
     def __init__(self, lines: LogBuffer, metrics: "Metrics | None", clock: Clock, level: int) -> None:
@@ -109,7 +109,7 @@ class RequestLog:
         """Count what was taken, and hand its lines on."""
         durations: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
         now_s = self._clock.monotonic_s()
-        # What the monotonic clock must be given to be the time of day.
+        # The difference between the monotonic clock and the time of day.
         offset_s = self._clock.now().timestamp() - now_s
         for _ in range(len(self._finished)):
             finished = self._finished.popleft()
@@ -180,7 +180,7 @@ _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!
 def trace_id(traceparent: str) -> str | None:
     """Return the trace that a ``traceparent`` header names, or None where the header is not valid."""
     match = _TRACEPARENT.fullmatch(traceparent)
-    # What follows the flags is for later versions of the header only.
+    # Only later versions of the header have members after the flags.
     if match is None or (match[3] is not None and traceparent.startswith("00")):
         return None
     return match[1]

@@ -1,7 +1,7 @@
-"""What each process of a service counts, where the others find it: files that are read and written, never mapped.
+"""Counts of each process of a service, shared through files that are read and written, never mapped.
 
-A file that is mapped into memory ends the process that touches it when the disk is full, was cut short, or fails.
-Here the same is an error that can be told.
+A mapped file ends the process that touches it when the disk is full, the file was truncated, or the disk fails. Here
+the same is an error that can be logged.
 """
 
 import fcntl
@@ -22,27 +22,27 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 Snapshot = dict[str, Any]
-"""Whatever has a form in JSON."""
+"""Any JSON value."""
 
 MAX_BYTES: Final = 16 * 2**20
 _RESERVED_BYTES: Final = 256 * 1024
-"""What a file has from the beginning, so that a disk that is full later stops nothing."""
+"""The size of a file from the start, so that a disk that fills up later does no harm."""
 _MAX_PROCESSES: Final = 4_096
 _HEAD: Final = struct.Struct("<8sQQI")
 _MARK: Final = b"songs/1\n"
 
 
 class Snapshots:
-    """The place of one process in a folder, and what the others left there. Used by one thread at a time.
+    """The place of one process in a folder, and the counts of the others. Used by one thread at a time.
 
-    A process takes the first place that nobody holds, and with it what was counted there before: that of a worker that
-    died. So there are no more files than there are processes at once, and nothing is counted twice.
+    A process takes the first free place, and with it the counts of a worker that died. So there are no more files than
+    processes at once, and nothing is counted twice.
 
-    Two files a place are written in turn, in place and never made shorter: one of them is whole, whenever the process
-    is killed, and after the first time there is room for them.
+    Each place has two files that are written in turn, in place and never truncated: one of them is whole whenever the
+    process is killed, and after the first time there is room for both.
 
     Args:
-        folder: Where; it must exist. All in it are processes of one service on one machine.
+        folder: The folder; it must exist, and belong to one service on one machine.
     """
 
     def __init__(self, folder: str) -> None:
@@ -53,14 +53,14 @@ class Snapshots:
 
     @property
     def taken(self) -> bool:
-        """Whether this process has a place."""
+        """Whether this process holds a place."""
         return self._place is not None
 
     def take(self) -> Snapshot | None:
-        """Take a place and return what was counted there before, if anything.
+        """Take a place and return the earlier counts there, if any.
 
         Raises:
-            OSError: There is no folder, no room, or none that may be written.
+            OSError: The folder is missing, full, or not writable.
         """
         for place in range(_MAX_PROCESSES):
             held = os.open(self._folder / f"{place}.held", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -110,7 +110,7 @@ class Snapshots:
                 yield found[1]
 
     def close(self) -> None:
-        """Give the place up, for whoever comes next."""
+        """Release the place for another process."""
         held, self._held, self._place = self._held, None, None
         if held is not None:
             os.close(held)
@@ -161,7 +161,7 @@ Record = tuple[int, bool]
 
 @dataclass(slots=True)
 class Totals:
-    """What was counted: the samples of each family; and the latest coherence record that was seen."""
+    """Combined counts: the samples of each family, and the latest coherence record."""
 
     families: dict[str, dict[Key, float]] = field(default_factory=lambda: defaultdict(dict))
     record: Record = (0, False)
@@ -217,10 +217,10 @@ class Totals:
 
 
 class Together(Collector):
-    """The metrics of a registry with the values of totals, in which those of the registry are.
+    """The metrics of a registry with the values of totals, which include the registry's own.
 
     Args:
-        registry: Says which metrics there are.
+        registry: The registry with the metrics.
         totals: Their values.
     """
 

@@ -1,4 +1,4 @@
-"""Everything that one process tells of itself, and the threads that tell it."""
+"""Logs and metrics of one process, and the threads that emit them."""
 
 import logging
 import os
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 PUBLISH_EVERY_S: Final = 1.0
 EXPOSE_S: Final = 1.0
-"""How long a reading of the metrics waits for another one: a disk that hangs holds one thread."""
+"""The time that a reading of the metrics waits for another one: a disk that hangs holds one thread."""
 FAILURE_EVERY_S: Final = 60.0
-"""How often at most it is told that telling failed."""
+"""The minimum interval between messages about failures of the telemetry."""
 _log: Final = logging.getLogger(__name__)
 
 
 class Telemetry:
-    """Takes what is to be told, and tells it from threads of its own. Thread-safe.
+    """Buffers log events and metrics; background threads emit them. Thread-safe.
 
-    One counts and makes events, another writes lines, and a third one writes metrics for other processes. So a stream
-    or a disk that hangs holds its own thread alone: what waits is bounded, and the rest is told all the same. Whatever
-    fails in one of them is told and ends none.
+    One thread counts and renders events, another writes lines, and a third writes metrics for other processes. So a
+    stream or a disk that hangs holds its own thread alone: the buffers are bounded, and the others go on. An error in
+    one of the threads is logged and ends none.
 
     Args:
-        render: Makes lines of events.
-        clock: The one by which requests are timed.
-        level: The least level that is told, of `logging`.
-        metrics: The metrics, if they are kept.
-        stream: Where lines go; standard error unless given.
+        render: Renders events as lines.
+        clock: The clock by which requests are timed.
+        level: The minimum level that is logged, of `logging`.
+        metrics: The metrics; None if they are off.
+        stream: The stream for lines; standard error by default.
     """
 
     def __init__(
@@ -64,18 +64,18 @@ class Telemetry:
 
     @property
     def meter(self) -> Meter:
-        """What services tell."""
+        """The meter for the services."""
         return UNMETERED if self.metrics is None else self.metrics
 
     def audit(self, action: str, **told: object) -> None:
-        """Take a line of the audit trail about what was no request."""
+        """Buffer an audit line that is not about a request."""
         at = timestamp(self._clock.now().timestamp())
         self._lines.put({"timestamp": at, "level": "info", "event": "audit", "action": action, **told})
 
     def start(self) -> None:
-        """Tell from now on what Python's logging, warnings and threads that fail tell as well. Called after any fork.
+        """Start the threads, and log Python's logging, warnings and thread errors from now on. Called after any fork.
 
-        Otherwise they would be printed by the thread that they happen in, which may be answering a request.
+        Otherwise these would be printed by their own thread, which may be answering a request.
         """
         logging.basicConfig(level=self.level, handlers=[LinesHandler(self._lines)], force=True)
         logging.captureWarnings(capture=True)

@@ -1,1 +1,1 @@
-"""What the API offers: one module for each part of it."""
+"""The routes of the API, one module for each part."""

@@ -1,4 +1,4 @@
-"""What clients send and receive of accounts."""
+"""Request and response models of accounts."""
 
 from typing import Annotated, Final, Literal
 
@@ -22,8 +22,8 @@ Secret = Annotated[str, Field(repr=False, json_schema_extra={"format": "password
 NewSecret = Annotated[
     Secret,
     Field(
-        description=f"{DEFAULT_MIN_PASSWORD} to {MAX_PASSWORD} characters, or more at least where the service asks "
-        "for it; neither a common one nor the username.",
+        description=f"{DEFAULT_MIN_PASSWORD} to {MAX_PASSWORD} characters; the service may require more. Neither a "
+        "common password nor the username.",
         json_schema_extra={"format": "password", "minLength": DEFAULT_MIN_PASSWORD},
     ),
 ]
@@ -36,7 +36,7 @@ def _id(text: str | None) -> str | None:
 
 
 class Registration(BaseModel):
-    """The account to make."""
+    """The account to create."""
 
     model_config = request_config({"username": "ada", "password": "a long pass phrase"})
 
@@ -51,61 +51,63 @@ class Registration(BaseModel):
 
 
 class Credentials(BaseModel):
-    """Who signs in."""
+    """The username and password of a user."""
 
     model_config = request_config({"username": "ada", "password": "a long pass phrase"})
 
-    username: Annotated[str, Field(description="The name, in any case.")]
+    username: Annotated[str, Field(description="The username; case does not matter.")]
     password: Annotated[Secret, Field(description="The password.")]
 
 
 class RefreshRequest(BaseModel):
-    """A refresh token that was not used yet."""
+    """A refresh token that has not been used yet."""
 
     model_config = request_config({"refresh_token": "session.secret"})
 
-    refresh_token: Annotated[Secret, Field(description="As it was answered.")]
+    refresh_token: Annotated[Secret, Field(description="The refresh token, as it was received.")]
 
 
 class SignOut(BaseModel):
-    """The session that is to end."""
+    """The session to end."""
 
     model_config = request_config({"refresh_token": "session.secret"})
 
-    refresh_token: Annotated[Secret, Field(description="As it was answered.")]
+    refresh_token: Annotated[Secret, Field(description="The refresh token, as it was received.")]
     everywhere: Annotated[bool, Field(description="End all sessions of the user.")] = False
 
 
 class PasswordChange(BaseModel):
-    """The password, and the one that is to take its place."""
+    """The current and the new password."""
 
     model_config = request_config({"current_password": "a long pass phrase", "new_password": "a longer phrase"})
 
-    current_password: Annotated[Secret, Field(description="The password of now.")]
+    current_password: Annotated[Secret, Field(description="The current password.")]
     new_password: NewSecret
 
 
 class Confirmation(BaseModel):
-    """The password, once more."""
+    """The user's password, as a confirmation."""
 
     model_config = request_config({"password": "a long pass phrase"})
 
-    password: Annotated[Secret, Field(description="The password of now.")]
+    password: Annotated[Secret, Field(description="The current password.")]
 
 
 class UserChanges(BaseModel):
-    """What is to be changed of a user: members that are absent stay as they are."""
+    """Changes to a user. Absent members stay as they are."""
 
     model_config = request_config({"role": "editor"})
 
-    role: Annotated[Role, Field(strict=False, description="What the user may do.")] = Field(
+    role: Annotated[Role, Field(strict=False, description="The user's role.")] = Field(
         default_factory=lambda: Role.USER
     )
-    disabled: Annotated[bool, Field(description="Whether to keep the user out.")] = Field(default_factory=bool)
+    disabled: Annotated[bool, Field(description="Whether to block the user from signing in.")] = Field(
+        default_factory=bool
+    )
 
 
 class UserListQuery(BaseModel):
-    """Which part of the users."""
+    """The part of the users to list."""
 
     model_config = STRICT
 
@@ -113,7 +115,7 @@ class UserListQuery(BaseModel):
     after: Annotated[
         str | None,
         Field(
-            description="Only users after the one with this id: `next_after`.",
+            description="List users after the one with this id; taken from `next_after`.",
             json_schema_extra={"pattern": r"^[0-9A-Za-z_-]{1,64}$"},
         ),
         AfterValidator(_id),
@@ -121,16 +123,16 @@ class UserListQuery(BaseModel):
 
 
 class Registered(BaseModel):
-    """The account was made."""
+    """The account was created."""
 
     model_config = answer_config({"message": "The account was made; sign in with it.", "username": "ada"})
 
-    message: Annotated[str, Field(description="What was done, in words.")]
-    username: Annotated[str, Field(description="The name, as it was sent.")]
+    message: Annotated[str, Field(description="A message for people.")]
+    username: Annotated[str, Field(description="The username, as it was sent.")]
 
 
 class SignedIn(BaseModel):
-    """An access token, for the Authorization header: `Bearer <access_token>`; and what gets the next one."""
+    """An access token, for the Authorization header (`Bearer <access_token>`), and a refresh token for the next one."""
 
     model_config = answer_config(
         {
@@ -141,28 +143,28 @@ class SignedIn(BaseModel):
         }
     )
 
-    access_token: Annotated[str, Field(description="For the Authorization header.")]
-    token_type: Annotated[Literal["bearer"], Field(description="How it is sent.")]
-    expires_in: Annotated[int, Field(description="How long the access token is good for, in seconds.")]
-    refresh_token: Annotated[str, Field(description="For POST /auth/refresh, once.")]
+    access_token: Annotated[str, Field(description="The token for the Authorization header.")]
+    token_type: Annotated[Literal["bearer"], Field(description="The type of the access token.")]
+    expires_in: Annotated[int, Field(description="The lifetime of the access token, in seconds.")]
+    refresh_token: Annotated[str, Field(description="The token for POST /auth/refresh. It can be used once.")]
 
 
 class User(BaseModel):
-    """A user, as an admin sees it, or the user itself."""
+    """A user, as seen by admins and by the user themselves."""
 
     model_config = answer_config(_USER)
 
-    id: Annotated[str, Field(description="Names the user for good.")]
+    id: Annotated[str, Field(description="The permanent id of the user.")]
     username: Annotated[str, Field(description="The name to sign in with.")]
-    role: Annotated[Role, Field(description="What the user may do.")]
-    disabled: Annotated[bool, Field(description="Whether the user is kept out.")]
-    created_at: Annotated[str, Field(description="When the account was made, in UTC.")]
+    role: Annotated[Role, Field(description="The user's role.")]
+    disabled: Annotated[bool, Field(description="Whether the user is blocked from signing in.")]
+    created_at: Annotated[str, Field(description="The time at which the account was created, in UTC.")]
 
 
 class UserList(BaseModel):
-    """A part of the users, ordered by id."""
+    """Part of the users, ordered by id."""
 
     model_config = answer_config({"data": [_USER], "next_after": None})
 
     data: Annotated[list[User], Field(description="The users.")]
-    next_after: Annotated[str | None, Field(description="For `after`; null at the end.")]
+    next_after: Annotated[str | None, Field(description="The value of `after` for the next part; null at the end.")]

@@ -1,4 +1,4 @@
-"""Accounts: registering, signing in and out, one's own account, and what admins do with users."""
+"""Accounts: registration, signing in and out, one's own account, and the management of users by admins."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -26,7 +26,7 @@ from songs_api.http.services import AppServices
 
 
 class Registration(Resource):
-    """Where accounts are made."""
+    """Registration."""
 
     paths = ("/auth/register",)
 
@@ -40,7 +40,7 @@ class Registration(Resource):
         needs=None,
         operation_id="register",
         tag="accounts",
-        summary="Make an account",
+        summary="Create an account",
         request=models.Registration,
         answers={201: models.Registered},
         audited=True,
@@ -59,7 +59,7 @@ class Registration(Resource):
 
 
 class SignIn(Resource):
-    """Where sessions begin."""
+    """Signing in."""
 
     paths = ("/auth/login",)
 
@@ -88,7 +88,7 @@ class SignIn(Resource):
 
 
 class Refresh(Resource):
-    """Where sessions go on."""
+    """Refreshing a session."""
 
     paths = ("/auth/refresh",)
 
@@ -99,9 +99,9 @@ class Refresh(Resource):
         needs=None,
         operation_id="refresh",
         tag="accounts",
-        summary="Get new tokens for a refresh token",
-        description="A refresh token is good once. If the answer was lost, sign in again; a token that is used again "
-        "later than 10 s after the first time ends its session.",
+        summary="Exchange a refresh token for new tokens",
+        description="A refresh token can be used once. If the response was lost, sign in again. A token that is used "
+        "again more than 10 s after the first time ends its session.",
         request=models.RefreshRequest,
         answers={200: models.SignedIn},
         audited=True,
@@ -114,7 +114,7 @@ class Refresh(Resource):
 
 
 class SignOut(Resource):
-    """Where sessions end."""
+    """Signing out."""
 
     paths = ("/auth/logout",)
 
@@ -126,8 +126,8 @@ class SignOut(Resource):
         operation_id="sign_out",
         tag="accounts",
         summary="Sign out",
-        description="Ends the session of the refresh token, or every session of its user, and makes all access tokens "
-        "of the user worthless: other sessions refresh theirs. A token that is not good any more is no error.",
+        description="Ends the session of the refresh token, or every session of its user, and revokes all access "
+        "tokens of the user: other sessions refresh theirs. Expired tokens are accepted silently.",
         request=models.SignOut,
         answers={204: None},
         audited=True,
@@ -140,7 +140,7 @@ class SignOut(Resource):
 
 
 class Password(Resource):
-    """The password of whoever asks."""
+    """The caller's own password."""
 
     paths = ("/auth/password",)
 
@@ -152,14 +152,14 @@ class Password(Resource):
         operation_id="change_password",
         tag="accounts",
         summary="Change your password",
-        description="Ends all your sessions, and answers with the tokens of a new one.",
+        description="Ends all your sessions and returns the tokens of a new one.",
         request=models.PasswordChange,
         answers={200: models.SignedIn},
         audited=True,
         problems=(WrongPassword,),
     )
     def on_post(self, context: RequestContext, *, read: Read[models.PasswordChange]) -> Answer:
-        """Change the password, end all sessions, and answer with the tokens of a new one."""
+        """Change the password, end all sessions, and return the tokens of a new one."""
         from_address = self._limits.charge_address(context)
         body, user = read(), context.user
         with self._limits.attempt(context, user.name, from_address):
@@ -170,7 +170,7 @@ class Password(Resource):
 
 
 class OwnUser(Resource):
-    """The account of whoever asks."""
+    """The caller's own account."""
 
     paths = ("/users/me",)
 
@@ -191,8 +191,8 @@ class OwnUser(Resource):
     @Operation(
         operation_id="remove_own_account",
         tag="accounts",
-        summary="Remove your own account",
-        description="Takes the password. Your ratings stay, and are nobody's. An admin has to be demoted first.",
+        summary="Delete your own account",
+        description="Requires the password. Your ratings stay, without an owner. Admins must be demoted first.",
         request=models.Confirmation,
         answers={204: None},
         audited=True,
@@ -219,7 +219,7 @@ class UserCollection(Resource):
         needs=Role.ADMIN,
         operation_id="list_users",
         tag="accounts",
-        summary="List the users",
+        summary="List users",
         query=models.UserListQuery,
         answers={200: models.UserList},
     )
@@ -243,9 +243,8 @@ class UserItem(Resource):
         needs=Role.ADMIN,
         operation_id="change_user",
         tag="accounts",
-        summary="Change a user's role, or disable it",
-        description="Older access tokens of the user are worthless from then on. An admin cannot demote or disable "
-        "itself.",
+        summary="Change a user's role, or disable the user",
+        description="Revokes the user's older access tokens. Admins cannot demote or disable themselves.",
         request=models.UserChanges,
         media_types=(JSON, MERGE_PATCH),
         audited=True,

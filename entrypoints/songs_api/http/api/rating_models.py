@@ -1,4 +1,4 @@
-"""What clients send and receive of ratings."""
+"""Request and response models of ratings."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from songs.limits import MAX_RATING, MIN_RATING
 from songs_api.http.api.song_models import SONG_ID
 from songs_api.http.kernel.validation import WHOLE, Count, answer_config, request_config
 
-Rating = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING, description="From 1, the worst, to 5."), WHOLE]
+Rating = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING, description="From 1, the worst, to 5, the best."), WHOLE]
 Value = Annotated[int, Field(ge=MIN_RATING, le=MAX_RATING)]
 
 
@@ -22,19 +22,19 @@ class NewRating(BaseModel):
 
 
 class Distribution(BaseModel):
-    """How often each rating was given."""
+    """The number of times each rating was given."""
 
     model_config = answer_config({"1": 0, "2": 0, "3": 0, "4": 1, "5": 2})
 
-    one: Annotated[Count, Field(alias="1", description="How many ratings of 1.")]
-    two: Annotated[Count, Field(alias="2", description="How many ratings of 2.")]
-    three: Annotated[Count, Field(alias="3", description="How many ratings of 3.")]
-    four: Annotated[Count, Field(alias="4", description="How many ratings of 4.")]
-    five: Annotated[Count, Field(alias="5", description="How many ratings of 5.")]
+    one: Annotated[Count, Field(alias="1", description="The number of ratings of 1.")]
+    two: Annotated[Count, Field(alias="2", description="The number of ratings of 2.")]
+    three: Annotated[Count, Field(alias="3", description="The number of ratings of 3.")]
+    four: Annotated[Count, Field(alias="4", description="The number of ratings of 4.")]
+    five: Annotated[Count, Field(alias="5", description="The number of ratings of 5.")]
 
 
 class RatingStats(BaseModel):
-    """The ratings of a song. Without any, `average`, `lowest` and `highest` are null."""
+    """Statistics of a song's ratings. Without ratings, `average`, `lowest` and `highest` are null."""
 
     model_config = answer_config(
         {
@@ -50,9 +50,9 @@ class RatingStats(BaseModel):
     song_id: Annotated[str, Field(description="The id of the song.")]
     average: Annotated[
         Annotated[float, Field(ge=MIN_RATING, le=MAX_RATING)] | None,
-        Field(description="Exact, and rounded once to 3 decimals."),
+        Field(description="The exact average, rounded once to 3 decimals."),
     ]
     lowest: Annotated[Value | None, Field(description="The lowest rating.")]
     highest: Annotated[Value | None, Field(description="The highest rating.")]
-    count: Annotated[Count, Field(description="How many ratings there are.")]
-    distribution: Annotated[Distribution, Field(description="How often each rating was given.")]
+    count: Annotated[Count, Field(description="The number of ratings.")]
+    distribution: Annotated[Distribution, Field(description="The number of times each rating was given.")]

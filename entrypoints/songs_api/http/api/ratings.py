@@ -29,15 +29,15 @@ class RatingCollection(Resource):
         operation_id="rate_song",
         tag="ratings",
         summary="Rate a song",
-        description="Each request is a rating of its own, unless it repeats an earlier `Idempotency-Key`: then the "
-        "first one counts, and the answer has `Idempotency-Replayed: true`.",
+        description="Each request counts as a new rating, unless it repeats an earlier `Idempotency-Key`. In that case "
+        "only the first one counts, and the response has `Idempotency-Replayed: true`.",
         request=models.NewRating,
         idempotent_by_key=True,
         answers={201: models.RatingStats},
         problems=(SongNotFound, KeyReused),
     )
     def on_post(self, context: RequestContext, *, key: str | None, read: Read[models.NewRating]) -> Answer:
-        """Store one rating and answer with the statistics, which include it."""
+        """Store one rating and return the statistics, which include it."""
         body = read()
         rated = self._ratings.rate(
             user_id=context.user.user_id, song_id=body.song_id, value=body.rating, key=key, deadline=context.deadline
@@ -56,7 +56,7 @@ class SongRatings(Resource):
     @Operation(
         operation_id="get_rating_stats",
         tag="ratings",
-        summary="Statistics of a song's ratings",
+        summary="Get the statistics of a song's ratings",
         tagged=True,
         answers={200: models.RatingStats},
         problems=(SongNotFound,),

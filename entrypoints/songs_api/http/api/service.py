@@ -25,27 +25,27 @@ _REVALIDATED: Final = "public, no-cache"
 
 
 class Health(BaseModel):
-    """The process answers."""
+    """The process responds."""
 
     model_config = answer_config({"status": "healthy"})
 
-    status: Annotated[Literal["healthy"], Field(description="Always the same: the process answers.")]
+    status: Annotated[Literal["healthy"], Field(description="Always `healthy`: the process responds.")]
 
 
 class Readiness(BaseModel):
-    """Whether requests can be served, and what was found. A cache that is down is reported and does no harm."""
+    """Whether requests can be served, and the state of each dependency. A cache that is down does no harm."""
 
     model_config = answer_config({"status": "ready", "checks": {"storage": "up", "cache": "up"}})
 
     status: Annotated[Literal["ready", "unavailable"], Field(description="Whether requests can be served.")]
     checks: Annotated[
-        dict[Literal["storage", "cache"], Literal["up", "down"]], Field(description="What answers and what does not.")
+        dict[Literal["storage", "cache"], Literal["up", "down"]], Field(description="The state of each dependency.")
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class Found(Resource):
-    """What answered."""
+    """The dependencies that responded."""
 
     storage: bool
     cache: bool
@@ -54,15 +54,15 @@ class Found(Resource):
 class ReadinessProbe:
     """Asks storage and cache. Thread-safe.
 
-    While one thread asks, the others get what was found last, so that a storage that hangs holds one thread at most;
-    what was found first is that the storage could be opened.
-    Once the question has been open for longer than its deadline, that is an answer too: the storage is down.
+    While one thread asks, the others get the last result, so that a storage that hangs holds one thread at most. The
+    first result is that the storage could be opened. Once a check has run for longer than its deadline, the storage
+    counts as down.
 
     Args:
-        storage: Must answer for requests to be served.
-        cache: Is reported.
+        storage: Has to respond for requests to be served.
+        cache: Reported only.
         clock: The monotonic clock of this process.
-        deadline_s: How long the storage may take.
+        deadline_s: The time that the storage may take.
     """
 
     def __init__(self, storage: Storage, cache: Cache, clock: Clock, *, deadline_s: float) -> None:
@@ -106,7 +106,7 @@ class ReadinessProbe:
 
 
 class HealthPage(Resource):
-    """Whether the process answers; touches nothing that could hang."""
+    """Liveness: responds without using anything that could hang."""
 
     paths = ("/health",)
 
@@ -117,7 +117,7 @@ class HealthPage(Resource):
         needs=None,
         operation_id="get_health",
         tag="service",
-        summary="Whether the process answers",
+        summary="Check that the process responds",
         answers={200: Health},
         limited=False,
     )
@@ -127,7 +127,7 @@ class HealthPage(Resource):
 
 
 class ReadinessPage(Resource):
-    """Whether requests can be served."""
+    """Readiness: whether requests can be served."""
 
     paths = ("/health/ready",)
 
@@ -138,7 +138,7 @@ class ReadinessPage(Resource):
         needs=None,
         operation_id="get_readiness",
         tag="service",
-        summary="Whether requests can be served",
+        summary="Check that requests can be served",
         answers={200: Readiness, 503: Readiness},
         limited=False,
     )
@@ -158,10 +158,10 @@ class ReadinessPage(Resource):
 
 
 class MetricsPage(Resource):
-    """Metrics in Prometheus' text form; served where a token for them is set, to clients that have it.
+    """Metrics in the text format of Prometheus; served if a token for them is set, to clients that send it.
 
     Args:
-        exposition: Returns all metrics as of now.
+        exposition: Returns the current metrics.
     """
 
     paths = ("/metrics",)
@@ -172,7 +172,7 @@ class MetricsPage(Resource):
     @Operation(
         operation_id="get_metrics",
         tag="service",
-        summary="Metrics for Prometheus",
+        summary="Get metrics for Prometheus",
         at_root=True,
         documented=False,
         for_metrics=True,
@@ -187,7 +187,7 @@ def _static(operation_id: str) -> Operation:
         needs=None,
         operation_id=operation_id,
         tag="service",
-        summary="A part of the documentation",
+        summary="Get a file of the documentation",
         limited=False,
         at_root=True,
         documented=False,
@@ -226,7 +226,7 @@ class Docs(Resource):
 
 
 class DocsPointer(Resource):
-    """Where browsers begin: leads to the documentation page, which has no trailing slash."""
+    """Redirects browsers to the documentation page, which has no trailing slash."""
 
     paths = ("/", "/docs/")
 

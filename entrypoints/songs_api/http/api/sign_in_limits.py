@@ -1,4 +1,4 @@
-"""The limits on guessing passwords, counted before anything is hashed."""
+"""Limits on guessing passwords, counted before any password is hashed."""
 
 import threading
 from collections import OrderedDict
@@ -26,15 +26,15 @@ class SignInLimits:
     """Counts attempts by address, by username and address, and by username. Thread-safe.
 
     An attempt is refused beyond the limit of its address, and beyond that of its address with its username. The limit
-    of a username refuses nobody by itself, or anybody could lock anybody out: beyond it each address has `TRIED`, and
-    no address uses up what another one has. No attempt is delayed: a delay holds a thread, and those who guess would
-    hold all that there are.
+    of a username refuses no attempt by itself, or anybody could lock a user out: beyond it each address has `TRIED`,
+    and no address uses up the attempts of another one. No attempt is delayed: a delay holds a thread, and attackers
+    would hold all of them.
 
-    An attempt with the right password is given back to the limit of the username and to `TRIED`, and so is one that was
-    not checked (503). From where someone signed in they are known: their attempts need none of `TRIED`, and have their
-    turn at hashing first; those of others do the sooner, the less often their address tried of late.
+    An attempt with the right password is returned to the limit of the username and to `TRIED`, and so is one that was
+    not checked (503). A user is known at an address from which they signed in: attempts from there need none of
+    `TRIED`, and have their turn at hashing first. Other addresses follow, those with the fewest recent attempts first.
 
-    Usernames are whatever was sent, of any length: buckets have their hash.
+    Usernames are any text that was sent, of any length, so buckets have their hash.
     """
 
     def __init__(self, services: AppServices) -> None:
@@ -47,10 +47,10 @@ class SignInLimits:
         self._trusted = services.options.trusted_proxies
 
     def charge_address(self, context: RequestContext) -> Verdict | None:
-        """Count an attempt of which no more is known than where it comes from, and return what came of it.
+        """Count an attempt by its address alone, and return the verdict.
 
         Raises:
-            RateLimited: It is one too many.
+            RateLimited: The attempt is beyond the limit.
         """
         return self._by_address.charge(context, context.environ)
 
@@ -92,7 +92,7 @@ class SignInLimits:
 
 
 class KnownPlaces:
-    """From where someone signed in with the right password: the last `MAX_KNOWN` places. Thread-safe."""
+    """The last `MAX_KNOWN` places from which users signed in with the right password. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""What clients send and receive of songs."""
+"""Request and response models of songs."""
 
 import re
 import unicodedata
@@ -57,7 +57,7 @@ def _milli(number: Any) -> Any:  # noqa: ANN401 - whatever a caller sent
         raise ValueError(error.errors[0].message) from error
 
 
-# What the domain refuses, for the document: control characters, line and paragraph separators.
+# Characters that the domain refuses, for the document: control characters, line and paragraph separators.
 Title = Annotated[
     str,
     Field(
@@ -72,7 +72,7 @@ Level = Annotated[int, Field(ge=0, le=MAX_LEVEL, description="From 0 to 100."), 
 Released = Annotated[
     date,
     BeforeValidator(_released),
-    Field(description="When it was published."),
+    Field(description="The release date."),
     WithJsonSchema({"type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}),
 ]
 DifficultyMilli = Annotated[
@@ -82,11 +82,11 @@ DifficultyMilli = Annotated[
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.001}),
 ]
 Difficulty = Annotated[float, Field(ge=0, le=100, description="With at most 3 decimals.")]
-LevelFilter = Annotated[int, Field(ge=0, le=MAX_LEVEL, description="Only songs of this level."), DECIMAL]
+LevelFilter = Annotated[int, Field(ge=0, le=MAX_LEVEL, description="List only songs of this level."), DECIMAL]
 
 
 class NewSong(BaseModel):
-    """All that is said of a song."""
+    """The details of a song."""
 
     model_config = request_config(
         {
@@ -121,7 +121,7 @@ class NewSong(BaseModel):
 
 
 class SongChanges(BaseModel):
-    """What is to be changed of a song (RFC 7396): members that are absent stay as they are, and none can be null."""
+    """Changes to a song (RFC 7396). Absent members stay as they are, and no member can be null."""
 
     model_config = request_config({"difficulty": 8.5, "level": 7})
 
@@ -149,54 +149,53 @@ class SongChanges(BaseModel):
 
 
 class SongListQuery(PageQuery):
-    """Which songs."""
+    """The songs to list."""
 
-    artist: Annotated[
-        str | None, Field(description="Only songs of this artist, without regard to case and accents.")
-    ] = None
-    level: Annotated[LevelFilter | None, Field(description="Only songs of this level.")] = None
+    artist: Annotated[str | None, Field(description="List only songs of this artist, ignoring case and accents.")] = (
+        None
+    )
+    level: Annotated[LevelFilter | None, Field(description="List only songs of this level.")] = None
 
     @cached_property
     def song_filter(self) -> SongFilter:
-        """What to ask the services for.
+        """The filter for the services.
 
         Raises:
-            InvalidInput: Nothing of the artist can be matched.
+            InvalidInput: The artist has no characters that can match.
         """
         artist = None if self.artist is None else folded("/artist", self.artist)
         return SongFilter(artist=artist, level=self.level)
 
 
 class SearchQuery(PageQuery):
-    """What to search for."""
+    """The text to search for."""
 
     message: Annotated[
         str,
         Field(
-            description="Part of an artist's name or of a title, without regard to case and accents. "
-            "Every character stands for itself.",
+            description="Part of an artist's name or of a title, ignoring case and accents. There are no wildcards.",
             examples=["bach"],
         ),
     ]
 
     @cached_property
     def song_filter(self) -> SongFilter:
-        """What to ask the services for.
+        """The filter for the services.
 
         Raises:
-            InvalidInput: Nothing of the message can be matched.
+            InvalidInput: The message has no characters that can match.
         """
         return SongFilter(text=folded("/message", self.message))
 
 
 class LevelQuery(BaseModel):
-    """Songs of one level, or all. A level that no song can have is one without songs."""
+    """The level of the songs, or all levels. A level that no song can have matches no song."""
 
     model_config = STRICT
 
     level: Annotated[
         int | None,
-        Field(ge=-MAX_DECIMAL, le=MAX_DECIMAL, description="Only songs of this level: null where there are none."),
+        Field(ge=-MAX_DECIMAL, le=MAX_DECIMAL, description="Average only songs of this level; null if there are none."),
         DECIMAL,
     ] = None
 
@@ -206,49 +205,49 @@ class Song(BaseModel):
 
     model_config = answer_config(_SONG)
 
-    id: Annotated[str, Field(description="Names the song.")]
-    artist: Annotated[str, Field(description="Who made it.")]
-    title: Annotated[str, Field(description="What it is called.")]
+    id: Annotated[str, Field(description="The id of the song.")]
+    artist: Annotated[str, Field(description="The artist.")]
+    title: Annotated[str, Field(description="The title.")]
     difficulty: Difficulty
     level: Annotated[int, Field(ge=0, le=MAX_LEVEL, description="From 0 to 100.")]
-    released: Annotated[date, Field(description="When it was published.")]
+    released: Annotated[date, Field(description="The release date.")]
 
 
 class Pagination(BaseModel):
-    """Where a part of a list lies. In a walk `page`, `total` and `total_pages` are null."""
+    """The position of a part in its list. With a cursor, `page`, `total` and `total_pages` are null."""
 
     model_config = answer_config(_PAGINATION)
 
-    page: Annotated[Annotated[int, Field(ge=1)] | None, Field(description="The number of the page; null in a walk.")]
-    page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="How many items a page has at most.")]
-    total: Annotated[Count | None, Field(description="How many items there are; null in a walk.")]
-    total_pages: Annotated[Count | None, Field(description="How many pages there are; null in a walk.")]
-    next_cursor: Annotated[str | None, Field(description="For `cursor`; null at the end.")]
+    page: Annotated[Annotated[int, Field(ge=1)] | None, Field(description="The page number; null with a cursor.")]
+    page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="The maximum number of items on a page.")]
+    total: Annotated[Count | None, Field(description="The number of items; null with a cursor.")]
+    total_pages: Annotated[Count | None, Field(description="The number of pages; null with a cursor.")]
+    next_cursor: Annotated[str | None, Field(description="The value of `cursor` for the next part; null at the end.")]
 
 
 class SongList(BaseModel):
-    """A part of the songs, ordered by id."""
+    """Part of the songs, ordered by id."""
 
     model_config = answer_config({"data": [_SONG], "pagination": _PAGINATION})
 
     data: Annotated[list[Song], Field(description="The songs.")]
-    pagination: Annotated[Pagination, Field(description="Where they lie.")]
+    pagination: Annotated[Pagination, Field(description="The position of this part in the list.")]
 
 
 class SearchResult(BaseModel):
-    """A part of the songs that were found, ordered by id."""
+    """Part of the songs found, ordered by id."""
 
     model_config = answer_config({"message": "canon", "data": [_SONG], "pagination": _PAGINATION})
 
-    message: Annotated[str, Field(description="What was searched for.")]
-    data: Annotated[list[Song], Field(description="The songs that were found.")]
-    pagination: Annotated[Pagination, Field(description="Where they lie.")]
+    message: Annotated[str, Field(description="The text that was searched for.")]
+    data: Annotated[list[Song], Field(description="The songs found.")]
+    pagination: Annotated[Pagination, Field(description="The position of this part in the list.")]
 
 
 class DifficultyAverage(BaseModel):
-    """The average difficulty, exact and rounded once to 3 decimals; null where there is no song."""
+    """The exact average difficulty, rounded once to 3 decimals; null if there are no songs."""
 
     model_config = answer_config({"average_difficulty": 7.25, "level": 6})
 
-    average_difficulty: Annotated[Difficulty | None, Field(description="The average; null where there is no song.")]
-    level: Annotated[int | None, Field(description="The level that was asked for; null: all of them.")]
+    average_difficulty: Annotated[Difficulty | None, Field(description="The average; null if there are no songs.")]
+    level: Annotated[int | None, Field(description="The requested level; null for all levels.")]

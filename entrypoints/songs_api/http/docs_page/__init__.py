@@ -70,4 +70,4 @@ ASSETS: Final[Mapping[str, Asset]] = MappingProxyType(
         )
     }
 )
-"""What the page may load, by file name: the only names to serve, so a request never becomes a path."""
+"""The files of the page, by name. Only these are served, so a request never becomes a path."""

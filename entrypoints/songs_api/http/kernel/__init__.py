@@ -1,1 +1,1 @@
-"""How a request is answered, whichever it is."""
+"""The parts that every request passes through."""

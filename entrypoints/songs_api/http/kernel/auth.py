@@ -1,4 +1,4 @@
-"""Authentication and the default rate limit, before anything is looked up."""
+"""Authentication and the default rate limit, before routing."""
 
 import hmac
 from collections.abc import Iterable, Mapping
@@ -18,10 +18,10 @@ _OTHER_SCHEME: Final = (
 
 
 class Gate:
-    """Lets requests in: a request is public if an operation says so of its exact path; all others need a token.
+    """Authorizes requests: a request is public if an operation declares its exact path public; all others need a token.
 
-    The path is compared as the router will see it, decoded once and not normalised in any way, so that nothing can be
-    public here and another operation there. Refusals come before routing: a path that does not exist is 401 as well.
+    The path is compared as the router will see it, decoded once and not normalised in any way, so that no path can be
+    public here and another operation there. Requests are refused before routing: a path that does not exist is 401 too.
     """
 
     def __init__(self, services: AppServices, operations: Iterable[Operation]) -> None:
@@ -36,7 +36,7 @@ class Gate:
         self._metrics = by_request(each for each in served if each.for_metrics)
 
     def authorize(self, method: str, path: str, context: RequestContext) -> None:
-        """Let a request in, whatever it asks for.
+        """Authorize any request.
 
         Raises:
             Unauthenticated, InvalidToken, Unavailable, RateLimited: As `authenticate`; on public routes only the last.
@@ -57,12 +57,12 @@ class Gate:
     def authenticate(self, context: RequestContext, query: CachedQuery | None = None) -> None:
         """Authenticate a request that needs a token, and count it against its user's limit.
 
-        `query`, if it is known what will be read, is prefetched in the same round trip.
+        `query`, if it is given, is prefetched in the same round trip.
 
         Raises:
-            Unauthenticated: It has no token, or (`InvalidToken`) none that is valid.
-            Unavailable: Whether the token is still valid cannot be told now.
-            RateLimited: Its user made too many.
+            Unauthenticated: The request has no token, or (`InvalidToken`) an invalid one.
+            Unavailable: The token cannot be checked now.
+            RateLimited: The user made too many requests.
         """
         context.principal = self._access.authenticate(_token(context.environ), deadline=context.deadline)
         if query is not None and self._prefetcher is not None:
@@ -76,6 +76,6 @@ def _token(environ: Mapping[str, Any]) -> str:
         raise Unauthenticated
     scheme, _, token = header.partition(" ")
     if scheme != "Bearer" and scheme.lower() != "bearer":
-        # RFC 6750, 3.1: who used another scheme is told which is expected, and of no error.
+        # RFC 6750, 3.1: with another scheme, the response names the expected one and no error.
         raise Unauthenticated(_OTHER_SCHEME)
     return token.strip(" ")

@@ -1,4 +1,4 @@
-"""The one reader of request bodies: strict, bounded, and everything that can be refused is refused before it reads."""
+"""The reader of request bodies: strict and bounded. It refuses as much as it can before it reads."""
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -28,8 +28,8 @@ class BodyReader:
 
     Args:
         max_bytes: The largest body that is read.
-        slots: How many are received at once, and for how long.
-        trusted_proxies: Whose word is taken for where a request comes from.
+        slots: Limits the bodies received at once, and their time.
+        trusted_proxies: Networks of proxies whose forwarded addresses are believed.
     """
 
     def __init__(self, *, max_bytes: int, slots: BodySlots, trusted_proxies: Sequence[Network] = ()) -> None:
@@ -92,7 +92,7 @@ class BodyReader:
         return body
 
     def _received(self, req: ApiRequest, announced: int | None) -> bytes:
-        # One byte more than is accepted tells a body that is too large from one that just fits.
+        # One byte more than the limit shows whether a body is too large or just fits.
         wanted = self._max_bytes + 1 if announced is None else announced
         services: list[bytes] = []
         received = 0

@@ -1,4 +1,4 @@
-"""A bulkhead for request bodies: caps how many are received at once, and for how long."""
+"""A bulkhead for request bodies: caps the bodies received at once, and their time."""
 
 import logging
 import threading
@@ -11,24 +11,24 @@ from songs.ports.clock import Clock
 from songs_api.http.kernel.http_errors import TooManyBodies
 
 CONNECTION: Final = "songs_api.connection"
-"""Where a server puts the `Connection` of a request that has a body into its WSGI environment."""
+"""The key of a request's `Connection` in its WSGI environment, set by the server if there is a body."""
 WAIT_S: Final = 1.0
 GRACE_S: Final = 0.5
-"""How long a body has its slot to itself; after that it gives way to one that waits."""
+"""The time for which a body keeps its slot; after that it gives way to a waiting one."""
 SLOW_S: Final = 0.125
-"""How long a body may take before it counts as slow. A slow client's gives way after this to one of a better client."""
+"""The time after which a body counts as slow. A slow client's body then gives way to one of a better client."""
 REMEMBERED_S: Final = 60.0
-"""How long, at least, it is remembered whose bodies were slow."""
+"""The minimum time for which slow clients are remembered."""
 _MAX_REMEMBERED: Final = 10_000
 _POLL_S: Final = 0.25
 _LOOK_S: Final = SLOW_S / 4
-"""How often one that waits looks whether a body is to give way: who holds the slots, and how long they may, changes."""
+"""The interval at which a waiting body checks whether another has to give way: holders and times change."""
 _SOON_S: Final = 0.001
 _log: Final = logging.getLogger(__name__)
 
 
 class LastAnswer(NamedTuple):
-    """What is answered on a connection that ends with it."""
+    """The last response on a connection, which closes after it."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -36,7 +36,7 @@ class LastAnswer(NamedTuple):
 
 
 class Connection(Protocol):
-    """What a body arrives on."""
+    """The connection that a body arrives on."""
 
     def cut(self, answer: LastAnswer) -> None:
         """Wake the thread that reads the body, whose read ends early. Called by another thread, at most once.
@@ -55,10 +55,10 @@ class Slot:
     """A body that is being received.
 
     Attributes:
-        client: Who sends it.
-        known: Whether they have a valid token.
-        since_s: When they began.
-        was_cut: Whether it took too long: what was received of it does not count.
+        client: The client that sends it.
+        known: Whether the client has a valid token.
+        since_s: The time at which it began.
+        was_cut: Whether it took too long: the part that was received does not count.
     """
 
     __slots__ = ("_answer", "_connection", "client", "known", "since_s", "was_cut")
@@ -75,7 +75,7 @@ class Slot:
 
     @property
     def can_be_cut(self) -> bool:
-        """Whether it can be ended, and was not yet."""
+        """Whether it can be cut, and was not cut yet."""
         return self._connection is not None and not self.was_cut
 
     @property
@@ -89,13 +89,13 @@ class Slot:
             if self._connection is not None:
                 self._connection.cut(self._answer())
         except Exception:  # noqa: BLE001 - logged
-            # Neither whoever looks after all bodies nor one that waits may end by what a server does here.
+            # An error of the server here must end neither the watch of all bodies nor a waiting one.
             _log.exception("a body that takes too long could not be cut")
             self._connection = None
 
 
 class _Recent:
-    """Counts something of clients, for a minute or two."""
+    """Counts events by client, for a minute or two."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -138,22 +138,25 @@ class _Waiting:
 class BodySlots:
     """Slots for bodies that are being received. Thread-safe.
 
-    Half of the request threads receive bodies at most, and half of these for clients without a token, so that whoever
-    has one is never kept waiting by those who do not. A body may take `timeout_s`. When a client waits because all
-    slots are taken, a body that has been coming for `GRACE_S` gives way: one of the client whose bodies were slow most
-    often in the last minute, of those the one that holds most slots, and of its bodies the oldest. Places to wait, and
-    the slots that become free, are shared in the same way: slow clients, with a token or without, come last, and of
-    those that were never slow the ones that have asked in vain most often. So a
-    client holds more than its share only while nobody else wants it, and bodies that arrive at once never wait for long
-    for those that do not, from however many addresses these come: each of them is first once. While more come than find
-    a place, and for clients that were slow, `SLOW_S` takes the place of `GRACE_S`, so that this is soon over.
+    At most half of the request threads receive bodies, and half of these serve clients without a token, so that
+    clients with a token never wait for those without. A body may take `timeout_s`.
+
+    When a client waits because all slots are taken, a body that has been coming for `GRACE_S` gives way. It belongs to
+    the client whose bodies were slow most often in the last minute; among equals, to the one that holds most slots;
+    and it is the oldest of that client. Places to wait, and free slots, are shared in the same way: slow clients, with
+    or without a token, come last, and among clients that were never slow, those that were refused most often.
+
+    So a client holds more than its share only while no other client wants it. Bodies that arrive at once never wait
+    long for slow ones, from however many addresses these come: each address is first once. While more bodies arrive
+    than there are places to wait, and for clients that were slow, `SLOW_S` replaces `GRACE_S`, so that this is soon
+    over.
 
     Args:
-        request_threads: How many requests the server works on at once.
+        request_threads: The number of requests that the server handles at once.
         clock: The monotonic clock.
-        timeout_s: How long a body may take.
-        wait_s: How long to wait for a slot.
-        grace_s: How long a body keeps its slot while others wait.
+        timeout_s: The time that a body may take.
+        wait_s: The time to wait for a slot.
+        grace_s: The time for which a body keeps its slot while others wait.
     """
 
     def __init__(
@@ -186,13 +189,13 @@ class BodySlots:
         """Return a slot, at once or after a wait; `release` has to be called with it.
 
         Args:
-            client: Who sends the body, as the rate limits tell clients apart.
-            known: Whether they have a valid token.
-            connection: What it comes on; None: it cannot be cut.
-            answer: Makes what is answered if it takes too long.
+            client: The client that sends the body, as in the rate limits.
+            known: Whether the client has a valid token.
+            connection: The connection of the body; None if it cannot be cut.
+            answer: Makes the response for a body that takes too long.
 
         Raises:
-            TooManyBodies: No slot came; nothing was read.
+            TooManyBodies: No slot came free; nothing was read.
         """
         slot = Slot(client, known=known, connection=connection, answer=answer)
         with self._lock:
@@ -240,12 +243,12 @@ class BodySlots:
 
     @property
     def held(self) -> int:
-        """How many bodies are being received."""
+        """The number of bodies being received."""
         return len(self._held)
 
     @property
     def waiting(self) -> int:
-        """How many wait for a slot."""
+        """The number of bodies waiting for a slot."""
         return len(self._waiting)
 
     def _somebody_waits(self, *, known: bool) -> bool:
@@ -273,7 +276,7 @@ class BodySlots:
         return True
 
     def _ranks(self, now_s: float, *new: Slot) -> Callable[[Slot], tuple[int, bool, int, int]]:
-        """Return what tells better clients, by lower ranks, from worse ones; `new` are bodies that come on top."""
+        """Return the rank of each client, lower for better ones; `new` are additional bodies."""
         live = Counter(slot.client for slot in self._held if slot.was_cut or now_s - slot.since_s >= SLOW_S)
         counts = Counter(slot.client for slot in (*self._held, *(waiting.slot for waiting in self._waiting), *new))
         return lambda slot: (

@@ -1,4 +1,4 @@
-"""Where a request comes from, believing only proxies that were named."""
+"""The address of a client, as forwarded by trusted proxies only."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ Network = IPv4Network | IPv6Network
 
 UNKNOWN: Final = "unknown"
 WIDER: Final = 16
-"""How many times what one IPv6 site of 64 bits may do a network of 48 bits may do, which has 65,536 of them."""
+"""The limit of an IPv6 network of 48 bits, in limits of one site of 64 bits. It has 65,536 sites."""
 _IPV6_SITE: Final = 64
 _IPV6_NETWORK: Final = 48
 _WITH_PORT: Final = re.compile(r"\[(?P<six>[^\]]+)\](?::[0-9]{1,5})?|(?P<four>[0-9.]+):[0-9]{1,5}", re.ASCII)
@@ -20,7 +20,7 @@ _FOR: Final = re.compile(r"(?:^|;)[ \t]*for=[ \t]*\"?([^\";]*)", re.IGNORECASE)
 
 
 def client_address(remote: str, forwarded_for: str, trusted: Sequence[Network]) -> Address | None:
-    """Return the address that is nearest to us and not that of a trusted proxy; None where there is none (a socket).
+    """Return the nearest address that is not of a trusted proxy; None if there is no address (a socket).
 
     Args:
         remote: The peer of the connection.

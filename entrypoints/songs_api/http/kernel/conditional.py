@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110, section 13): what If-Match and If-None-Match say of what a client has seen."""
+"""Conditional requests (RFC 9110, section 13): If-Match and If-None-Match."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from songs_api.http.kernel.representations import REPRESENTATION_VERSION
 IF_MATCH: Final = "If-Match"
 IF_NONE_MATCH: Final = "If-None-Match"
 REVALIDATED: Final = "private, no-cache"
-"""Whoever asks may keep the answer, and has to ask with its token whether it still holds before each use."""
+"""The client may store the response, and has to revalidate it, with its token, before each use."""
 
 _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _ANY_TAG: Final = re.compile(_TAG)
@@ -22,7 +22,7 @@ _VERSION: Final = re.compile(r"[1-9][0-9]{0,15}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The versions of a song that a client says it has seen; None where it takes whichever is stored (``*``)."""
+    """The versions of a song that a client has seen; None if it accepts any version (``*``)."""
 
     versions: frozenset[int] | None
 

@@ -1,4 +1,4 @@
-"""The context of one request: what the steps of the pipeline have found out about it."""
+"""The context of one request, filled in by the steps of the pipeline."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,7 +10,7 @@ from songs.ports.clock import Deadline
 from songs_api.http.kernel.operation import Operation
 
 CONTEXT_KEY: Final = "songs_api.context"
-"""Where Falcon's request finds it in the WSGI environment. No header of a client's can have this name."""
+"""The key of the context in the WSGI environment. No header of a client can have this name."""
 
 
 class RequestContext:
@@ -18,17 +18,17 @@ class RequestContext:
 
     Attributes:
         environ: The WSGI environment.
-        request_id: Made by us; names this request in answers and logs.
-        started_s: When it came, by the monotonic clock.
-        deadline: When to give up on the storage.
-        principal: Who is asking; None on public routes.
-        prefetched: Counts the request, and asks the cache for what it will read.
-        charged: The limits that it counted against and what is left of each, as headers; None: of none.
-        operation: What answers it, once that is known.
-        target: What an audited request was about: the id of a song or a user, or a user's name from the path.
-        problem_code: The code of the problem that it was answered with.
-        refusal: Why it was refused before Falcon was asked, which answers with the problem that this is.
-        body_was_read: Whether all of its body was received, so that another request may follow on its connection.
+        request_id: The id of the request in responses and logs, made by the service.
+        started_s: The time at which it arrived, by the monotonic clock.
+        deadline: The deadline for the storage.
+        principal: The authenticated user; None on public routes.
+        prefetched: Counts the request, and prefetches the cache entry that it will read.
+        charged: The limits that it counted against and the rest of each, as headers; None if there are none.
+        operation: The operation that handles it, once it is known.
+        target: The target of an audited request: the id of a song or a user, or a user's name from the path.
+        problem_code: The code of the problem in the response.
+        refusal: The error by which it was refused before Falcon, which answers with it as a problem.
+        body_was_read: Whether its whole body was received, so that another request may follow on its connection.
     """
 
     # Of the class: most requests leave most of them as they are.
@@ -49,10 +49,10 @@ class RequestContext:
 
     @property
     def user(self) -> Principal:
-        """Who is asking.
+        """The authenticated user.
 
         Raises:
-            Unauthenticated: Nobody known.
+            Unauthenticated: The request has no user.
         """
         if self.principal is None:
             raise Unauthenticated

@@ -19,9 +19,9 @@ _MAX_AGE_S: Final = 600
 class Cors:
     """Lets the pages of some origins read answers. Credentials are tokens that a page holds, never cookies.
 
-    A browser asks before most requests whether it may send them, and sends no token with that question. The answer is
-    the same for every path, so it tells nothing that needs a token; from other origins the question is refused as any
-    request without a token is.
+    Before most requests a browser sends a preflight request, without a token. The response is the same for every path,
+    so it reveals nothing that needs a token. From other origins a preflight is refused like any request without a
+    token.
 
     Args:
         origins: As browsers write them: scheme, host, and a port that is not the scheme's own.
@@ -46,7 +46,7 @@ class Cors:
         return True
 
     def headers(self, environ: Mapping[str, Any]) -> dict[str, str]:
-        """Return what tells, in an answer of whatever kind, whether the page which asked may read it."""
+        """Return the headers by which the requesting page may or may not read the response."""
         if not self._origins:
             return {}
         origin = environ.get("HTTP_ORIGIN")

@@ -28,16 +28,16 @@ StartResponse = Callable[..., Callable[[bytes], object]]
 class FastPath:
     """The WSGI application.
 
-    A GET of the catalogue is answered by a read plan, which follows from its target alone. Plans of targets that were
-    answered are remembered: the next request for one is authenticated and counted like any other, and reads the same
-    storage or cache, but needs no router, no check of its query, and none of Falcon's objects. Whatever is refused or
-    fails on this way is handed to Falcon, which answers with the problem.
+    A GET of the catalogue is answered by a read plan, which depends on its target alone. Plans of answered targets are
+    remembered: the next request for one is authenticated and counted like any other, and reads the same storage or
+    cache, but needs no router, no check of its query, and none of Falcon's objects. Requests that are refused or fail
+    on this path are passed on to Falcon, which answers with the problem.
 
     Args:
-        services: What the application is made of.
-        middleware: That of `app`, which is around answers on this way as well.
-        plans: The plans that are remembered.
-        app: Answers everything else.
+        services: The services of the application.
+        middleware: The middleware of `app`, which surrounds responses on this path as well.
+        plans: The remembered plans.
+        app: Answers all other requests.
     """
 
     def __init__(
@@ -111,8 +111,8 @@ _BITS: Final = 64
 class RequestIds:
     """Makes ids of 32 hexadecimal digits: 16 of this process, and 16 of the request. Thread-safe.
 
-    They need to be told apart and nothing more, and cost a tenth of ids in the order of time. They are random, not
-    counted, so that they do not tell how many requests there are. Made after the fork.
+    They need to be distinct and nothing more, and cost a tenth of ids in the order of time. They are random, not
+    counted, so that they do not reveal the number of requests. Made after the fork.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What can be wrong with a request as HTTP: the errors that no service knows."""
+"""Errors of HTTP requests, which the services do not know."""
 
 from typing import Final
 
@@ -13,46 +13,46 @@ class Malformed(SongsError):
 
 
 class NoSuchRoute(SongsError):
-    """Nothing is served under this path."""
+    """No route matches this path."""
 
     code = "no_such_route"
-    summary = "Nothing is served under this path."
+    summary = "No route matches this path."
 
 
 class MethodNotAllowed(SongsError):
-    """The path does not offer this method; `allowed` are those that it offers."""
+    """The path does not support this method; `allowed` lists those that it supports."""
 
     code = "method_not_allowed"
-    summary = "This path does not offer this method."
+    summary = "This path does not support this method."
 
     def __init__(self, allowed: tuple[str, ...]) -> None:
-        super().__init__(f"This path offers {', '.join(allowed)}.")
+        super().__init__(f"This path supports {', '.join(allowed)}.")
         self.allowed = allowed
 
 
 class PreconditionRequired(SongsError):
-    """A change does not say which version of the record it is meant for."""
+    """A change does not name the version of the record that it applies to."""
 
     code = "precondition_required"
-    summary = "Send If-Match with the ETag of the song as you read it, or * to change whichever is stored."
+    summary = "Send If-Match with the ETag of the song as you read it, or * to change any version."
 
 
 class LengthRequired(SongsError):
-    """A body is needed and none is announced."""
+    """A body is required, and the request announces none."""
 
     code = "length_required"
     summary = "Send a body, with a Content-Length header or in chunks."
 
 
 class BodyTooLarge(SongsError):
-    """The body has more bytes than are read."""
+    """The body is larger than the limit."""
 
     code = "body_too_large"
     summary = "The body is too large."
 
 
 class UnsupportedMediaType(SongsError):
-    """The body is of a kind that is not read here."""
+    """The media type or encoding of the body is not supported here."""
 
     code = "unsupported_media_type"
     summary = "Send the body as application/json, in UTF-8, without Content-Encoding."
@@ -66,7 +66,7 @@ class BodyTimeout(SongsError):
 
 
 class TooManyBodies(Overloaded):
-    """As many bodies are being received as may be at once; nothing of this one was read."""
+    """The maximum number of bodies is being received; nothing of this one was read."""
 
     code = "too_many_bodies"
     summary = "Too many requests are sending their bodies; try again soon."

@@ -20,7 +20,7 @@ class ApiRequest(falcon.Request):
     """Falcon's request.
 
     Attributes:
-        api_context: What is known of the request.
+        api_context: The context of the request.
     """
 
     def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:

@@ -1,4 +1,4 @@
-"""OpenAPI 3.1, made of the operations and their models."""
+"""The OpenAPI 3.1 document, generated from the operations and their models."""
 
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
@@ -39,43 +39,47 @@ _HEADERS: Final[dict[str, tuple[bool, str, str]]] = {
     "ETag": (
         True,
         '"http-2.01a2307eeb17982a0b776b083bfe4a86.1"',
-        "Names what was answered, for If-None-Match and If-Match.",
+        "The entity tag of the response, for If-None-Match and If-Match.",
     ),
-    "Idempotency-Replayed": (False, "true", "There if the Idempotency-Key had been used for this rating before."),
+    "Idempotency-Replayed": (False, "true", "Present if the Idempotency-Key was used for this rating before."),
     "Link": (
         False,
         '<?page=1>; rel="first", <?page=3>; rel="next"',
-        "Other parts of the list (RFC 8288), relative to the address of this one.",
+        "Other parts of the list (RFC 8288), relative to the URL of this one.",
     ),
-    "Location": (True, f"{PREFIX}/songs/01a2307eeb17982a0b776b083bfe4a86", "Where the new song is."),
+    "Location": (True, f"{PREFIX}/songs/01a2307eeb17982a0b776b083bfe4a86", "The path of the new song."),
     "RateLimit": (
         False,
         '"default";r=98;t=42',
-        "What is left of each limit: r requests in the t seconds until it begins again. Not there without limits.",
+        "The rest of each limit: r requests in the t seconds until it resets. Absent if there are no limits.",
     ),
     "RateLimit-Policy": (False, '"default";q=100;w=60', "Each limit: q requests in w seconds."),
-    "Retry-After": (True, "1", "After how many seconds to try again."),
+    "Retry-After": (True, "1", "The number of seconds to wait before trying again."),
     "WWW-Authenticate": (
         True,
         'Bearer realm="songs"',
-        "Which authentication is expected, and what was wrong (RFC 6750).",
+        "The expected authentication, and the error (RFC 6750).",
     ),
-    "X-Request-ID": (True, "0016ad2f02cbd9d0764164030f6bac87", "Names the request, in the log of the service as well."),
+    "X-Request-ID": (
+        True,
+        "0016ad2f02cbd9d0764164030f6bac87",
+        "The id of the request, which is also in the service's log.",
+    ),
 }
-"""Of each header: whether it is always there, an example, and what it says."""
+"""For each header: whether it is always present, an example, and a description."""
 _PATH_FIELDS: Final = {
     "song_id": {"description": "The id of a song.", "example": "01a2307eeb17982a0b776b083bfe4a86"},
-    "name": {"description": "The name of a user, in any case.", "example": "ada"},
+    "name": {"description": "The username; case does not matter.", "example": "ada"},
 }
 _SCHEME: Final = "bearer"
 _SONG_PATH: Final = "/songs/{song_id}"
 _TAG_PATTERN: Final = r'(W/)?"[!#-~]*"'
 _TAGS_PATTERN: Final = rf"^(\*|{_TAG_PATTERN}( *, *{_TAG_PATTERN})*)$"
 _TAGS: Final = {
-    "songs": "The catalogue. Reading takes any account, editing the role of an editor.",
+    "songs": "The catalogue. Any user can read it; editors can change it.",
     "ratings": "Ratings from 1 to 5, and their statistics.",
-    "accounts": "Registering, signing in and out; your own account; users, for admins.",
-    "service": "Whether the service is well.",
+    "accounts": "Registration, signing in and out, your own account, and, for admins, all users.",
+    "service": "The health of the service.",
 }
 
 
@@ -151,7 +155,7 @@ def _described(operation: Operation, all_operations: Sequence[Operation]) -> dic
     }
     description = [operation.description or f"{operation.summary}."]
     if MERGE_PATCH in operation.media_types:
-        description.append(f"A merge patch (RFC 7396), which may be sent as `{MERGE_PATCH}` too.")
+        description.append(f"The body is a merge patch (RFC 7396), which can also be sent as `{MERGE_PATCH}`.")
     description.append(f"Needs the role `{operation.needs}`." if operation.needs else "Needs no token.")
     described["description"] = " ".join(description)
     if parameters := [*_path_parameters(operation), *_query_parameters(operation), *_header_parameters(operation)]:
@@ -218,16 +222,14 @@ def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
     parameters = []
     if operation.idempotent_by_key:
         schema = {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"}
-        text = "Chosen by the client: repeating a request with the same key rates once."
+        text = "A key chosen by the client. Requests with the same key count once."
         parameters.append(_header_parameter(IDEMPOTENCY_KEY, text, schema) | {"example": "6f9619ff-8b86-d011"})
     if operation.if_match:
         schema = {"type": "string", "pattern": _TAGS_PATTERN}
-        text = (
-            "The ETag of the song as it was read, so that no change by others is lost; or `*` for whichever is there."
-        )
+        text = "The ETag of the song as it was read, so that changes by others are not lost; or `*` for any version."
         parameters.append(_header_parameter(IF_MATCH, text, schema, required=True) | {"example": "*"})
     if _can_be_known(operation):
-        text = "The ETag of an earlier answer: if it still holds, the answer is 304 and has no body."
+        text = "The ETag of an earlier response. If it is still current, the response is 304 without a body."
         parameters.append(_header_parameter(IF_NONE_MATCH, text, {"type": "string"}) | {"example": '"http-2.1"'})
     return parameters
 
@@ -260,7 +262,7 @@ def _problems(operation: Operation) -> list[type[SongsError]]:
 def _responses(operation: Operation, all_operations: Sequence[Operation]) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, model in operation.answers.items():
-        known: dict[str, Any] = {"description": _first_line(model) if model else "Done; there is no body."}
+        known: dict[str, Any] = {"description": _first_line(model) if model else "Success, without a body."}
         if model:
             known["content"] = {JSON: _content(model) | _example(model)}
         responses[str(status)] = (
@@ -268,7 +270,7 @@ def _responses(operation: Operation, all_operations: Sequence[Operation]) -> dic
         )
     if _can_be_known(operation):
         responses["304"] = {
-            "description": "The client has it already; there is no body.",
+            "description": "The client has the current version. There is no body.",
             "headers": _named("ETag", *_headers_of_all(operation)),
         }
     by_status: dict[int, list[type[SongsError]]] = {}

@@ -1,6 +1,6 @@
-"""What an operation of the API is: one method of one path, described where it is implemented.
+"""Operations of the API: one method of one path, described where it is implemented.
 
-A resource is a class with paths and Falcon's responders, each decorated with what it takes and answers:
+A resource is a class with paths and Falcon's responders, each decorated with its description:
 
     class SongItem(Resource):
         paths = ("/songs/{song_id}",)
@@ -46,26 +46,26 @@ class Operation:
     """One method of one path; as a decorator, describes the responder below it.
 
     Attributes:
-        method: GET, POST, PUT, PATCH or DELETE, after the name of the responder. HEAD and OPTIONS follow.
-        path: Below `PREFIX`, with fields in braces: that of the resource.
-        needs: The least role that may use it; None: anyone, without a token.
-        operation_id: Names it in OpenAPI, and as an action in the audit trail.
-        tag: Groups it in OpenAPI.
+        method: GET, POST, PUT, PATCH or DELETE, from the name of the responder. HEAD and OPTIONS follow.
+        path: The path of the resource, below `PREFIX`, with fields in braces.
+        needs: The minimum role; None allows everyone, without a token.
+        operation_id: Its name in OpenAPI, and as an action in the audit trail.
+        tag: Its group in OpenAPI.
         summary: One line.
-        description: More, in Markdown.
-        query: The parameters of the query; any other is refused.
-        request: The body; without one, no body is read.
+        description: Further text, in Markdown.
+        query: The model of the query parameters; others are refused.
+        request: The model of the body; None if no body is read.
         media_types: The media types of the body.
-        idempotent_by_key: Whether it takes an Idempotency-Key.
-        tagged: Whether its good answers have an ETag; a GET that has one takes If-None-Match.
-        if_match: Whether it changes what If-Match names, and nothing without one.
-        answers: The body of each good status; None: without one.
-        problems: Errors that are this operation's own, besides `GENERAL_PROBLEMS`.
+        idempotent_by_key: Whether it accepts an Idempotency-Key.
+        tagged: Whether successful responses have an ETag; such a GET accepts If-None-Match.
+        if_match: Whether it requires If-Match.
+        answers: The model of the body for each successful status; None if there is no body.
+        problems: Errors of this operation, besides `GENERAL_PROBLEMS`.
         limited: Whether it counts against the default limit.
         audited: Whether every request is in the audit trail; refused requests always are.
         at_root: Whether it is served without `PREFIX` too.
         documented: Whether it is in OpenAPI.
-        for_metrics: Whether it needs the token for metrics, and no user's.
+        for_metrics: Whether it needs the token for metrics instead of a user's.
     """
 
     method: str = ""
@@ -106,10 +106,10 @@ class Operation:
 
 
 class Resource:
-    """What is served under a path, with Falcon's responders, each described by an `Operation`.
+    """A resource with Falcon's responders, each described by an `Operation`.
 
     Attributes:
-        paths: Where it is served, below `PREFIX`.
+        paths: Its paths, below `PREFIX`.
     """
 
     paths: ClassVar[tuple[str, ...]] = ()

@@ -11,21 +11,21 @@ from songs.query import PageNumber, Walk
 from songs_api.http.kernel.query_strings import DECIMAL
 from songs_api.http.kernel.validation import STRICT
 
-PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="How many items."), DECIMAL]
+PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="The maximum number of items."), DECIMAL]
 
 
 class PageQuery(BaseModel):
-    """Which part of a list: a page by number, or the next part of a walk."""
+    """The part of a list to return: a page by number, or the next part by cursor."""
 
     model_config = STRICT
 
-    page: Annotated[int, Field(ge=1, description="The number of the page, from 1."), DECIMAL] = 1
+    page: Annotated[int, Field(ge=1, description="The page number, from 1."), DECIMAL] = 1
     page_size: PageSize = DEFAULT_PAGE_SIZE
     cursor: Annotated[
         str | None,
         Field(
-            description="Walks through everything without totals: empty to begin, then each answer's `next_cursor`. "
-            "Not together with `page`.",
+            description="Lists everything part by part, without totals. Send it empty to begin, then the `next_cursor` "
+            "of each response. Cannot be combined with `page`.",
         ),
     ] = None
 
@@ -37,7 +37,7 @@ class PageQuery(BaseModel):
 
     @cached_property
     def which(self) -> PageNumber | Walk:
-        """What to ask the services for."""
+        """The page for the services."""
         if self.cursor is None:
             return PageNumber(self.page, self.page_size)
         return Walk(self.cursor or None, self.page_size)

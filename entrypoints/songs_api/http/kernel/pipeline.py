@@ -1,4 +1,4 @@
-"""The pipeline around every answer: authentication and rate limits before it, headers, logs and metrics after it."""
+"""The pipeline around every handler: authentication and rate limits before it, headers, logs and metrics after."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -22,12 +22,12 @@ class Middleware:
     """Falcon's middleware; the fast path calls the same steps.
 
     Args:
-        services: What the application is made of.
-        operations: All that are served.
+        services: The services of the application.
+        operations: All operations.
         operation_of: Returns the operation of a method and path, if there is one.
 
     Attributes:
-        gate: Lets requests in.
+        gate: Authorizes requests.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Middleware:
         headers = self._cors.headers(environ)
         headers["x-request-id"] = context.request_id
         if CONNECTION in environ and not context.body_was_read:
-            # What is left of the body would be taken for the next request; servers close then, and clients should know.
+            # The rest of the body would be taken for the next request; servers close then, and clients should know.
             headers["connection"] = "close"
         if context.charged is not None:
             headers["ratelimit-policy"], headers["ratelimit"] = context.charged
@@ -75,7 +75,7 @@ class RequestObserver:
 
     Args:
         telemetry: Logs and counts.
-        clock: Says how long requests take.
+        clock: Times requests.
         trusted: Networks of proxies whose X-Forwarded-For is believed.
     """
 

@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json` (RFC 9457), each with a status, and nothing that a client should not see."""
+"""Errors as `application/problem+json` (RFC 9457), each with a status, without internal details."""
 
 import logging
 import math
@@ -75,16 +75,16 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Fault(BaseModel):
-    """One wrong member of a body, or parameter of a query."""
+    """One wrong member of the body, or parameter of the query."""
 
     model_config = answer_config({"pointer": "/level", "message": "must be less than or equal to 100"})
 
     pointer: Annotated[str, Field(description="A JSON pointer to the member, or `/` and the name of the parameter.")]
-    message: Annotated[str, Field(description="What is wrong with it.")]
+    message: Annotated[str, Field(description="The reason why it is wrong.")]
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457). `code` is stable; `error` repeats `detail` for older clients."""
+    """An error (RFC 9457). `code` is stable; `error` repeats `detail` for older clients."""
 
     model_config = answer_config(
         {
@@ -99,13 +99,13 @@ class Problem(BaseModel):
     )
 
     type: Annotated[str, Field(description="`urn:songs:problem:` and the code.")]
-    title: Annotated[str, Field(description="What went wrong, the same words for every problem of a code.")]
+    title: Annotated[str, Field(description="A summary, the same for every problem with this code.")]
     status: Annotated[int, Field(description="The HTTP status.")]
-    detail: Annotated[str, Field(description="What went wrong this time.")]
-    code: Annotated[str, Field(description="For programs: stable, and listed in docs/errors.md.")]
+    detail: Annotated[str, Field(description="A description of this occurrence.")]
+    code: Annotated[str, Field(description="A stable code for programs, listed in docs/errors.md.")]
     instance: Annotated[str, Field(description="`urn:songs:request:` and the id of the request.")]
     error: Annotated[str, Field(description="The same as `detail`.")]
-    errors: Annotated[list[Fault], Field(description="Each wrong member or parameter, of `invalid` only.")] = Field(
+    errors: Annotated[list[Fault], Field(description="For `invalid` only: each wrong member or parameter.")] = Field(
         default_factory=list
     )
 

@@ -1,4 +1,4 @@
-"""Query strings: read strictly, and checked against the parameters that an operation declares."""
+"""Query strings: parsed strictly, and checked against the parameters that an operation declares."""
 
 import re
 from functools import lru_cache

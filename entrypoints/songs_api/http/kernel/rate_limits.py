@@ -1,4 +1,4 @@
-"""Rate limits: which there are, what a request counts against, and what its client is told of them."""
+"""Rate limits: their buckets, and the headers that describe them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ OUTAGE_DIVISOR: Final = 4
 
 
 class Limit:
-    """One limit: a name, and how many requests of a bucket it allows in which time. Thread-safe.
+    """One limit: a name, and a number of requests for each bucket in a window. Thread-safe.
 
     Args:
-        name: Of characters that need no quoting.
-        rate: How many; None allows everything without asking.
-        limiter: Counts.
+        name: The name, of characters that need no quoting.
+        rate: The number of requests in a window; None allows everything without asking the limiter.
+        limiter: Counts requests.
     """
 
     def __init__(self, name: str, rate: RateLimit | None, limiter: RateLimiter | ResilientLimiter) -> None:
@@ -36,12 +36,12 @@ class Limit:
         self._policy = f"{self._quoted};q={rate.amount};w={rate.window_s}" if rate else ""
 
     def charge(self, context: RequestContext, bucket: str) -> Verdict | None:
-        """Count one request, and tell its client what is left, as draft-ietf-httpapi-ratelimit-headers-10 has it.
+        """Count one request, and add what is left as headers (draft-ietf-httpapi-ratelimit-headers-10).
 
         A request that is `ahead` asks the limiter together with the cache.
 
         Raises:
-            RateLimited: It is one too many.
+            RateLimited: The request is beyond the limit.
         """
         verdict = self.hit(bucket, context.prefetched)
         if verdict is None:
@@ -77,8 +77,8 @@ class AddressLimit:
 
     Args:
         addresses: The limit on each address or site.
-        networks: That on each network.
-        trusted: Networks of proxies that are believed when they say where a request comes from.
+        networks: The limit on each network.
+        trusted: Networks of proxies whose forwarded addresses are believed.
     """
 
     def __init__(self, addresses: Limit, networks: Limit, trusted: Sequence[Network]) -> None:
@@ -102,8 +102,8 @@ class RateLimits:
     """Makes limits over one limiter.
 
     Args:
-        parts: The limiter, and what is remembered of it.
-        outage_divisor: Which fraction of them is allowed while the limiter does not answer, at most.
+        parts: The limiter, and the remembered windows.
+        outage_divisor: At most this fraction of a limit is allowed while the limiter does not respond.
     """
 
     def __init__(self, services: AppServices, *, outage_divisor: int = 1) -> None:

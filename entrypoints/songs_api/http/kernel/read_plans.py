@@ -1,4 +1,4 @@
-"""Answers, and read plans: how a GET of the catalogue is answered, which depends on nothing but its target."""
+"""Responses, and read plans: the way to answer a GET of the catalogue, which depends on its target alone."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -18,13 +18,13 @@ _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 class Answer(NamedTuple):
-    """What is sent.
+    """A response.
 
     Attributes:
         status: The status.
-        body: The body, of JSON unless `headers` say otherwise; None: there is none.
-        headers: Names are in lower case; in addition to those that every answer has.
-        about: The id of the song or user that an audited request was about, where its path does not name it.
+        body: The body, of JSON unless `headers` say otherwise; None if there is no body.
+        headers: Headers in addition to those of every response, with names in lower case.
+        about: The id of the song or user that an audited request was about, if its path does not name it.
     """
 
     status: int
@@ -36,10 +36,10 @@ class Answer(NamedTuple):
 def conditional(
     representation: bytes, environ: Mapping[str, Any], finish: Callable[[bytes], tuple[bytes, str]] | None = None
 ) -> Answer:
-    """Return the answer with a tagged representation: 304 if the client has it already, else all of it.
+    """Return the response with a tagged representation: 304 if the client has it already, else all of it.
 
     Raises:
-        VersionConflict: The request has an If-Match, and this is not what it names.
+        VersionConflict: The request has an If-Match with another tag.
         Malformed: Its If-Match cannot be read.
     """
     line, _, body = representation.partition(b"\n")
@@ -56,11 +56,11 @@ def conditional(
 
 
 class ReadPlan(NamedTuple):
-    """How a GET of one target is answered, any number of times, by any thread.
+    """A reusable, thread-safe plan that answers a GET of one target.
 
     Attributes:
         query: Reads a tagged representation.
-        finish: Makes the body of that, and the Link header, empty for none; None: it is the body.
+        finish: Makes the body and the Link header (empty for none) from it; None if it is the body.
     """
 
     query: CachedQuery
@@ -68,7 +68,7 @@ class ReadPlan(NamedTuple):
 
 
 class ReadPlans:
-    """The plans of at most `MAX_PLANS` targets that were answered, with their operations. Thread-safe."""
+    """The plans of at most `MAX_PLANS` answered targets, with their operations. Thread-safe."""
 
     def __init__(self) -> None:
         self._plans: dict[Target, tuple[Operation, ReadPlan]] = {}

@@ -1,4 +1,4 @@
-"""Representations: the bytes of an answer, kept with the entity tag that names them."""
+"""Representations: the bytes of a response, with their entity tag."""
 
 import hashlib
 from typing import Final

@@ -1,4 +1,4 @@
-"""From operations to Falcon's router: what surrounds every handler, and the methods that follow."""
+"""Routes requests to operations, and wraps every handler."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -27,7 +27,7 @@ Input = Callable[[ApiRequest, Mapping[str, Any]], Any]
 
 
 class _Methods(dict[str, Responder]):
-    """The responders of one path; a method that Falcon has never heard of is not allowed either."""
+    """The responders of one path; a method unknown to Falcon is not allowed either."""
 
     def __init__(self, allowed: tuple[str, ...]) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class _Methods(dict[str, Responder]):
 
 
 class OperationRouter(DefaultRouter):
-    """Routes to the operations of resources, and to nothing else.
+    """Routes requests to the operations of resources.
 
     Before a handler runs, its operation's role and query are checked. It is called with the context, the path's fields,
     and, where its operation has them, ``query``, ``if_match``, ``key`` and ``read``: a function that reads the body.
@@ -46,9 +46,9 @@ class OperationRouter(DefaultRouter):
 
     Args:
         reader: Reads bodies.
-        clock: For the time that is left after a body was read.
-        deadline_s: How long a request may wait for the storage.
-        plans: Remembers the plans that handlers returned.
+        clock: Measures the time left after a body was read.
+        deadline_s: The time that a request may wait for the storage.
+        plans: Remembers the plans that handlers return.
     """
 
     def __init__(self, reader: BodyReader, clock: Clock, deadline_s: float, plans: ReadPlans) -> None:
@@ -64,14 +64,14 @@ class OperationRouter(DefaultRouter):
         return None if uri.startswith("//") else super().find(uri, req)
 
     def operation_of(self, method: str, path: str) -> Operation | None:
-        """Return the operation that a request asks for, None where there is none."""
+        """Return the operation of a request; None if there is no such operation."""
         found = self.find(path)
         operations = self._operations.get(found[3], ()) if found else ()
         wanted = "GET" if method == "HEAD" else method
         return next((each for each in operations if each.method == wanted), None)
 
     def add(self, app: falcon.App[ApiRequest, ApiResponse], resource: Resource) -> None:
-        """Add the operations of a resource to the application of which this is the router."""
+        """Add the operations of a resource to the router's application."""
         by_path: dict[str, tuple[Operation, ...]] = {}
         for each in operations_of([resource]):
             for path in each.paths:

@@ -1,4 +1,4 @@
-"""Input as checked models: strict JSON, every fault named, and nothing of the input repeated.
+"""Validates input into models: strict JSON, all errors reported, and no input repeated in them.
 
 JSON is as RFC 8259 has it, and nothing more. The standard library's parser accepts NaN and Infinity, keeps the last of
 several equal names, lets lone surrogates through, and recurses as deep as the text does. Each of these is refused here.
