@@ -53,17 +53,15 @@ class GuardedUnit(ABC, Generic[Held]):
             than 0.0. It bounds the next statement, without another look at the clock.
     """
 
-    __slots__ = ("_deadline", "_entered", "_failure", "_held", "_process", "_scope", "_thread", "_wrote", "left_s")
+    __slots__ = ("_deadline", "_failure", "_held", "_process", "_scope", "_thread", "_wrote", "left_s")
 
     def __init__(self, scope: Scope, deadline: Deadline) -> None:
         self._scope = scope
         self._deadline = deadline
         self._held: Held | None = None
         self._failure: SongsError | None = None
-        self._entered = self._wrote = False
         self._thread = 0
-        self._process = _process
-        self.left_s = 0.0
+        self._wrote = False
 
     @abstractmethod
     def _begin(self) -> Held:
@@ -82,13 +80,12 @@ class GuardedUnit(ABC, Generic[Held]):
         """
 
     def __enter__(self) -> Self:
-        if self._entered:
+        if self._thread:
             raise ScopeViolation("A unit of work is entered once; ask the storage for another.")
-        self._entered = True
         self._thread = get_ident()
         self._process = _process
         self.left_s = self._deadline.remaining_s()
-        if self.left_s <= 0.0:
+        if not self.left_s:
             raise DeadlineExceeded
         try:
             self._held = self._begin()
@@ -132,11 +129,10 @@ class GuardedUnit(ABC, Generic[Held]):
             raise StorageClosed(_FORKED)
         if self._failure is not None:
             raise self._failure
-        left_s = self._deadline.remaining_s()
-        if left_s <= 0.0:
+        self.left_s = self._deadline.remaining_s()
+        if not self.left_s:
             # It may fall between two statements of one write.
             raise self.failed(DeadlineExceeded())
-        self.left_s = left_s
         return held
 
     def writing(self) -> Held:
@@ -150,7 +146,7 @@ class GuardedUnit(ABC, Generic[Held]):
         held = self.reading()
         if self._scope is Scope.READ:
             raise ScopeViolation("A READ unit of work was asked to write; use WRITE_ONE or WRITE_MANY.")
-        if self._scope is Scope.WRITE_ONE and self._wrote:
+        if self._wrote and self._scope is Scope.WRITE_ONE:
             raise ScopeViolation("A WRITE_ONE unit of work was asked for a second write; use WRITE_MANY.")
         self._wrote = True
         return held

@@ -1,4 +1,4 @@
-"""A unit of work, and the coherence record."""
+"""One unit of work, and the coherence record in it."""
 
 import sqlite3
 from collections.abc import Iterable
