@@ -1,6 +1,6 @@
 """The unit of work: one thread's view of the state, and what it makes of it."""
 
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from songs.errors import SongsError
 from songs.one_by_one import OneByOne
@@ -9,8 +9,6 @@ from songs.ports.storage import Scope
 from songs_memory.repositories import MemoryCoherence, MemoryRatings, MemorySessions, MemorySongs, MemoryUsers
 from songs_memory.state import State
 from songs_plugins.guarded_unit import GuardedUnit
-
-E = TypeVar("E", bound=SongsError)
 
 
 class Source(Protocol):
@@ -78,7 +76,7 @@ class MemoryUnit(GuardedUnit[State]):
         """Make `state` what this unit sees, and publishes when its block ends cleanly."""
         self._held = state
 
-    def failed(self, error: E) -> E:
+    def failed(self, error: SongsError) -> SongsError:
         # A write is staged whole or not at all, so what was staged before an error may be committed.
         return error
 

@@ -11,7 +11,6 @@ from songs.ports.clock import Deadline
 from songs.ports.storage import Scope
 
 Held = TypeVar("Held")
-E = TypeVar("E", bound=SongsError)
 
 
 class GuardedUnit(ABC, Generic[Held]):
@@ -155,10 +154,10 @@ class GuardedUnit(ABC, Generic[Held]):
         """Have `reading` return `held` from now on, in place of what `_begin` returned."""
         self._held = held
 
-    def failed(self, error: E) -> E:
-        """Note an error after which nothing may be done or committed any more; return it, to be raised.
+    def failed(self, error: SongsError) -> SongsError:
+        """Note an error after which nothing may be done or committed any more; return the error to be raised.
 
-        A storage in which each write is kept or lost as a whole, at once, may override it and note nothing.
+        A storage in which each write is kept or lost as a whole, at once, overrides it and notes nothing.
         """
         self._failure = error
         return error
