@@ -14,7 +14,7 @@ Held = TypeVar("Held")
 
 
 class GuardedUnit(ABC, Generic[Held]):
-    """Base class of a unit of work: what the port asks of every unit, whatever it is made of.
+    """Base class of a unit of work: the checks that the port asks of every unit.
 
     A subclass writes `_begin` and `_end`, and has repositories that call `reading` before each statement and
     `writing` before each write. `Held` is what they work with (never None), a connection for example:
@@ -66,7 +66,7 @@ class GuardedUnit(ABC, Generic[Held]):
     def _begin(self) -> Held:
         """Begin, with `left_s` seconds left; return what `reading` is to return.
 
-        What it raises leaves the ``with`` statement; what it took before that, it frees itself. Called once.
+        An error of its own leaves the ``with`` statement, and `_end` is not called: free what was taken before.
         """
 
     @abstractmethod

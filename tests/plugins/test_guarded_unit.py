@@ -1,4 +1,4 @@
-"""What every unit of work refuses, whatever it is made of."""
+"""The checks of a unit of work that are the same in every storage."""
 
 import os
 import threading
@@ -48,16 +48,16 @@ class Unit(GuardedUnit[str]):
 
     def __init__(self, scope: Scope, deadline: Deadline) -> None:
         super().__init__(scope, deadline)
-        self.told: list[str] = []
+        self.calls: list[str] = []
         self.beginning: Callable[[], str] = lambda: "held"
         self.ending: Callable[[], None] = lambda: None
 
     def _begin(self) -> str:
-        self.told.append(f"begin {self.left_s}")
+        self.calls.append(f"begin {self.left_s}")
         return self.beginning()
 
     def _end(self, held: str, *, commit: bool) -> None:
-        self.told.append(f"{'commit' if commit else 'rollback'} {held}")
+        self.calls.append(f"{'commit' if commit else 'rollback'} {held}")
         self.ending()
 
 
@@ -101,7 +101,7 @@ def test_a_block_that_ends_cleanly_commits(unit: Unit) -> None:
         unit.hold("held instead")
         assert unit.writing() == "held instead"
 
-    assert unit.told == ["begin 10.0", "commit held instead"]
+    assert unit.calls == ["begin 10.0", "commit held instead"]
 
 
 @pytest.mark.parametrize("error", [KeyError("mine"), KeyboardInterrupt()])
@@ -111,7 +111,7 @@ def test_an_exception_rolls_back(unit: Unit, error: BaseException) -> None:
         raise error
 
     assert caught.value is error
-    assert unit.told == ["begin 10.0", "rollback held"]
+    assert unit.calls == ["begin 10.0", "rollback held"]
 
 
 def test_it_is_used_within_its_block(unit: Unit) -> None:
@@ -136,11 +136,11 @@ def test_it_is_entered_once(unit: Unit) -> None:
     with pytest.raises(ScopeViolation, match="left once"):
         unit.__exit__(None, None, None)
 
-    assert unit.told == ["begin 10.0", "commit held"]
+    assert unit.calls == ["begin 10.0", "commit held"]
 
 
 def test_a_beginning_that_failed_ends_it(unit: Unit) -> None:
-    """What it raises leaves the with statement, and nothing is ended that had not begun."""
+    """Its error leaves the with statement, and nothing is ended that had not begun."""
     error = StorageUnavailable("no connection")
 
     def fails() -> str:
@@ -154,7 +154,7 @@ def test_a_beginning_that_failed_ends_it(unit: Unit) -> None:
         unit.reading()
 
     assert caught.value is error
-    assert unit.told == ["begin 10.0"]
+    assert unit.calls == ["begin 10.0"]
 
 
 def test_it_belongs_to_its_thread(unit: Unit) -> None:
@@ -189,7 +189,7 @@ def test_it_is_not_entered_after_its_deadline(unit: Unit, clock: Clock) -> None:
     with pytest.raises(DeadlineExceeded), unit:
         pytest.fail("entered")
 
-    assert unit.told == []
+    assert unit.calls == []
 
 
 @pytest.mark.parametrize("at_s", [LATER_S, LATER_S + 1])
@@ -208,7 +208,7 @@ def test_it_ends_with_its_deadline(unit: Unit, clock: Clock, at_s: float) -> Non
     with pytest.raises(DeadlineExceeded):
         swallow()
 
-    assert unit.told == ["begin 10.0", "rollback held"]
+    assert unit.calls == ["begin 10.0", "rollback held"]
 
 
 def test_the_clock_is_asked_once_a_check(unit: Unit, clock: Clock) -> None:
@@ -236,11 +236,11 @@ def test_after_an_error_nothing_is_committed(unit: Unit) -> None:
         swallow()
 
     assert caught.value is error
-    assert unit.told == ["begin 10.0", "rollback held"]
+    assert unit.calls == ["begin 10.0", "rollback held"]
 
 
 def test_another_exception_is_not_replaced_by_it(unit: Unit) -> None:
-    """What leaves the block is what was raised last."""
+    """The exception that leaves the block is the one that was raised last."""
     with pytest.raises(KeyError), unit:  # noqa: PT012 - the block is what is tested
         unit.failed(TransientConflict())
         raise KeyError
@@ -271,7 +271,7 @@ def test_a_process_forked_inside_of_it_may_not_use_it(unit: Unit, *, clean: bool
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         assert unit.writing() == "held"
 
-    assert unit.told == ["begin 10.0", "commit held"]
+    assert unit.calls == ["begin 10.0", "commit held"]
 
 
 def _used_in_a_child(unit: Unit, *, clean: bool) -> int:
@@ -292,4 +292,4 @@ def _used_in_a_child(unit: Unit, *, clean: bool) -> int:
         unit.reading()
     except ScopeViolation:
         refused += 1
-    return 0 if refused == 4 and unit.told == ["begin 10.0"] else 1
+    return 0 if refused == 4 and unit.calls == ["begin 10.0"] else 1
