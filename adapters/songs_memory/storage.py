@@ -84,7 +84,7 @@ class MemoryStorage:
         Raises:
             StorageUnavailable: Other writers took until the deadline.
         """
-        if not self._writing.acquire(timeout=deadline.remaining_s()):
+        if not self._writing.acquire(blocking=False) and not self._writing.acquire(timeout=deadline.remaining_s()):
             raise StorageUnavailable("Other units of work were writing for too long; nothing was changed. Try again.")
 
     def unlock(self) -> None:

@@ -8,6 +8,7 @@ from songs.model import Session, User, name_key
 from songs.ports.sessions import Rotation
 from songs_mongo import encoding
 from songs_mongo.schema import SESSIONS, USERS, Document, Transaction, in_one_batch
+from songs_plugins.values import LARGEST_INT32, clamped, comparable, milliseconds
 
 ATTEMPTS: Final = 8
 
@@ -32,14 +33,14 @@ class MongoSessions:
         self._transaction.confirm()
 
     def get(self, session_id: str) -> Session | None:
-        key = {"_id": encoding.sought(session_id)}
+        key = {"_id": comparable(session_id)}
         document = self._transaction.read(lambda db, s: db[SESSIONS].find_one(key, session=s))
         return encoding.session(document) if document is not None else None
 
     def rotate(self, session_id: str, *, presented_hash: str, next_hash: str, at: datetime, grace_s: float) -> Rotation:
         self._transaction.writing()
-        at_ms = encoding.milliseconds(at)
-        current = {"_id": encoding.sought(session_id), "current_hash": presented_hash, "expires_at": {"$gt": at_ms}}
+        at_ms = milliseconds(at)
+        current = {"_id": comparable(session_id), "current_hash": presented_hash, "expires_at": {"$gt": at_ms}}
         following = {"current_hash": next_hash, "previous_hash": presented_hash, "rotated_at": at_ms}
         for _ in range(ATTEMPTS):
             if self._change(current, following):
@@ -56,21 +57,21 @@ class MongoSessions:
         raise self._transaction.given_up()
 
     def delete(self, session_id: str) -> None:
-        self._delete({"_id": encoding.sought(session_id)})
+        self._delete({"_id": comparable(session_id)})
 
     def delete_of_user(self, user_id: str, *, limit: int, keep_id: str | None = None) -> int:
         self._transaction.writing()
         # No session has the empty id.
-        of_user = {"user_id": encoding.sought(user_id), "_id": {"$ne": encoding.sought(keep_id or "")}}
-        deleted = remove_some(self._transaction, of_user, limit=encoding.bounded(limit))
+        of_user = {"user_id": comparable(user_id), "_id": {"$ne": comparable(keep_id or "")}}
+        deleted = remove_some(self._transaction, of_user, limit=clamped(limit, LARGEST_INT32))
         if not deleted:
             self._transaction.confirm()
         return deleted
 
     def delete_expired(self, *, at: datetime, limit: int) -> int:
         self._transaction.writing()
-        expired = {"expires_at": {"$lte": encoding.milliseconds(at)}}
-        return remove_some(self._transaction, expired, limit=encoding.bounded(limit))
+        expired = {"expires_at": {"$lte": milliseconds(at)}}
+        return remove_some(self._transaction, expired, limit=clamped(limit, LARGEST_INT32))
 
     def _delete(self, condition: Document) -> None:
         self._transaction.writing()
@@ -128,10 +129,10 @@ class MongoUsers:
         self._transaction = transaction
 
     def get(self, user_id: str) -> User | None:
-        return self._one({"_id": encoding.sought(user_id)})
+        return self._one({"_id": comparable(user_id)})
 
     def by_name(self, name: str) -> User | None:
-        return self._one({"name_key": encoding.sought(name_key(name))})
+        return self._one({"name_key": comparable(name_key(name))})
 
     def add(self, user: User) -> None:
         self._transaction.writing()
@@ -165,7 +166,7 @@ class MongoUsers:
 
     def delete(self, user_id: str) -> bool:
         self._transaction.writing()
-        key = encoding.sought(user_id)
+        key = comparable(user_id)
         self._end_sessions(key)
         deleted = self._transaction.write(
             lambda db, session: db[USERS].delete_one({"_id": key}, session=session).deleted_count > 0
@@ -178,8 +179,8 @@ class MongoUsers:
         return deleted
 
     def find(self, *, limit: int, after_id: str | None = None) -> tuple[User, ...]:
-        most = encoding.bounded(limit)
-        beyond = {"_id": {"$gt": encoding.sought(after_id or "")}}
+        most = clamped(limit, LARGEST_INT32)
+        beyond = {"_id": {"$gt": comparable(after_id or "")}}
         if most == 0:
             return ()
         found = self._transaction.read(

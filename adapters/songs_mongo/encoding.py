@@ -4,20 +4,14 @@ The driver reads larger integers as a kind of its own, and the model wants plain
 """
 
 import hashlib
-import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Final
 
 from songs.model import Rating, RatingStats, Role, Session, Song, SongIdentity, User
 from songs.text import fold
 from songs_mongo.schema import Document
+from songs_plugins.values import milliseconds, moment
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
-_LONE_SURROGATES: Final = re.compile("[\ud800-\udfff]")
-
-LARGEST: Final = 2**31 - 1
-"""The largest limit or offset that every server takes."""
 GRAM: Final = 3
 """The length of the longest runs of characters that are indexed."""
 BORN_BYTES: Final = 9
@@ -25,34 +19,6 @@ BORN_BYTES: Final = 9
 
 SONG_MEMBERS: Final = dict.fromkeys(("artist", "title", "milli", "level", "released", "version"), 1)
 COUNTERS: Final = ("n1", "n2", "n3", "n4", "n5")
-
-
-def milliseconds(moment: datetime) -> int:
-    """Return whole milliseconds since 1970, exactly: a float would be off by one for some years."""
-    return (moment - _EPOCH) // _MILLISECOND
-
-
-def moment(milliseconds_: int) -> datetime:
-    """Return the time in UTC that `milliseconds` made a number of."""
-    return _EPOCH + milliseconds_ * _MILLISECOND
-
-
-def sought(text: str) -> str:
-    """Return `text` in a form that can be sent and compared with stored ids, which are ASCII.
-
-    Lone surrogates cannot be sent; what takes their place is greater than ASCII too, and equal to none of it.
-    """
-    return text if text.isascii() else _LONE_SURROGATES.sub("\ufffd", text)
-
-
-def storable(text: str) -> bool:
-    """Return whether a stored text may equal or contain `text`: not if it has a NUL or a lone surrogate."""
-    return "\0" not in text and (text.isascii() or not _LONE_SURROGATES.search(text))
-
-
-def bounded(number: int) -> int:
-    """Return `number` where it is between 0 and what every server takes, else the nearest such number."""
-    return min(max(number, 0), LARGEST)
 
 
 def digest(*parts: str) -> str:

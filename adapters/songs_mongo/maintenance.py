@@ -27,6 +27,7 @@ from songs_mongo.errors import translated
 from songs_mongo.ratings import STATE, events_of
 from songs_mongo.schema import LARGEST_BATCH, META, RATINGS, SCHEMA, SONGS, USERS, Document, Transaction, in_one_batch
 from songs_mongo.songs import Selectivity, conditions
+from songs_plugins.values import LARGEST_INT32, clamped, comparable
 
 PAGE: Final = 200
 PATIENCE_S: Final = 60.0
@@ -213,7 +214,7 @@ class MongoBatches:
         return frozenset(met)
 
     def rated(self, song_ids: Collection[str], *, limit: int) -> Mapping[str, RatedSong]:
-        most = encoding.bounded(limit)
+        most = clamped(limit, LARGEST_INT32)
         songs = self._found(SONGS, _one_of("_id", filter(is_id, song_ids)), STATE if most else _COUNTERS)
         moved = self._moved(songs, most) if most else {}
         rated: dict[str, RatedSong] = {}
@@ -225,11 +226,11 @@ class MongoBatches:
         return rated
 
     def users(self, user_ids: Collection[str]) -> Mapping[str, User]:
-        found = map(encoding.user, self._found(USERS, _one_of("_id", map(encoding.sought, user_ids))))
+        found = map(encoding.user, self._found(USERS, _one_of("_id", map(comparable, user_ids))))
         return {user.id: user for user in found}
 
     def users_named(self, names: Collection[str]) -> Mapping[str, User]:
-        keys = {name: encoding.sought(name_key(name)) for name in names}
+        keys = {name: comparable(name_key(name)) for name in names}
         found = map(encoding.user, self._found(USERS, _one_of("name_key", keys.values())))
         by_key = {user.name_key: user for user in found}
         return {name: by_key[key] for name, key in keys.items() if key in by_key}

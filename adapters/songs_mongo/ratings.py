@@ -34,6 +34,7 @@ from songs.ports.ratings import RatingReceipt
 from songs_mongo import encoding
 from songs_mongo.encoding import BORN_BYTES
 from songs_mongo.schema import CLAIMS, RATINGS, SONGS, Document, Transaction, in_one_batch
+from songs_plugins.values import LARGEST_INT32, clamped, comparable
 
 BATCH: Final = 1000
 BATCHES: Final = 20
@@ -269,7 +270,7 @@ class MongoRatings:
         return None if document is None else encoding.stats(document)
 
     def of_song(self, song_id: str, *, limit: int, after_id: str | None = None) -> tuple[Rating, ...]:
-        after, most = encoding.sought(after_id or ""), encoding.bounded(limit)
+        after, most = comparable(after_id or ""), clamped(limit, LARGEST_INT32)
         song = RatedSong.read(self._transaction, song_id) if is_id(song_id) else None
         if song is None or most == 0:
             return ()

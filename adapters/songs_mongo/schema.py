@@ -92,7 +92,7 @@ class Transaction(Protocol):
         """Whether the commands are part of a transaction, which the first error of the server ends."""
         ...
 
-    def writing(self) -> None:
+    def writing(self) -> object:
         """Begin one write, of any number of commands; raise `ScopeViolation` where the unit may not write."""
         ...
 

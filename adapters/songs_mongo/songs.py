@@ -17,6 +17,7 @@ from songs.query import SongFilter
 from songs_mongo import encoding
 from songs_mongo.ratings import remove_leftovers
 from songs_mongo.schema import SONGS, Document, Transaction, in_one_batch
+from songs_plugins.values import LARGEST_INT32, clamped, comparable, encodable
 
 SAMPLE: Final = 500
 KEPT_S: Final = 600.0
@@ -73,11 +74,11 @@ def conditions(song_filter: SongFilter, rarity: Selectivity) -> list[Document] |
             return None
         found.append({"level": song_filter.level})
     if song_filter.artist is not None:
-        if not encoding.storable(song_filter.artist):
+        if not encodable(song_filter.artist):
             return None
         found.append({"artist_key": encoding.digest(song_filter.artist)})
     if song_filter.text is not None:
-        if not encoding.storable(song_filter.text):
+        if not encodable(song_filter.text):
             return None
         found += _contains(song_filter.text, rarity)
     return found
@@ -112,7 +113,7 @@ class MongoSongs:
         return encoding.song(found[0]) if found else None
 
     def identify(self, identities: Collection[SongIdentity]) -> Mapping[SongIdentity, Song]:
-        keys = {encoding.identity_key(identity) for identity in identities if _storable(identity)}
+        keys = {encoding.identity_key(identity) for identity in identities if _encodable(identity)}
         found = self._found({"identity": {"$in": sorted(keys)}}, limit=len(keys)) if keys else ()
         songs = map(encoding.song, found)
         return {song.identity: song for song in songs}
@@ -179,11 +180,11 @@ class MongoSongs:
         self, song_filter: SongFilter, *, limit: int, after_id: str | None = None, offset: int = 0
     ) -> tuple[Song, ...]:
         conditions = self._conditions(song_filter)
-        most = encoding.bounded(limit)
+        most = clamped(limit, LARGEST_INT32)
         if conditions is None or most == 0:
             return ()
-        wanted = {"$and": [{"_id": {"$gt": encoding.sought(after_id or "")}}, *conditions]}
-        return tuple(map(encoding.song, self._found(wanted, limit=most, offset=encoding.bounded(offset))))
+        wanted = {"$and": [{"_id": {"$gt": comparable(after_id or "")}}, *conditions]}
+        return tuple(map(encoding.song, self._found(wanted, limit=most, offset=clamped(offset, LARGEST_INT32))))
 
     def count(self, song_filter: SongFilter) -> int:
         conditions = self._conditions(song_filter)
@@ -261,5 +262,5 @@ class MongoSongs:
             raise DuplicateSong
 
 
-def _storable(identity: SongIdentity) -> bool:
-    return encoding.storable(identity.artist) and encoding.storable(identity.title)
+def _encodable(identity: SongIdentity) -> bool:
+    return encodable(identity.artist) and encodable(identity.title)

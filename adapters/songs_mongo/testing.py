@@ -186,10 +186,6 @@ async def _serve(data: str, port: int) -> None:
     await ended.wait()
 
 
-if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1], int(sys.argv[2])))
-
-
 MODULE: Final = "nx_27017"
 
 
@@ -298,3 +294,7 @@ def faults(settings: MongoSettings) -> Iterator[FailingCommands]:
             yield failing
         finally:
             failing.heal()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(sys.argv[1], int(sys.argv[2])))

@@ -1,11 +1,9 @@
 """One unit of work."""
 
 import contextlib
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 import pymongo
 from bson.errors import BSONError
@@ -19,7 +17,6 @@ from pymongo.write_concern import WriteConcern
 from songs.errors import (
     DeadlineExceeded,
     OutcomeUnknown,
-    ScopeViolation,
     SongsError,
     StorageMismatch,
     StorageUnavailable,
@@ -37,6 +34,7 @@ from songs_mongo.migrations import Identity
 from songs_mongo.ratings import MongoRatings
 from songs_mongo.schema import COHERENCE, META, SCHEMA, Commands, Document, Transaction
 from songs_mongo.songs import MongoSongs, Selectivity
+from songs_plugins.guarded_unit import GuardedUnit
 
 
 class MongoCoherence:
@@ -82,8 +80,8 @@ LOOKS_LATE_S: Final = 0.25
 DURABLE: Final = WriteConcern(w="majority", j=True)
 
 
-class Unit:
-    """A unit of work on a database, to be entered once.
+class Unit(GuardedUnit[Database[Document]]):
+    """A unit of work on a database.
 
     Only WRITE_MANY takes a session and a transaction. In the other scopes each command stands for itself: the one
     write of a WRITE_ONE unit is kept when its call returns, whatever happens in the block after it.
@@ -93,19 +91,12 @@ class Unit:
         "_afterwards",
         "_attempts",
         "_database",
-        "_deadline",
-        "_entered",
-        "_failure",
         "_identity",
-        "_open",
         "_primaries",
         "_rarity",
-        "_scope",
         "_sent",
         "_session",
-        "_thread",
         "_transactions",
-        "_wrote",
     )
 
     def __init__(
@@ -120,18 +111,15 @@ class Unit:
         *,
         transactions: bool,
     ) -> None:
+        super().__init__(scope, deadline)
         self._database = database
         self._rarity = rarity
         self._attempts = attempts
         self._primaries = primaries
         self._identity = identity
-        self._scope = scope
-        self._deadline = deadline
         self._transactions = transactions
         self._session: ClientSession | None = None
-        self._thread = 0
-        self._entered = self._open = self._wrote = self._sent = False
-        self._failure: SongsError | None = None
+        self._sent = False
         self._afterwards: list[Callable[[], None]] = []
 
     @property
@@ -169,33 +157,6 @@ class Unit:
         """Whether the commands are part of a transaction."""
         return self._session is not None
 
-    def __enter__(self) -> Self:
-        if self._entered:
-            raise ScopeViolation("A unit of work is entered once; ask the storage for another.")
-        self._entered = True
-        self._thread = threading.get_ident()
-        self._deadline.check()
-        if self._scope is Scope.WRITE_MANY:
-            if not self._transactions:
-                raise Unsupported("This MongoDB deployment has no transactions, or the settings turn them off.")
-            self._begin()
-        self._open = True
-        if self._identity.is_away:
-            self._look_again()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if not self._open:
-            raise ScopeViolation("A unit of work is left once, after it was entered.")
-        try:
-            self._end(clean=kind is None)
-            if kind is None:
-                self._tidy()
-        finally:
-            self._open = False
-
     def read(self, commands: Commands[T]) -> T:
         """Run commands that change nothing; return what they return."""
         primaries = self._primaries
@@ -205,13 +166,12 @@ class Unit:
 
     def try_to_read(self, commands: Commands[T]) -> T | None:
         """Run commands that nothing depends on, with a quarter of the time; return None where they fail."""
-        self._check()
-        time_s = self._deadline.remaining_s() / 4
-        if self.transactional or time_s <= 0.0:
+        database = self.reading()
+        if self.transactional:
             return None
         try:
-            with self._bounded(time_s):
-                return commands(self._database, self._session)
+            with self._bounded(self.left_s / 4):
+                return commands(database, self._session)
         except PyMongoError:
             return None
 
@@ -221,48 +181,63 @@ class Unit:
         self._sent = True
         return result
 
-    def writing(self) -> None:
-        """Begin one write of a repository.
-
-        Raises:
-            ScopeViolation: The scope does not allow it, or the unit is not open in this thread.
-        """
-        self._check()
-        if self._scope is Scope.READ:
-            raise ScopeViolation("A READ unit of work was asked to write; use WRITE_ONE or WRITE_MANY.")
-        if self._scope is Scope.WRITE_ONE and self._wrote:
-            raise ScopeViolation("A WRITE_ONE unit of work was asked for a second write; use WRITE_MANY.")
-        self._wrote = True
-
     def confirm(self) -> None:
         """Return if the data are there still that the storage was opened with."""
         record = self.read(lambda db, session: db[META].find_one({"_id": SCHEMA}, session=session))
         try:
             self._identity.compare(record)
         except StorageUnavailable as error:
-            raise self._failed(error) from error
+            raise self.failed(error) from error
 
     def given_up(self) -> SongsError:
         """Return the error for a write that others were in the way of too often."""
-        return self._failed(TransientConflict())
+        return self.failed(TransientConflict())
 
     def afterwards(self, tidy: Callable[[], None]) -> None:
         """Have `tidy` run once the unit's writes are kept."""
         self._afterwards.append(tidy)
 
+    def failed(self, error: SongsError) -> SongsError:
+        if self.transactional:
+            # The server has ended the transaction, or a write of it is incomplete: nothing may be committed.
+            return super().failed(error)
+        if self._sent and isinstance(error, StorageUnavailable | DeadlineExceeded | TransientConflict):
+            # An earlier command of this write is kept, and whoever comes next may complete the write.
+            return OutcomeUnknown()
+        return error
+
+    def _begin(self) -> Database[Document]:
+        if self._scope is Scope.WRITE_MANY:
+            if not self._transactions:
+                raise Unsupported("This MongoDB deployment has no transactions, or the settings turn them off.")
+            self._start()
+        if self._identity.is_away:
+            self._look_again()
+        return self._database
+
+    def _end(self, held: Database[Document], *, commit: bool) -> None:
+        if self._session is not None:
+            try:
+                if commit:
+                    self._commit(self._session)
+                else:
+                    self._abort(self._session)
+            finally:
+                self._end_session()
+        if commit:
+            self._tidy()
+
     def _look_again(self) -> None:
+        self.hold(self._database)
         try:
             self.confirm()
         except BaseException:
-            try:
-                self._end(clean=False)
-            finally:
-                self._open = False
+            self._end(self._database, commit=False)
             raise
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         try:
-            with pymongo.timeout(self._deadline.remaining_s()):
+            with pymongo.timeout(self.left_s):
                 self._session = self._database.client.start_session(causal_consistency=True)
             self._session.start_transaction(read_concern=ReadConcern("snapshot"), write_concern=DURABLE)
         except PyMongoError as error:
@@ -270,17 +245,14 @@ class Unit:
             raise translated(error, writing=False) from error
 
     def _run(self, commands: Commands[T], *, writing: bool) -> T:
-        self._check()
-        remaining_s = self._deadline.remaining_s()
-        if remaining_s <= 0.0:
-            raise self._failed(DeadlineExceeded())
+        database = self.reading()
         try:
-            with self._bounded(remaining_s):
-                return commands(self._database, self._session)
+            with self._bounded(self.left_s):
+                return commands(database, self._session)
         except PyMongoError as error:
-            raise self._failed(self._translated(error, writing=writing)) from error
+            raise self.failed(self._translated(error, writing=writing)) from error
         except (BSONError, OverflowError, UnicodeError) as error:
-            raise self._failed(untransferable(error)) from error
+            raise self.failed(untransferable(error)) from error
 
     def _translated(self, error: PyMongoError, *, writing: bool) -> SongsError:
         # Where no connection came free, the attempt that raised this is not among those that were sent.
@@ -292,37 +264,6 @@ class Unit:
         budget_s = _budget_s(remaining_s)
         self._attempts.begin(budget_s)
         return pymongo.timeout(budget_s)
-
-    def _check(self) -> None:
-        if not self._open:
-            raise ScopeViolation("A unit of work can be used within its with block only.")
-        if threading.get_ident() != self._thread:
-            raise ScopeViolation("A unit of work belongs to the thread that entered its with block.")
-        if self._failure is not None:
-            raise self._failure
-
-    def _failed(self, error: SongsError) -> SongsError:
-        if self.transactional:
-            # The server has ended the transaction, or a write of it is incomplete: nothing may be committed.
-            self._failure = error
-        elif self._sent and isinstance(error, StorageUnavailable | DeadlineExceeded | TransientConflict):
-            # An earlier command of this write is kept, and whoever comes next may complete the write.
-            return OutcomeUnknown()
-        return error
-
-    def _end(self, *, clean: bool) -> None:
-        if self._session is None:
-            return
-        try:
-            if clean and self._failure is None:
-                self._commit(self._session)
-            else:
-                self._abort(self._session)
-        finally:
-            self._end_session()
-        if clean and self._failure is not None:
-            # The block swallowed an error after which the transaction is incomplete: it must not look committed.
-            raise self._failure
 
     def _commit(self, session: ClientSession) -> None:
         for attempt in range(1, COMMITS + 1):

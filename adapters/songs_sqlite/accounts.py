@@ -9,17 +9,8 @@ from typing import Final
 from songs.errors import UserExists, UserNotFound, VersionConflict
 from songs.model import Session, User, name_key
 from songs.ports.sessions import Rotation
-from songs_sqlite.connection import (
-    SESSION_COLUMNS,
-    USER_COLUMNS,
-    Transaction,
-    clamped,
-    comparable,
-    milliseconds,
-    session_of,
-    session_row,
-    user_of,
-)
+from songs_plugins.values import clamped, comparable, milliseconds
+from songs_sqlite.connection import SESSION_COLUMNS, USER_COLUMNS, Transaction, session_of, session_row, user_of
 
 GET: Final = f"SELECT {USER_COLUMNS} FROM users WHERE id = ?"
 BY_NAME: Final = f"SELECT {USER_COLUMNS} FROM users WHERE name_key = ?"

@@ -6,10 +6,9 @@ synced, then the index of the log is brought up to date. A frame that was not wr
 there nothing is kept. After that a commit that failed is invisible, but a recovery of the log would bring it back.
 """
 
-import re
 import sqlite3
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -23,6 +22,7 @@ from songs.errors import (
 )
 from songs.model import Role, Session, Song, User
 from songs.ports.clock import Clock, Deadline
+from songs_plugins.values import milliseconds, moment
 
 RETRYABLE: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 """Primary codes of a lock that another connection holds: waiting helps."""
@@ -229,7 +229,7 @@ class Connection:
 class Transaction(Protocol):
     """Statements of one transaction, with errors translated."""
 
-    def writing(self) -> None:
+    def writing(self) -> object:
         """Begin one write, of any number of statements; raise `ScopeViolation` where the unit may not write."""
         ...
 
@@ -250,44 +250,9 @@ class Transaction(Protocol):
         ...
 
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
-_LONE_SURROGATES: Final = re.compile("[\ud800-\udfff]")
-
-LARGEST: Final = 2**63 - 1
-"""The largest integer that can be bound."""
-
 SONG_COLUMNS: Final = "id, artist, title, difficulty_milli, level, released, version"
 USER_COLUMNS: Final = "id, name, password_hash, role, disabled, created_at_ms, token_version, version"
 SESSION_COLUMNS: Final = "id, user_id, current_hash, previous_hash, created_at_ms, rotated_at_ms, expires_at_ms"
-
-
-def milliseconds(moment: datetime) -> int:
-    """Return whole milliseconds since 1970, exactly: a float would be off by one for some years."""
-    return (moment - _EPOCH) // _MILLISECOND
-
-
-def moment(milliseconds_: int) -> datetime:
-    """Return the time in UTC that `milliseconds` made a number of."""
-    return _EPOCH + milliseconds_ * _MILLISECOND
-
-
-def comparable(text: str) -> str:
-    """Return `text` in a form that can be compared with stored ids, names and keys, which are ASCII.
-
-    Lone surrogates cannot be bound; what takes their place is greater than ASCII too, and equal to none of it.
-    """
-    return text if text.isascii() else _LONE_SURROGATES.sub("\ufffd", text)
-
-
-def encodable(text: str) -> bool:
-    """Return whether a stored text may equal or contain `text`: not if it has a NUL or a lone surrogate."""
-    return "\0" not in text and (text.isascii() or not _LONE_SURROGATES.search(text))
-
-
-def clamped(number: int) -> int:
-    """Return `number` where it is between 0 and what can be bound, else the nearest such number."""
-    return min(max(number, 0), LARGEST)
 
 
 def song_of(row: Row) -> Song:

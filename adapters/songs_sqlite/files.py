@@ -230,11 +230,10 @@ class OpenFiles:
         # Before the look: what is larger than it was then has only grown since.
         written = self._written
         try:
-            log = os.stat(self._log)  # noqa: PTH116 - as above
-            same = ((log.st_dev, log.st_ino), _id(self._index)) == beside
+            log, index = os.stat(self._log), os.stat(self._index)  # noqa: PTH116 - as above
         except OSError:
             raise _lost("write-ahead log") from None
-        if not same:
+        if ((log.st_dev, log.st_ino), (index.st_dev, index.st_ino)) != beside:
             raise _lost("write-ahead log")
         self.log_bytes = log.st_size
         emptied = False
@@ -276,12 +275,10 @@ class OpenFiles:
         self.check()
         if self._beside is None:
             return
-        before, written = self._written, None
+        written = None
         try:
-            written = self._read(_look_at)
-            # Cut off, it is written to where it ended before, behind a hole: which is all zeros, and no frame.
-            if before is not None and written is not None and before.sound and before.salts == written.salts:
-                self._spoilt = self._spoilt or self._read(before.is_cut_off)
+            written, is_cut_off = self._read(self._compared)
+            self._spoilt = self._spoilt or is_cut_off
         except ValueError:
             self._spoilt = True
         if self._spoilt:
@@ -289,6 +286,14 @@ class OpenFiles:
         # None: another process has moved it into the file since.
         if written is not None:
             self._written, self.log_bytes = written, written.size
+
+    def _compared(self, fd: int) -> tuple[_Log | None, bool]:
+        """Return the log as it is, and whether what was written before was cut off."""
+        before, written = self._written, _look_at(fd)
+        if before is None or written is None or not before.sound or before.salts != written.salts:
+            return written, False
+        # Cut off, it is written to where it ended before, behind a hole: which is all zeros, and no frame.
+        return written, before.is_cut_off(fd)
 
     def note_log(self) -> None:
         """Remember which log a connection has open that was just made, or which one another has; raise if it is not.

@@ -142,14 +142,9 @@ class Pool:
         _pools.add(self)
 
     @property
-    def inherited(self) -> bool:
-        """Whether this process was forked off the one that opened the pool: it must not touch any connection."""
-        return self._pid != os.getpid()
-
-    @property
     def usable_here(self) -> bool:
         """Whether the pool is open, in the process that opened it."""
-        return not self._closed and not self.inherited
+        return not self._closed and self._pid == os.getpid()
 
     def take(self, deadline: Deadline) -> Connection:
         """Return a connection that nobody else uses, with `deadline` set.
@@ -158,14 +153,14 @@ class Pool:
             StorageClosed: The pool is closed, or belongs to the process that this one was forked from.
             StorageUnavailable: No connection came free in time, or none could be opened.
         """
-        self.refuse_inherited()
+        if self._pid != os.getpid():
+            raise StorageClosed("This process was forked off after the storage was opened; open it in this process.")
         if self._closed:
             raise StorageClosed
         try:
-            self._turns.get(timeout=deadline.remaining_s())
+            self._turns.get(block=False)
         except Empty:
-            msg = f"All {self._size} connections to the database are in use; nothing was changed."
-            raise StorageUnavailable(msg) from None
+            self._wait_for_a_turn(deadline)
         try:
             connection = self._any_idle() or self._connect(deadline)
         except BaseException:
@@ -174,11 +169,6 @@ class Pool:
         _taken.add(connection)
         connection.deadline = deadline
         return connection
-
-    def refuse_inherited(self) -> None:
-        """Raise `StorageClosed` if the pool is `inherited`."""
-        if self.inherited:
-            raise StorageClosed("This process was forked off after the storage was opened; open it in this process.")
 
     def give(self, connection: Connection, *, usable: bool) -> None:
         """Take back what `take` returned; close it where it is not `usable`."""
@@ -202,8 +192,12 @@ class Pool:
         """Note that the log may be what fills the disk, where something could not be written."""
         self._needs_room |= primary_code(error) in NO_ROOM
 
+    def needs_room(self) -> bool:
+        """Return whether the log may fill the disk, or there is no more room than it takes."""
+        return self._needs_room or not self.files.has_room()
+
     def make_room(self, connection: Connection) -> None:
-        """Empty the log before a write if it may fill the disk, or there is no more room than it takes.
+        """Empty the log before a write, where it `needs_room`.
 
         SQLite does so after commits alone, of which there are none on a full disk: when the reader has gone for whom
         the log had grown, it would stay full. And what is in the log may need as much room again in the file.
@@ -211,8 +205,6 @@ class Pool:
         Raises:
             StorageUnavailable: There is too little room, and a reader needs the log.
         """
-        if not self._needs_room and self.files.has_room():
-            return
         self._needs_room = not connection.empty_log()
         self.files.check()
         if not self.files.has_room():
@@ -241,6 +233,13 @@ class Pool:
         """Close all idle connections."""
         while connection := self._any_idle():
             self._disconnect(connection)
+
+    def _wait_for_a_turn(self, deadline: Deadline) -> None:
+        try:
+            self._turns.get(timeout=deadline.remaining_s())
+        except Empty:
+            msg = f"All {self._size} connections to the database are in use; nothing was changed."
+            raise StorageUnavailable(msg) from None
 
     def _any_idle(self) -> Connection | None:
         try:

@@ -6,7 +6,8 @@ from typing import Final
 from songs.errors import KeyReused, SongNotFound
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
-from songs_sqlite.connection import Transaction, clamped, comparable, milliseconds, moment
+from songs_plugins.values import clamped, comparable, milliseconds, moment
+from songs_sqlite.connection import Transaction
 
 ADD: Final = (
     "INSERT INTO ratings (song_id, id, user_id, value, rated_at_ms, key) "

@@ -16,7 +16,8 @@ from songs.limits import MAX_LEVEL
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
-from songs_sqlite.connection import SONG_COLUMNS, Parameters, Transaction, clamped, comparable, encodable, song_of
+from songs_plugins.values import clamped, comparable, encodable
+from songs_sqlite.connection import SONG_COLUMNS, Parameters, Transaction, song_of
 from songs_sqlite.pool import NOTE_ORPHANS, ORPHANS_AT_ONCE, REMOVE_ORPHANS
 
 Query = tuple[str, Parameters]

@@ -141,7 +141,7 @@ class SqliteStorage:
                 pool.keep_log_short(connection)
 
     def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
-        return Unit(self._opened(), scope, deadline)
+        return Unit(self._pool or self._opened(), scope, deadline)
 
     def ping(self, *, deadline: Deadline) -> None:
         with Unit(self._opened(), Scope.READ, deadline) as unit:

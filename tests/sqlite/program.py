@@ -198,6 +198,11 @@ def fork_within(path: str, song_id: str) -> None:
         pid = os.fork()
         if pid == 0:
             try:
+                unit.songs.get(song_id)
+                sys.exit(3)
+            except StorageClosed:
+                pass
+            try:
                 storage.open()
             except SongsError as error:
                 sys.exit(7 if type(error) is StorageUnavailable else 1)

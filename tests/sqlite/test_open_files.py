@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -50,6 +51,22 @@ HARMS: dict[str, Callable[[Path], object]] = {
 }
 
 
+class _Watched(Deadline):
+    """Notes that it was asked a second time: by what is about to wait."""
+
+    def __init__(self, clock: Clock, at_s: float) -> None:
+        super().__init__(clock, at_s)
+        self.asked = 0
+        self.asked_again = threading.Event()
+
+    def remaining_s(self) -> float:
+        """Return the seconds left."""
+        self.asked += 1
+        if self.asked == 2:
+            self.asked_again.set()
+        return super().remaining_s()
+
+
 @pytest.fixture(params=list(HARMS))
 def harm(request: pytest.FixtureRequest, path: Path) -> Callable[[], object]:
     """Does something to the files of the storage."""
@@ -69,6 +86,35 @@ def test_harm_is_noticed_by_the_next_write(
             after.songs.add(song(f"T{number}"))
     with pytest.raises(StorageUnavailable, match="removed or replaced"):
         storage.ping(deadline=deadline(1))
+
+
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.WRITE_ONE])
+def test_harm_is_noticed_by_a_unit_that_waited(
+    open_storage: OpenStorage, path: Path, song: Make, clock: Clock, deadline: At, scope: Scope
+) -> None:
+    """The names are looked up when a connection is there, and not when the unit began to wait for it."""
+    storage = open_storage(connections=1)
+    with storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(5)) as before:
+        before.songs.add(song("S1"))
+    waiting = _Watched.after(clock, 30)
+    found: list[object] = []
+
+    def use() -> None:
+        try:
+            with storage.unit_of_work(scope, deadline=waiting) as unit:
+                found.append(unit.songs.get("S1"))
+        except StorageUnavailable as error:
+            found.append(error.detail)
+
+    thread = threading.Thread(target=use)
+    with storage.unit_of_work(Scope.READ, deadline=deadline(30)) as holder:
+        holder.songs.get("S1")
+        thread.start()
+        waiting.asked_again.wait(5)
+        path.unlink()
+    thread.join()
+
+    assert ["removed or replaced" in str(each) for each in found] == [True]
 
 
 def test_harm_within_a_unit_is_noticed_at_its_end(

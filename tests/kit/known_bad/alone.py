@@ -94,7 +94,7 @@ read_unit_ignores_a_write = repositories(coherence=_SilentlyRefuses)
 class _LateConflict(PlantedUnit):
     def end(self, *, failed: bool) -> None:
         """Commit a change of a song, and call that a conflict where others wait for their turn."""
-        before, after, source = self._before, self._state, cast("_Contended", self._source)
+        before, after, source = self._before, self._held, cast("_Contended", self._source)
         late = False
         if before is not None and after is not None and before.songs is not after.songs:
             # Time for others to come, or it would not show on a busy machine.

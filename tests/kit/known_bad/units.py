@@ -120,9 +120,9 @@ lock_is_kept_after_an_exception = storage(_Impatient)
 class _OutlivesItsBlock(PlantedUnit):
     def end(self, *, failed: bool) -> None:
         """Leave the repositories with the state."""
-        state = self._state
+        state = self._held
         super().end(failed=failed)
-        self._state = state
+        self._held = state
 
 
 repositories_outlive_their_unit = unit(_OutlivesItsBlock)
@@ -149,7 +149,7 @@ class _Lags(PlantedStorage):
         """Give readers what they are left with."""
         with super().unit_of_work(scope, deadline=deadline) as found:
             if scope is Scope.READ:
-                found._state = self.memory.get("stale", found._state)
+                found._held = self.memory.get("stale", found._held)
             yield found
 
 
@@ -165,9 +165,9 @@ class _HalfWrite(PlantedUnit):
 
     def end(self, *, failed: bool) -> None:
         """Keep a part of what was written before the exception."""
-        before, after = self._before, self._state
+        before, after = self._before, self._held
         if failed and before is not None and after is not None and before is not after:
-            self._state = replace(after, ratings=before.ratings)
+            self._held = replace(after, ratings=before.ratings)
         super().end(failed=False)
 
 

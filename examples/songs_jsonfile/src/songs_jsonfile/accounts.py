@@ -20,16 +20,16 @@ class JsonFileUsers:
         self._unit = unit
 
     def get(self, user_id: str) -> User | None:
-        with self._unit.reading() as state:
+        with self._unit.read() as state:
             return state.users.get(user_id)
 
     def by_name(self, name: str) -> User | None:
-        with self._unit.reading() as state:
+        with self._unit.read() as state:
             user_id = state.names.get(name_key(name))
             return None if user_id is None else state.users[user_id]
 
     def add(self, user: User) -> None:
-        with self._unit.writing() as state:
+        with self._unit.write() as state:
             same_id = state.users.get(user.id)
             if same_id is not None and same_id.name_key == user.name_key:
                 return
@@ -38,7 +38,7 @@ class JsonFileUsers:
             self._unit.record(Put((user,)))
 
     def replace(self, user: User, *, if_version: int) -> None:
-        with self._unit.writing() as state:
+        with self._unit.write() as state:
             stored = state.users.get(user.id)
             if stored is None:
                 raise UserNotFound
@@ -50,14 +50,14 @@ class JsonFileUsers:
             self._unit.record(Put((changed,)))
 
     def delete(self, user_id: str) -> bool:
-        with self._unit.writing() as state:
+        with self._unit.write() as state:
             if user_id not in state.users:
                 return False
             self._unit.record(Remove(User, (user_id,)))
             return True
 
     def find(self, *, limit: int, after_id: str | None = None) -> tuple[User, ...]:
-        with self._unit.reading() as state:
+        with self._unit.read() as state:
             ids = sorted(each for each in state.users if after_id is None or each > after_id)
             return tuple(state.users[each] for each in ids[:limit])
 
@@ -69,16 +69,16 @@ class JsonFileSessions:
         self._unit = unit
 
     def add(self, session: Session) -> None:
-        with self._unit.writing() as state:
+        with self._unit.write() as state:
             if session.id not in state.sessions:
                 self._unit.record(Put((session,)))
 
     def get(self, session_id: str) -> Session | None:
-        with self._unit.reading() as state:
+        with self._unit.read() as state:
             return state.sessions.get(session_id)
 
     def rotate(self, session_id: str, *, presented_hash: str, next_hash: str, at: datetime, grace_s: float) -> Rotation:
-        with self._unit.writing() as state:
+        with self._unit.write() as state:
             session = state.sessions.get(session_id)
             if session is None or session.expires_at <= at:
                 return Rotation.UNKNOWN
@@ -94,17 +94,17 @@ class JsonFileSessions:
             return Rotation.REUSED
 
     def delete(self, session_id: str) -> None:
-        with self._unit.writing() as state:
+        with self._unit.write() as state:
             self._remove([session_id] if session_id in state.sessions else [])
 
     def delete_of_user(self, user_id: str, *, limit: int, keep_id: str | None = None) -> int:
-        with self._unit.writing() as state:
+        with self._unit.write() as state:
             of_user = [each.id for each in state.sessions.values() if each.user_id == user_id and each.id != keep_id]
             self._remove(of_user[:limit])
             return len(of_user[:limit])
 
     def delete_expired(self, *, at: datetime, limit: int) -> int:
-        with self._unit.writing() as state:
+        with self._unit.write() as state:
             expired = [each.id for each in state.sessions.values() if each.expires_at <= at][:limit]
             self._remove(expired)
             return len(expired)

@@ -16,11 +16,11 @@ class JsonFileCoherence:
         self._unit = unit
 
     def read(self) -> CoherenceRecord:
-        with self._unit.reading() as state:
+        with self._unit.read() as state:
             return state.coherence
 
     def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
-        with self._unit.writing() as state:
+        with self._unit.write() as state:
             if state.coherence.epoch == expected_epoch:
                 self._unit.record(Put((CoherenceRecord(expected_epoch + 1, cache_on, cache),)))
             return state.coherence

@@ -18,7 +18,7 @@ class JsonFileRatings:
         self._unit = unit
 
     def add(self, rating: Rating) -> RatingReceipt:
-        with self._unit.writing() as state:
+        with self._unit.write() as state:
             events = state.events.get(rating.song_id)
             if events is None:
                 raise SongNotFound
@@ -32,11 +32,11 @@ class JsonFileRatings:
             return RatingReceipt(state.stats[rating.song_id], (earlier or rating).id)
 
     def stats(self, song_id: str) -> RatingStats | None:
-        with self._unit.reading() as state:
+        with self._unit.read() as state:
             return state.stats.get(song_id)
 
     def of_song(self, song_id: str, *, limit: int, after_id: str | None = None) -> tuple[Rating, ...]:
-        with self._unit.reading() as state:
+        with self._unit.read() as state:
             events = state.events.get(song_id, {})
             ids = sorted(each for each in events if after_id is None or each > after_id)
             return tuple(events[each] for each in ids[:limit])

@@ -22,11 +22,11 @@ class JsonFileSongs:
         self._unit = unit
 
     def get(self, song_id: str) -> Song | None:
-        with self._unit.reading() as state:
+        with self._unit.read() as state:
             return state.songs.get(song_id)
 
     def identify(self, identities: Collection[SongIdentity]) -> Mapping[SongIdentity, Song]:
-        with self._unit.reading() as state:
+        with self._unit.read() as state:
             return {each: state.songs[state.identities[each]] for each in identities if each in state.identities}
 
     def add(self, song: Song) -> None:
@@ -34,14 +34,14 @@ class JsonFileSongs:
             raise DuplicateSong
 
     def add_many(self, songs: Sequence[Song]) -> frozenset[str]:
-        with self._unit.writing() as state:
+        with self._unit.write() as state:
             new, refused = _sorted_out(state, songs)
             if new:
                 self._unit.record(Put(new))
             return refused
 
     def replace(self, song: Song, *, if_version: int) -> None:
-        with self._unit.writing() as state:
+        with self._unit.write() as state:
             stored = state.songs.get(song.id)
             if stored is None:
                 raise SongNotFound
@@ -54,7 +54,7 @@ class JsonFileSongs:
             self._unit.record(Put((song,)))
 
     def delete(self, song_id: str, *, if_version: int | None = None) -> bool:
-        with self._unit.writing() as state:
+        with self._unit.write() as state:
             stored = state.songs.get(song_id)
             if stored is None:
                 return False
@@ -66,15 +66,15 @@ class JsonFileSongs:
     def find(
         self, song_filter: SongFilter, *, limit: int, after_id: str | None = None, offset: int = 0
     ) -> tuple[Song, ...]:
-        with self._unit.reading() as state:
+        with self._unit.read() as state:
             return tuple(islice(_matching(state, song_filter, after_id), offset, offset + limit))
 
     def count(self, song_filter: SongFilter) -> int:
-        with self._unit.reading() as state:
+        with self._unit.read() as state:
             return sum(1 for _ in _matching(state, song_filter))
 
     def difficulty_totals(self, level: int | None = None) -> DifficultyTotals:
-        with self._unit.reading() as state:
+        with self._unit.read() as state:
             found = [song.difficulty_milli for song in _matching(state, SongFilter(level=level))]
             return DifficultyTotals(len(found), sum(found))
 

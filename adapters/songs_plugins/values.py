@@ -1,0 +1,49 @@
+"""Values on their way into a backend and out of it, where most backends need the same.
+
+row = (rating.id, milliseconds(rating.rated_at))
+found = rows("... WHERE id > ? LIMIT ?", comparable(after_id), clamped(limit))
+rated_at = moment(row[1])
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_LONE_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+
+LARGEST_INT32: Final = 2**31 - 1
+LARGEST_INT64: Final = 2**63 - 1
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return whole milliseconds since 1970, exactly: a float would be off by one for some years."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def moment(milliseconds_: int) -> datetime:
+    """Return the time in UTC that `milliseconds` made a number of."""
+    return _EPOCH + milliseconds_ * _MILLISECOND
+
+
+def comparable(text: str) -> str:
+    """Return `text` in a form that any backend can compare with stored ids, names and keys.
+
+    These are ASCII without control characters, while callers may ask for anything. NULs and lone surrogates cannot be
+    sent everywhere; what takes their place is less and greater than every stored character as they are, and equal to
+    none.
+    """
+    if "\0" in text:
+        text = text.replace("\0", "\1")
+    return text if text.isascii() else _LONE_SURROGATES.sub("\ufffd", text)
+
+
+def encodable(text: str) -> bool:
+    """Return whether a stored text may equal or contain `text`: not if it has a NUL or a lone surrogate."""
+    return "\0" not in text and (text.isascii() or not _LONE_SURROGATES.search(text))
+
+
+def clamped(number: int, largest: int = LARGEST_INT64) -> int:
+    """Return `number` where it is between 0 and `largest`, else the nearest such number: for limits and offsets."""
+    return min(max(number, 0), largest)

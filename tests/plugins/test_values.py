@@ -1,0 +1,77 @@
+"""Values on their way into a backend and out of it."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from songs_plugins.values import (
+    LARGEST_INT32,
+    LARGEST_INT64,
+    clamped,
+    comparable,
+    encodable,
+    milliseconds,
+    moment,
+)
+
+STORED = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E))
+TEXTS = st.text(st.characters(categories=None) | st.sampled_from("\0\x01\ud800\udfff\ufffd"))
+MOMENTS = st.datetimes(timezones=st.just(UTC)).map(lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000))
+
+
+@given(MOMENTS)
+def test_a_moment_comes_back(at: datetime) -> None:
+    """To the millisecond, in UTC, in every year."""
+    assert moment(milliseconds(at)) == at
+    assert moment(milliseconds(at)).tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("at", "number"),
+    [
+        (datetime(1970, 1, 1, tzinfo=UTC), 0),
+        (datetime(1969, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC), -1),
+        (datetime(1970, 1, 1, 0, 0, 0, 1999, tzinfo=UTC), 1),
+        (datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC), 253_402_300_799_999),
+    ],
+)
+def test_milliseconds(at: datetime, number: int) -> None:
+    """They are counted from 1970, and cut off."""
+    assert milliseconds(at) == number
+
+
+def test_milliseconds_of_another_zone() -> None:
+    """The moment counts, not how it is written."""
+    at = datetime.fromisoformat("2000-01-01T02:00:00+02:00")
+    assert moment(milliseconds(at)) == at
+
+
+@given(STORED, TEXTS)
+def test_what_is_comparable_compares_as_before(stored: str, text: str) -> None:
+    """It compares so with every text that may be stored, and can be encoded."""
+    sent = comparable(text)
+
+    assert (sent == stored, sent < stored) == (text == stored, text < stored)
+    assert encodable(sent)
+    sent.encode()
+
+
+@given(STORED)
+def test_stored_texts_are_comparable_as_they_are(text: str) -> None:
+    """They are returned unchanged."""
+    assert comparable(text) == text
+
+
+@pytest.mark.parametrize(("text", "can"), [("a", True), ("é\U0001f600", True), ("a\0", False), ("é\ud800", False)])
+def test_encodable(text: str, *, can: bool) -> None:
+    """Neither a NUL nor a lone surrogate can be stored."""
+    assert encodable(text) is can
+
+
+@given(st.integers())
+def test_clamped(number: int) -> None:
+    """The nearest number between 0 and the largest."""
+    assert clamped(number) == sorted((0, number, LARGEST_INT64))[1]
+    assert clamped(number, LARGEST_INT32) == sorted((0, number, LARGEST_INT32))[1]
