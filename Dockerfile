@@ -1,4 +1,4 @@
-# The service with its MongoDB and Redis adapters. `docker build .`, then `docker run` it, or see docker-compose.yml.
+# The service with its MongoDB, PostgreSQL and Redis adapters. `docker build .`, then `docker run` it, or see docker-compose.yml.
 # PYTHON may name a digest: --build-arg PYTHON=python:3.13.7-slim-bookworm@sha256:...
 ARG PYTHON=python:3.13.7-slim-bookworm
 

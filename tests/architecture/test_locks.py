@@ -17,8 +17,7 @@ CORE: list[str] = PYPROJECT["project"]["dependencies"]
 WANTED = {
     "dev.lock": [*CORE, *(line for extra in EXTRAS.values() for line in extra), *GROUPS["dev"]],
     "contract.lock": [*CORE, *EXTRAS["contract"]],
-    "examples.lock": [*CORE, *EXTRAS["contract"], *GROUPS["examples"]],
-    "runtime.lock": [*CORE, *EXTRAS["mongo"], *EXTRAS["redis"]],
+    "runtime.lock": [*CORE, *EXTRAS["mongo"], *EXTRAS["postgres"], *EXTRAS["redis"]],
     "build.lock": PYPROJECT["build-system"]["requires"],
     "benchmarks.lock": [*CORE, *EXTRAS["redis"], *GROUPS["benchmarks"]],
     "clients.lock": [
@@ -44,7 +43,7 @@ def test_a_lock_file_satisfies_pyproject(lock: str) -> None:
     assert unmet == []
 
 
-@pytest.mark.parametrize("lock", ["build.lock", "contract.lock", "examples.lock", "runtime.lock"])
+@pytest.mark.parametrize("lock", ["build.lock", "contract.lock", "runtime.lock"])
 def test_all_lock_files_agree(lock: str) -> None:
     """What is deployed has the versions that were tested."""
     assert _locked(lock).items() <= _locked("dev.lock").items()

@@ -45,7 +45,10 @@ def test_the_package_is_a_command() -> None:
 
 def test_nothing_is_loaded_that_the_command_may_not_need() -> None:
     """Loading the command line loads no adapter, no driver and no library for people's terminals: that takes long."""
-    unwanted = "rich structlog sqlite3 redis pymongo gunicorn songs_memory songs_sqlite songs_redis songs_mongo"
+    unwanted = (
+        "rich structlog sqlite3 redis pymongo psycopg gunicorn "
+        "songs_memory songs_sqlite songs_redis songs_mongo songs_postgres"
+    )
     program = f"import sys, songs_api.cli; print([name for name in '{unwanted}'.split() if name in sys.modules])"
 
     assert _run("-c", program).stdout == "[]\n"

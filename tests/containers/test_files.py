@@ -164,11 +164,12 @@ def test_every_setting_reaches_the_container(compose: dict[str, Any], project_ro
     listed = set(re.findall(r"^#(SONGS_\w+)=", sample, re.MULTILINE))
     secret = {name for name in listed if f"# {name}_FILE may name" in sample}
     settings = compose["services"]["api"]["environment"]
+    others = [_read(path)["services"]["api"]["environment"] for path in (project_root / "deploy").glob("*.yml")]
     mounted = {Path(text).name for text in map(str, settings.values()) if text.startswith(IN_PROJECT)}
 
-    elsewhere = {"SONGS_SQLITE_PATH"}  # of deploy/sqlite.yml, and of the image
-    assert listed - secret - elsewhere == {name for name in settings if not name.endswith("_FILE")}
-    assert {f"{name}_FILE" for name in secret} == {name for name in settings if name.endswith("_FILE")}
+    passed = {*settings, *(name for each in others for name in each)}
+    assert listed - secret == {name for name in passed if not name.endswith("_FILE")}
+    assert {f"{name}_FILE" for name in secret} == {name for name in passed if name.endswith("_FILE")}
     assert mounted == set(compose["services"]["api"]["secrets"])
 
 

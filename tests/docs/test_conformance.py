@@ -14,7 +14,7 @@ from songs_contract.report.report import Verdict
 FILE = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
 ROW = re.compile(r"^\| (?P<clause>[A-Z]+-\d+) \| (?P<cells>.*) \|$", re.MULTILINE)
 COLUMNS = {
-    "storage": {"memory", "sqlite", "mongo", "jsonfile"},
+    "storage": {"memory", "sqlite", "mongo", "postgres", "jsonfile"},
     "cache": {"memory", "none", "redis"},
     "limiter": {"memory", "none", "redis"},
     "tokens": {"jwt"},

@@ -13,7 +13,7 @@ from typing import Any, Final
 from songs_contract.law import clauses
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-COSTS: Final = (ROOT / "tests" / "costs.toml", *sorted((ROOT / "examples").glob("*/tests/costs.toml")))
+COSTS: Final = (ROOT / "tests" / "costs.toml", ROOT / "examples" / "songs_jsonfile" / "tests" / "costs.toml")
 PAGE: Final = ROOT / "docs" / "contract.md"
 
 HEAD: Final = """\
@@ -21,7 +21,7 @@ HEAD: Final = """\
 
 What every adapter must do, clause by clause, and what each operation costs on ours. This page is written by
 `python tests/docs/write_contract.py`: the clauses stand in the docstrings of `core/songs/ports`, the numbers in
-`tests/costs.toml` and beside the examples' tests, which hold what they count to them.
+`tests/costs.toml` and beside the example's tests, which hold what they count to them.
 
 `songs contract NAME` shows whether an adapter keeps to the clauses. Numbers of clauses are never used again.
 [kit-score.md](kit-score.md) says which defects each clause catches, [conformance.md](conformance.md) what became of
@@ -34,9 +34,9 @@ STORAGES: Final = """
 Each in a unit of work of its own. **mongo**: commands, each of which is one round trip; the first search in ten minutes
 takes one more (`aggregate`, a sample of the songs), and once in twelve ratings of a song three more move events away.
 The commands that follow the first of a deletion tidy up. **sqlite**: statements, apart from those that begin and end
-the unit; a unit that writes syncs once. On **memory** nothing leaves the process, as a test sees. Of the examples,
-**jsonfile**: syncs of its file; **postgres**: statements, apart from those that begin, limit and end the transaction,
-which take one round trip more.
+the unit; a unit that writes syncs once. **postgres**: statements, apart from those that begin, limit and end the
+transaction, which take one round trip more. On **memory** nothing leaves the process, as a test sees. **jsonfile**, the
+example: syncs of its file.
 
 """
 

@@ -8,12 +8,15 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+from tests.postgres.database_user import no_programs
+
 from songs_mongo.testing import TrialServer
+from songs_postgres.trial import TrialServer as PostgresServer
 
 Variables = dict[str, str]
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 JSONFILE = EXAMPLES / "songs_jsonfile"
-POSTGRES = EXAMPLES / "songs_postgres"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +54,13 @@ def _mongo(folder: Path) -> Iterator[Variables]:
 
 
 @contextmanager
-def _postgres(folder: Path) -> Iterator[Variables]:
-    # Of the example's own tests: the server that they start.
-    sys.path.append(str(POSTGRES / "src"))
-    try:
-        from songs_postgres.trial import TrialServer as PostgresServer  # noqa: PLC0415 - as found by the line above
-    finally:
-        sys.path.pop()
+def _postgres(_folder: Path) -> Iterator[Variables]:
+    if reason := no_programs():
+        pytest.skip(reason)
     server = PostgresServer()
     try:
         server.start()
-        yield {"SONGS_POSTGRES_URL": server.url, **_installed(POSTGRES, folder)}
+        yield {"SONGS_POSTGRES_URL": server.url}
     finally:
         server.remove()
 

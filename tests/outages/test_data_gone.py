@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 from tests.outages.conftest import NewService
@@ -68,8 +69,6 @@ def _in_its_place(path: Path) -> tuple[Callable[[], None], Callable[[], None]]:
 
 def _schema(url: str) -> tuple[Callable[[], None], Callable[[], None]]:
     def rename(name: str, to: str) -> None:
-        import psycopg  # noqa: PLC0415 - a driver that is only there with this storage
-
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f"ALTER SCHEMA {name} RENAME TO {to}")
 

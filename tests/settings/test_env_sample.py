@@ -12,7 +12,7 @@ from songs_api.settings.service import PREFIX, ServiceSettings
 from songs_plugins.registry import Registry
 
 # Adapters whose drivers are extras, and may be missing where the tests run.
-LATER = ("SONGS_MONGO_", "SONGS_REDIS_")
+LATER = ("SONGS_MONGO_", "SONGS_POSTGRES_", "SONGS_REDIS_")
 
 
 def _models() -> list[tuple[str, type[BaseModel]]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.postgres.database_user import no_server
 
 from songs.model import Song
 from songs.ports.clock import Deadline
@@ -49,15 +50,13 @@ def _add_many(songs: list[Song], unit: UnitOfWork) -> frozenset[str]:
 
 @pytest.fixture(scope="session")
 def descriptor(project_root: Path) -> Callable[[str], AdapterSpec]:
-    """Return the descriptor of a storage; the test is skipped where there is none."""
+    """Return the descriptor of a storage: of the distribution, or of the example."""
 
     def find(name: str) -> AdapterSpec:
         registry = Registry()
         if name in registry.names():
             return registry.get(Port.STORAGE, name)
         source = project_root / "examples" / f"songs_{name}" / "src"
-        if name == "postgres" or not source.is_dir():
-            pytest.skip(f"the adapter {name!r} is not installed")
         sys.path.append(str(source))
         try:
             found: AdapterSpec = importlib.import_module(f"songs_{name}.plugin").songs_adapters()[0]
@@ -76,6 +75,8 @@ def opened(
     with ExitStack() as closing:
 
         def open_(name: str) -> Opened:
+            if name == "postgres" and (reason := no_server()):
+                pytest.skip(reason)
             folder = tmp_path_factory.mktemp(name)
             return Opened(name, closing.enter_context(place(name, descriptor(name), folder)))
 

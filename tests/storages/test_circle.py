@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from tests.postgres.database_user import no_server
 
 from songs.application.runner import UnitRunner
 from songs.caching.coherence import Coherence
@@ -13,7 +14,6 @@ from songs.tools.copying import Copier
 from songs_contract.harness.driver import Contents, contents, fill
 from songs_contract.models.samples import rating, song
 from songs_plugins.none import NoCache
-from songs_plugins.registry import Registry
 
 AROUND = ("memory", "jsonfile", "sqlite", "postgres", "mongo", "sqlite")
 RATINGS = RATINGS_PAGE + 9
@@ -22,9 +22,8 @@ TEXTS = ("Антонін", "君が代", "ﷺ", "q\u0301", '"%_*\\', "a" * 1024, 
 
 @pytest.fixture
 def around(opened: Callable[[str], Any]) -> list[Any]:
-    """An empty storage of each kind that is installed, in the order of the copies."""
-    installed = Registry().names()
-    return [opened(name) for name in AROUND if name != "postgres" or name in installed]
+    """An empty storage of each kind for which there is a server, in the order of the copies."""
+    return [opened(name) for name in AROUND if name != "postgres" or not no_server()]
 
 
 def _copier(source: Any, target: Any) -> Copier:

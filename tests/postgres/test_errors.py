@@ -4,8 +4,6 @@ import psycopg
 import pytest
 from psycopg import errors as states
 from pydantic import SecretStr
-from songs_postgres.errors import NoAnswerError, translated, translated_commit, unreachable
-from songs_postgres.settings import PostgresSettings
 
 from songs.errors import (
     DeadlineExceeded,
@@ -16,6 +14,8 @@ from songs.errors import (
     StorageUnavailable,
     TransientConflict,
 )
+from songs_postgres.errors import NoAnswerError, translated, translated_commit, unreachable
+from songs_postgres.settings import PostgresSettings
 
 
 @pytest.mark.parametrize(

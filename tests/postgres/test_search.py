@@ -4,14 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from database_user import User, folded, song
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from songs_postgres import search
+from tests.postgres.database_user import User, folded, song
 
 from songs.errors import InvalidInput
 from songs.ports.storage import Scope
 from songs.query import SongFilter
+from songs_postgres import search
 
 HOSTILE = st.text(st.sampled_from("aAbß%_\\'\"?*.[]ıİσς́日本ー한 \u200f🎵"), min_size=1, max_size=6)
 

@@ -11,12 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from database_user import MachineClock, User, deadline, frozen, song
 from pydantic import SecretStr
-from songs_postgres.connection import Connection
-from songs_postgres.errors import NoAnswerError
-from songs_postgres.storage import PostgresStorage
-from songs_postgres.trial import TrialServer
+from tests.postgres.database_user import User, deadline, frozen, song
 
 from songs.errors import (
     DeadlineExceeded,
@@ -27,6 +23,11 @@ from songs.errors import (
     StorageUnavailable,
 )
 from songs.ports.storage import Scope, UnitOfWork
+from songs_postgres.connection import Connection
+from songs_postgres.errors import NoAnswerError
+from songs_postgres.storage import PostgresStorage
+from songs_postgres.trial import TrialServer
+from songs_system.clock import SystemClock
 
 SLACK_S = 0.5
 """What STO-14 allows; the machine's own delays come on top, so that a loaded one fails no test."""
@@ -48,7 +49,7 @@ def within(limit_s: float) -> Iterator[None]:
 
 
 def _other(user: User, **changes: Any) -> PostgresStorage:
-    return PostgresStorage(user.settings.model_copy(update=changes), MachineClock(), connections=1)
+    return PostgresStorage(user.settings.model_copy(update=changes), SystemClock(), connections=1)
 
 
 def test_a_database_that_is_being_restored(user: User) -> None:
@@ -181,7 +182,7 @@ def test_a_row_that_is_locked(user: User) -> None:
 
 def test_a_connection_for_each(user: User) -> None:
     """A unit that finds all connections in use waits for one until its deadline, and says so."""
-    storage = PostgresStorage(user.settings, MachineClock(), connections=1)
+    storage = PostgresStorage(user.settings, SystemClock(), connections=1)
     storage.open()
     with storage.unit_of_work(Scope.READ, deadline=deadline(20)) as first:
         first.songs.get("s1")
@@ -263,14 +264,15 @@ def test_a_block_that_swallows_an_error(user: User) -> None:
 
 RATE_FOR_EVER = """
 import itertools, sys
-from database_user import MachineClock, User
+from database_user import User
 from pydantic import SecretStr
 from songs_postgres.settings import PostgresSettings
 from songs_postgres.storage import PostgresStorage
+from songs_system.clock import SystemClock
 
 url, schema_name, name = sys.stdin.readline().split()
 settings = PostgresSettings(url=SecretStr(url), schema_name=schema_name)
-user = User(settings, PostgresStorage(settings, MachineClock(), connections=2))
+user = User(settings, PostgresStorage(settings, SystemClock(), connections=2))
 user.storage.open()
 for n in itertools.count():
     user.insist(f"{name}-{n:05d}", key=f"{name}-{n}")

@@ -2,21 +2,22 @@
 
 import psycopg
 import pytest
-from database_user import MachineClock, User, deadline, folded, song
 from pydantic import SecretStr
-from songs_postgres.plugin import restored
-from songs_postgres.schema import NEWEST
-from songs_postgres.storage import PostgresStorage
+from tests.postgres.database_user import User, deadline, folded, song
 
 from songs.errors import StorageMismatch, StorageUnavailable
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
 from songs.query import SongFilter
 from songs.text import FOLD_VERSION
+from songs_postgres.plugin import restored
+from songs_postgres.schema import NEWEST
+from songs_postgres.storage import PostgresStorage
+from songs_system.clock import SystemClock
 
 
 def _storage(user: User, **changes: object) -> PostgresStorage:
-    return PostgresStorage(user.settings.model_copy(update=changes), MachineClock(), connections=1)
+    return PostgresStorage(user.settings.model_copy(update=changes), SystemClock(), connections=1)
 
 
 def test_a_newer_schema(user: User) -> None:

@@ -11,32 +11,35 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
-from songs_postgres.settings import PostgresSettings
-from songs_postgres.storage import PostgresStorage
 
 from songs.errors import OutcomeUnknown, StorageUnavailable, TransientConflict
 from songs.model import Rating, RatingStats, Song
 from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.text import fold
+from songs_postgres.plugin import TEST_URL
+from songs_postgres.settings import PostgresSettings
+from songs_postgres.storage import PostgresStorage
+from songs_postgres.trial import TrialServerError, programs
+from songs_system.clock import SystemClock
 
 T = TypeVar("T")
 
 
-class MachineClock:
-    """The machine's time, for deadlines."""
+def no_programs() -> str:
+    """Return why a test can start no PostgreSQL here; nothing where it can, as it must in CI."""
+    try:
+        programs()
+    except TrialServerError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        return str(error)
+    return ""
 
-    def now(self) -> datetime:
-        """Return the time of day."""
-        return datetime(2026, 1, 1, tzinfo=UTC)
 
-    def monotonic_s(self) -> float:
-        """Return the monotonic time."""
-        return time.monotonic()
-
-    def sleep(self, duration_s: float) -> None:
-        """Wait."""
-        time.sleep(duration_s)
+def no_server() -> str:
+    """Return why there is no PostgreSQL for a test here; nothing where one is named, or can be started."""
+    return "" if os.environ.get(TEST_URL) else no_programs()
 
 
 def song(song_id: str = "s1", **changes: Any) -> Song:
@@ -111,7 +114,7 @@ class User:
 
 def deadline(deadline_s: float) -> Deadline:
     """Return a deadline by the machine's clock."""
-    return Deadline.after(MachineClock(), deadline_s)
+    return Deadline.after(SystemClock(), deadline_s)
 
 
 def folded(text: str) -> str:

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from database_user import User, deadline
-from songs_postgres.connection import Connection
-from songs_postgres.unit import Unit
+from tests.postgres.database_user import User, deadline
 
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
 from songs_contract.models.samples import FILLING, READS, WRITES
+from songs_postgres.connection import Connection
+from songs_postgres.unit import Unit
 
-# Statements besides those that begin, limit and end the transaction; docs/contract.md of Songs API tells them.
-COSTS: dict[str, int] = tomllib.loads(Path(__file__).with_name("costs.toml").read_text())["postgres"]
+COSTS = tomllib.loads((Path(__file__).parents[1] / "costs.toml").read_text(encoding="utf-8"))["postgres"]
 Work = Callable[[UnitOfWork], object]
 
 
