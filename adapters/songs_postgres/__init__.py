@@ -1,6 +1,9 @@
-"""A storage for Songs API: a PostgreSQL database, for any number of processes and machines.
+"""Storage in a PostgreSQL database, for any number of processes and machines.
 
-Read in this order: `plugin` (how it is found), `storage` and `unit` (the port), `songs`, `search`, `ratings`, `users`,
-`sessions` and `coherence` (the repositories), `schema` and `preparing` (the tables), `connection`, `pool` and `errors`
-(the driver), `trial` (a server for the contract kit).
+A unit of work is one transaction, and a write locks the rows that it decides on. How a rating is one statement is told
+in `songs_postgres.ratings`.
 """
+
+from songs_postgres.storage import PostgresSettings, PostgresStorage
+
+__all__ = ["PostgresSettings", "PostgresStorage"]

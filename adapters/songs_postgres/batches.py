@@ -7,10 +7,10 @@ from typing import Final
 from songs.model import Rating, RatingStats, Song, User, name_key
 from songs.ports.batches import RatedSong
 from songs.query import SongFilter
-from songs_postgres.encoding import SONG_COLUMNS, USER_COLUMNS, bounded, song, sought, storable, user
+from songs_postgres.connection import Transaction
+from songs_postgres.encoding import SONG_COLUMNS, USER_COLUMNS, clamped, comparable, encodable, song_of, user_of
 from songs_postgres.ratings import COUNTERS, EVENT_COLUMNS, rating_of, stats_of
-from songs_postgres.search import pattern, sought_level
-from songs_postgres.transaction import Transaction
+from songs_postgres.songs import comparable_level, pattern
 
 SONGS: Final = f"SELECT {SONG_COLUMNS} FROM songs WHERE id = ANY (%s)"
 # Each song is looked up by its id, and only then compared with what is asked of it.
@@ -37,19 +37,19 @@ class PostgresBatches:
         self._transaction = transaction
 
     def songs(self, song_ids: Collection[str]) -> Mapping[str, Song]:
-        found = map(song, self._transaction.rows(SONGS, (list(map(sought, song_ids)),)))
+        found = map(song_of, self._transaction.rows(SONGS, (list(map(comparable, song_ids)),)))
         return {each.id: each for each in found}
 
     def meeting(self, pairs: Collection[tuple[str, SongFilter]]) -> frozenset[tuple[str, SongFilter]]:
-        asked = [pair for pair in pairs if storable(pair[1].text or "") and storable(pair[1].artist or "")]
+        asked = [pair for pair in pairs if encodable(pair[1].text or "") and encodable(pair[1].artist or "")]
         rows = self._transaction.rows(
             MEETING,
             (
                 list(range(len(asked))),
-                [sought(song_id) for song_id, _ in asked],
+                [comparable(song_id) for song_id, _ in asked],
                 [None if each.text is None else pattern(each.text) for _, each in asked],
                 [each.artist for _, each in asked],
-                [None if each.level is None else sought_level(each.level) for _, each in asked],
+                [None if each.level is None else comparable_level(each.level) for _, each in asked],
             ),
         )
         return frozenset(asked[number] for (number,) in rows)
@@ -57,7 +57,7 @@ class PostgresBatches:
     def rated(self, song_ids: Collection[str], *, limit: int) -> Mapping[str, RatedSong]:
         counted: dict[str, RatingStats] = {}
         ratings: dict[str, list[Rating]] = {}
-        for song_id, *members in self._transaction.rows(RATED, (bounded(limit), list(map(sought, song_ids)))):
+        for song_id, *members in self._transaction.rows(RATED, (clamped(limit), list(map(comparable, song_ids)))):
             counters, event = members[:COUNTER_COLUMNS], members[COUNTER_COLUMNS:]
             counted[song_id] = stats_of(counters)
             found = ratings.setdefault(song_id, [])
@@ -66,11 +66,11 @@ class PostgresBatches:
         return {song_id: RatedSong(each, tuple(ratings[song_id])) for song_id, each in counted.items()}
 
     def users(self, user_ids: Collection[str]) -> Mapping[str, User]:
-        found = map(user, self._transaction.rows(USERS, (list(map(sought, user_ids)),)))
+        found = map(user_of, self._transaction.rows(USERS, (list(map(comparable, user_ids)),)))
         return {each.id: each for each in found}
 
     def users_named(self, names: Collection[str]) -> Mapping[str, User]:
-        keys = {name: sought(name_key(name)) for name in names}
-        found = map(user, self._transaction.rows(NAMED, (list(keys.values()),)))
+        keys = {name: comparable(name_key(name)) for name in names}
+        found = map(user_of, self._transaction.rows(NAMED, (list(keys.values()),)))
         by_key = {each.name_key: each for each in found}
         return {name: by_key[key] for name, key in keys.items() if key in by_key}

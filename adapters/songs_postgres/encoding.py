@@ -28,7 +28,7 @@ def moment(milliseconds_: int) -> datetime:
     return _EPOCH + milliseconds_ * _MILLISECOND
 
 
-def sought(text: str) -> str:
+def comparable(text: str) -> str:
     """Return `text` in a form that can be compared with stored ids and names, which are letters, digits, ``_``, ``-``.
 
     Neither NUL nor lone surrogates can be sent. What takes their place compares with every id as they do.
@@ -36,12 +36,12 @@ def sought(text: str) -> str:
     return _LONE_SURROGATES.sub("\ufffd", text.replace("\0", "\1"))
 
 
-def storable(text: str) -> bool:
+def encodable(text: str) -> bool:
     """Return whether a stored text may equal or contain `text`: not if it has a NUL or a lone surrogate."""
     return "\0" not in text and not _LONE_SURROGATES.search(text)
 
 
-def bounded(number: int) -> int:
+def clamped(number: int) -> int:
     """Return `number` where it is between 0 and the largest bigint, else the nearest such number."""
     return min(max(number, 0), _LARGEST)
 
@@ -52,7 +52,7 @@ def identity_key(identity: SongIdentity) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def song(row: Row) -> Song:
+def song_of(row: Row) -> Song:
     """Return the song of a row of `SONG_COLUMNS`."""
     song_id, artist, title, difficulty_milli, level, released, version = row
     return Song(
@@ -66,7 +66,7 @@ def song(row: Row) -> Song:
     )
 
 
-def user(row: Row) -> User:
+def user_of(row: Row) -> User:
     """Return the user of a row of `USER_COLUMNS`."""
     user_id, name, password_hash, role, disabled, created_at_ms, token_version, version = row
     return User(
@@ -81,7 +81,7 @@ def user(row: Row) -> User:
     )
 
 
-def session(row: Row) -> Session:
+def session_of(row: Row) -> Session:
     """Return the session of a row of `SESSION_COLUMNS`."""
     session_id, user_id, current_hash, previous_hash, created_at_ms, rotated_at_ms, expires_at_ms = row
     return Session(

@@ -31,7 +31,7 @@ _DETAILS: Final[dict[type[psycopg.Error], str]] = {
     states.TooManyConnections: "The database server has no connection left; "
     "raise max_connections or use fewer workers.",
     states.ReadOnlySqlTransaction: "The database server only reads (is it a standby?); nothing was changed.",
-    states.InsufficientPrivilege: "The database user may not do this; grant it the rights that the README names.",
+    states.InsufficientPrivilege: "The database user may not do this; grant it the rights of docs/operations.md.",
     states.InvalidPassword: "The database server refused the user name or the password of SONGS_POSTGRES_URL.",
     states.InvalidAuthorizationSpecification: "The database server refused the user of SONGS_POSTGRES_URL; "
     "check pg_hba.conf.",

@@ -4,19 +4,16 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Final, LiteralString
+from typing import Final
 
 import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
 from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl
-from songs_postgres.schema import TABLES
-from songs_postgres.settings import PostgresSettings
-from songs_postgres.storage import PostgresStorage
-from songs_postgres.trial import shared_trial_server
+from songs_postgres.storage import PostgresSettings, PostgresStorage
+from songs_postgres.testing import LOSSES, shared_trial_server
 
 TEST_URL: Final = "SONGS_TEST_POSTGRES_URL"
 
@@ -46,42 +43,6 @@ def sandbox(_folder: Path) -> Iterator[PostgresSettings]:
             connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(settings.schema_name)))
 
 
-@contextmanager
-def renamed(settings: PostgresSettings) -> Iterator[None]:
-    """Let the schema have another name for the length of the block."""
-    names = [sql.Identifier(settings.schema_name), sql.Identifier(f"{settings.schema_name}_aside")]
-    with psycopg.connect(settings.url.get_secret_value(), autocommit=True) as connection:
-        rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
-        connection.execute(rename.format(*names))
-        try:
-            yield
-        finally:
-            connection.execute(rename.format(*reversed(names)))
-
-
-@contextmanager
-def restored(settings: PostgresSettings, *, whole: bool) -> Iterator[None]:
-    """Have a copy in the place of the tables, as a backup that is restored; of the users alone, or of all of them."""
-    names = TABLES if whole else ("users",)
-    here, aside = sql.Identifier(settings.schema_name), sql.Identifier(f"{settings.schema_name}_aside")
-    with psycopg.connect(settings.url.get_secret_value(), autocommit=True) as connection:
-
-        def each(statement: LiteralString) -> None:
-            for name in map(sql.Identifier, names):
-                connection.execute(sql.SQL(statement).format(name=name, here=here, aside=aside))
-
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(aside))
-        each("ALTER TABLE {here}.{name} SET SCHEMA {aside}")
-        each("CREATE TABLE {here}.{name} (LIKE {aside}.{name} INCLUDING ALL)")
-        each("INSERT INTO {here}.{name} SELECT * FROM {aside}.{name}")
-        try:
-            yield
-        finally:
-            each("DROP TABLE {here}.{name}")
-            each("ALTER TABLE {aside}.{name} SET SCHEMA {here}")
-            connection.execute(sql.SQL("DROP SCHEMA {}").format(aside))
-
-
 @hookimpl
 def songs_adapters() -> Sequence[AdapterSpec]:
     """Return the storage."""
@@ -94,10 +55,6 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             settings=PostgresSettings,
             capabilities=PostgresStorage.capabilities,
             sandbox=sandbox,
-            losses={
-                "the schema": renamed,
-                "the tables, for a backup": partial(restored, whole=True),
-                "a table, for a backup": partial(restored, whole=False),
-            },
+            losses=LOSSES,
         )
     ]

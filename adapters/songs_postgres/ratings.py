@@ -1,14 +1,21 @@
-"""The ratings and their statistics."""
+"""The ratings and their statistics.
+
+Ratings of songs that are gone, *orphans*, are removed a batch at a time: deleting a song takes as long as a batch. A
+deletion writes down in ``deleted_songs`` under which incarnation it leaves ratings behind. Nothing reads them any more,
+and a key of theirs is free again for whoever asks for it.
+"""
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, LiteralString
+
+import psycopg
 
 from songs.errors import KeyReused, SongNotFound, TransientConflict
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
-from songs_postgres.encoding import bounded, milliseconds, moment, sought
-from songs_postgres.transaction import Transaction
+from songs_postgres.connection import Connection, Transaction
+from songs_postgres.encoding import clamped, comparable, milliseconds, moment
 
 COUNTERS: Final = "n1, n2, n3, n4, n5"
 EVENT_COLUMNS: Final = "id, user_id, value, rated_at_ms, key"
@@ -41,6 +48,24 @@ OF_SONG: Final = (
     "ORDER BY id LIMIT %s"
 )
 
+ORPHANS_REMOVED: Final = 1000
+"""How many orphans are removed at once."""
+
+REMOVE_ORPHANS: Final[LiteralString] = (
+    "WITH removed AS (DELETE FROM ratings WHERE (song_id, id) IN "
+    "(SELECT song_id, id FROM ratings WHERE song_id = %s LIMIT %s) RETURNING 1) SELECT count(*) FROM removed"
+)
+NOTE_ORPHANS: Final[LiteralString] = "INSERT INTO deleted_songs VALUES (%s)"
+ORPHANS_EXIST: Final[LiteralString] = "SELECT EXISTS (SELECT FROM deleted_songs)"
+# One statement, and so one transaction. Of several processes each takes another song.
+COLLECT_ORPHANS: Final[LiteralString] = (
+    "WITH song AS (SELECT incarnation FROM deleted_songs LIMIT 1 FOR UPDATE SKIP LOCKED), "
+    "removed AS (DELETE FROM ratings WHERE (song_id, id) IN (SELECT ratings.song_id, ratings.id FROM ratings "
+    "JOIN song ON ratings.song_id = song.incarnation LIMIT %(batch)s) RETURNING 1), "
+    "forgotten AS (DELETE FROM deleted_songs USING song WHERE deleted_songs.incarnation = song.incarnation "
+    "AND (SELECT count(*) FROM removed) < %(batch)s) SELECT count(*) FROM song"
+)
+
 
 class PostgresRatings:
     """The ratings, in one transaction."""
@@ -54,11 +79,11 @@ class PostgresRatings:
         return self._stored_before(rating) if stats is None else RatingReceipt(stats, rating.id)
 
     def stats(self, song_id: str) -> RatingStats | None:
-        rows = self._transaction.rows(STATS, (sought(song_id),))
+        rows = self._transaction.rows(STATS, (comparable(song_id),))
         return stats_of(rows[0]) if rows else None
 
     def of_song(self, song_id: str, *, limit: int, after_id: str | None = None) -> tuple[Rating, ...]:
-        rows = self._transaction.rows(OF_SONG, (sought(song_id), sought(after_id or ""), bounded(limit)))
+        rows = self._transaction.rows(OF_SONG, (comparable(song_id), comparable(after_id or ""), clamped(limit)))
         return tuple(rating_of(song_id, row) for row in rows)
 
     def _added(self, rating: Rating) -> RatingStats | None:
@@ -106,3 +131,18 @@ def rating_of(song_id: str, row: Sequence[Any]) -> Rating:
     """Return the rating of a row of `EVENT_COLUMNS`."""
     rating_id, user_id, value, rated_at_ms, key = row
     return Rating(id=rating_id, song_id=song_id, user_id=user_id, value=value, rated_at=moment(rated_at_ms), key=key)
+
+
+def orphans_exist(connection: Connection) -> bool:
+    """Return whether there are orphans."""
+    (found,) = connection.execute(ORPHANS_EXIST).fetchone() or (False,)
+    return bool(found)
+
+
+def collect_orphans(connection: Connection) -> bool:
+    """Remove a batch, outside of any transaction; return whether to go on. Nothing depends on it: it never raises."""
+    try:
+        (found,) = connection.execute(COLLECT_ORPHANS, {"batch": ORPHANS_REMOVED}).fetchone() or (0,)
+    except psycopg.Error:
+        return False
+    return bool(found)

@@ -1,17 +1,24 @@
-"""The songs."""
+"""The songs, and the statements that find and count them, for every filter.
+
+A text is looked for in the index of trigrams. A text of one or two characters has none, so PostgreSQL looks through the
+songs in the order of their ids, which ends early for a page of something common. Which is best depends on the text, so
+a statement that has one is planned each time (``prepare=False`` where it is run).
+"""
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, LiteralString
 
 from songs.errors import DuplicateSong, SongNotFound, TransientConflict, VersionConflict
+from songs.limits import MAX_LEVEL
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
-from songs_postgres import leftovers, search
-from songs_postgres.connection import Row
-from songs_postgres.encoding import SONG_COLUMNS, identity_key, song, sought
-from songs_postgres.transaction import Transaction
+from songs_postgres.connection import Row, Transaction
+from songs_postgres.encoding import SONG_COLUMNS, clamped, comparable, encodable, identity_key, song_of
+from songs_postgres.ratings import NOTE_ORPHANS, ORPHANS_REMOVED, REMOVE_ORPHANS
+
+Query = tuple[LiteralString, tuple[object, ...]]
 
 GET: Final = f"SELECT {SONG_COLUMNS} FROM songs WHERE id = %s"
 LOCK: Final = f"{GET} FOR NO KEY UPDATE"
@@ -56,6 +63,11 @@ DELETE: Final = (
 TOTALS: Final = "SELECT coalesce(sum(songs), 0)::bigint, coalesce(sum(sum_milli), 0)::bigint FROM level_totals"
 LEVEL_TOTALS: Final = f"{TOTALS} WHERE level = %s"
 
+_SPECIAL: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
+_TEXT: Final = "(artist_fold LIKE %s OR title_fold LIKE %s)"
+# A folded text may be too long for an index, its hash is not.
+_ARTIST: Final = "hashtextextended(artist_fold, 0) = hashtextextended(%s, 0) AND artist_fold = %s"
+
 
 class PostgresSongs:
     """The songs, in one transaction."""
@@ -64,12 +76,12 @@ class PostgresSongs:
         self._transaction = transaction
 
     def get(self, song_id: str) -> Song | None:
-        rows = self._transaction.rows(GET, (sought(song_id),))
-        return song(rows[0]) if rows else None
+        rows = self._transaction.rows(GET, (comparable(song_id),))
+        return song_of(rows[0]) if rows else None
 
     def identify(self, identities: Collection[SongIdentity]) -> Mapping[SongIdentity, Song]:
         rows = self._transaction.rows(IDENTIFY, (list(map(identity_key, identities)),))
-        return {found.identity: found for found in map(song, rows)}
+        return {found.identity: found for found in map(song_of, rows)}
 
     def add(self, song: Song) -> None:
         if self.add_many([song]):
@@ -131,37 +143,37 @@ class PostgresSongs:
             raise VersionConflict
         # Whoever rates has committed by then, or will find no counters.
         for (incarnation,) in self._transaction.rows(DELETE_STATS, (stored.id,)):
-            ((removed,),) = self._transaction.rows(leftovers.REMOVE_SOME, (incarnation, leftovers.BATCH))
-            if removed == leftovers.BATCH:
-                self._transaction.rows(leftovers.NOTE, (incarnation,))
-                self._transaction.leave_behind()
+            ((removed,),) = self._transaction.rows(REMOVE_ORPHANS, (incarnation, ORPHANS_REMOVED))
+            if removed == ORPHANS_REMOVED:
+                self._transaction.rows(NOTE_ORPHANS, (incarnation,))
+                self._transaction.leave_orphans()
         self._transaction.rows(DELETE, (stored.id,))
         return True
 
     def find(
         self, song_filter: SongFilter, *, limit: int, after_id: str | None = None, offset: int = 0
     ) -> tuple[Song, ...]:
-        query = search.find(song_filter, limit=limit, after_id=after_id, offset=offset)
-        return tuple(map(song, self._looked_up(song_filter, query)))
+        query = page_query(song_filter, limit=limit, after_id=after_id, offset=offset)
+        return tuple(map(song_of, self._looked_up(song_filter, query)))
 
     def count(self, song_filter: SongFilter) -> int:
         if song_filter.text is None and song_filter.artist is None:
             return self.difficulty_totals(song_filter.level).count
-        query = search.count(song_filter)
+        query = count_query(song_filter)
         return sum(number for (number,) in self._looked_up(song_filter, query))
 
     def difficulty_totals(self, level: int | None = None) -> DifficultyTotals:
-        statement, parameters = (TOTALS, ()) if level is None else (LEVEL_TOTALS, (search.sought_level(level),))
+        statement, parameters = (TOTALS, ()) if level is None else (LEVEL_TOTALS, (comparable_level(level),))
         return DifficultyTotals(*self._transaction.rows(statement, parameters)[0])
 
-    def _looked_up(self, song_filter: SongFilter, query: search.Query | None) -> list[Row]:
+    def _looked_up(self, song_filter: SongFilter, query: Query | None) -> list[Row]:
         if query is None:
             return []
         return self._transaction.rows(*query, prepare=None if song_filter.text is None else False)
 
     def _locked(self, song_id: str) -> Song | None:
-        rows = self._transaction.rows(LOCK, (sought(song_id),))
-        return song(rows[0]) if rows else None
+        rows = self._transaction.rows(LOCK, (comparable(song_id),))
+        return song_of(rows[0]) if rows else None
 
 
 def _columns(songs: Sequence[Song], keys: Sequence[bytes]) -> tuple[list[object], ...]:
@@ -181,3 +193,54 @@ def _columns(songs: Sequence[Song], keys: Sequence[bytes]) -> tuple[list[object]
         for each, key in zip(songs, keys, strict=True)
     ]
     return tuple([row[n] for row in rows] for n in range(10))
+
+
+def page_query(song_filter: SongFilter, *, limit: int, after_id: str | None, offset: int) -> Query | None:
+    """Return the statement for a page of songs ordered by id; None where no song can meet the filter."""
+    met = _meets(song_filter, after_id)
+    if met is None:
+        return None
+    where, parameters = met
+    statement = f"SELECT {SONG_COLUMNS} FROM songs{where} ORDER BY id LIMIT %s OFFSET %s"
+    return statement, (*parameters, clamped(limit), clamped(offset))
+
+
+def count_query(song_filter: SongFilter) -> Query | None:
+    """Return the statement that counts the songs that meet a filter; None where no song can."""
+    met = _meets(song_filter, None)
+    if met is None:
+        return None
+    where, parameters = met
+    return f"SELECT count(*) FROM songs{where}", tuple(parameters)
+
+
+def comparable_level(level: int) -> int:
+    """Return a level that can be sent, and that no song has if none has `level`."""
+    return level if 0 <= level <= MAX_LEVEL else -1
+
+
+def pattern(text: str) -> str:
+    """Return what texts are LIKE that contain `text`."""
+    return f"%{text.translate(_SPECIAL)}%"
+
+
+def _meets(song_filter: SongFilter, after_id: str | None) -> tuple[LiteralString, list[object]] | None:
+    text, artist, level = song_filter.text, song_filter.artist, song_filter.level
+    conditions: list[LiteralString] = []
+    parameters: list[object] = []
+    if not (encodable(text or "") and encodable(artist or "")):
+        return None
+    if artist is not None:
+        conditions.append(_ARTIST)
+        parameters += (artist, artist)
+    if level is not None:
+        conditions.append("level = %s")
+        parameters.append(comparable_level(level))
+    if text is not None:
+        conditions.append(_TEXT)
+        parameters += (pattern(text), pattern(text))
+    if after_id is not None:
+        conditions.append("id > %s")
+        parameters.append(comparable(after_id))
+    where: LiteralString = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return where, parameters

@@ -1,4 +1,4 @@
-"""The storage: one schema of a database, opened by any number of processes."""
+"""The storage: one schema of a database, opened by any number of processes; and its settings."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -7,17 +7,48 @@ from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from songs.errors import StorageClosed
 from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, StorageCapabilities
-from songs_postgres import leftovers
-from songs_postgres.connection import Connection
+from songs_postgres.connection import Connection, Pool
 from songs_postgres.errors import translated
-from songs_postgres.pool import Pool
-from songs_postgres.preparing import PATIENCE_S, bring_up_to_date, identity_of, look_at, tables_of
-from songs_postgres.settings import PostgresSettings
+from songs_postgres.migrations import PATIENCE_S, bring_up_to_date, check_database, identity_of, tables_of
+from songs_postgres.ratings import collect_orphans, orphans_exist
 from songs_postgres.unit import Unit
+
+_FORM: Final = "postgresql://[user[:password]@]host[:port][,...]/database[?options]"
+
+
+class PostgresSettings(BaseModel):
+    """The settings: ``SONGS_POSTGRES_URL``, ``SONGS_POSTGRES_SCHEMA_NAME``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: SecretStr = Field(
+        description=f"The database: {_FORM}, or whatever else libpq understands. TLS is an option of it "
+        "(sslmode=verify-full); time limits are not: the storage sets its own.",
+    )
+    schema_name: str = Field(
+        default="songs",
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="The schema that holds the tables; two services in one database need two.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_understood(cls, value: SecretStr) -> SecretStr:
+        # The URL may hold a password: neither it, nor libpq's message about it, is repeated.
+        url = value.get_secret_value()
+        try:
+            understood = bool(conninfo_to_dict(url))
+        except (psycopg.Error, UnicodeError):
+            understood = False
+        if not understood or "\0" in url:
+            raise ValueError(f"must have the form {_FORM}; write characters such as / : ? @ in a password as %2F %3A")
+        return value
+
 
 PARAMETERS: Final[dict[str, Any]] = {
     # Of several hosts, the one that can be written to; and an idle connection that was cut off is noticed.
@@ -58,7 +89,7 @@ class PostgresStorage:
         self._open(lambda connection: tables_of(connection, self._settings.schema_name, identity))
         pool = self._opened()
         with self._connected(pool) as connection:
-            pool.has_leftovers = leftovers.are_there(connection)
+            pool.has_orphans = orphans_exist(connection)
 
     def identity(self) -> str:
         with self._connected(self._opened()) as connection:
@@ -68,7 +99,7 @@ class PostgresStorage:
         with self._connected(self._opened()) as connection:
             bring_up_to_date(connection, self._settings.schema_name, self._clock)
             sweeping = Deadline.after(self._clock, SWEEP_S)
-            while sweeping.remaining_s() > 0.0 and leftovers.collect(connection):
+            while sweeping.remaining_s() > 0.0 and collect_orphans(connection):
                 connection.deadline = Deadline.after(self._clock, PATIENCE_S)
 
     def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
@@ -93,7 +124,7 @@ class PostgresStorage:
             pool = Pool({**PARAMETERS, **given, **fixed}, self._settings.schema_name, size=self._connections)
             try:
                 with self._connected(pool) as connection:
-                    look_at(connection, self._settings.schema_name)
+                    check_database(connection, self._settings.schema_name)
                     pool.tables = tables(connection)
             except BaseException:
                 pool.close()

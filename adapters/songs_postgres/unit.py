@@ -8,21 +8,30 @@ from typing import Final, LiteralString, Self
 
 import psycopg
 
-from songs.errors import DeadlineExceeded, OutcomeUnknown, ScopeViolation, SongsError, StorageUnavailable
+from songs.errors import (
+    DeadlineExceeded,
+    OutcomeUnknown,
+    ScopeViolation,
+    SongsError,
+    StorageMismatch,
+    StorageUnavailable,
+)
 from songs.ports.clock import Deadline
+from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
-from songs_postgres import leftovers
+from songs_postgres.accounts import PostgresSessions, PostgresUsers
 from songs_postgres.batches import PostgresBatches
-from songs_postgres.coherence import PostgresCoherence
-from songs_postgres.connection import Connection, Row
+from songs_postgres.connection import Connection, Pool, Row, Transaction
 from songs_postgres.errors import translated, translated_commit
-from songs_postgres.pool import Pool
-from songs_postgres.ratings import PostgresRatings
-from songs_postgres.schema import TABLES_FOUND
-from songs_postgres.sessions import PostgresSessions
+from songs_postgres.migrations import TABLES_FOUND
+from songs_postgres.ratings import PostgresRatings, collect_orphans
 from songs_postgres.songs import PostgresSongs
-from songs_postgres.users import PostgresUsers
 
+READ: Final = "SELECT epoch, cache_on, cache FROM coherence"
+ADVANCE: Final = (
+    "UPDATE coherence SET epoch = epoch + 1, cache_on = %s, cache = %s WHERE epoch = %s "
+    "RETURNING epoch, cache_on, cache"
+)
 BEGIN: Final[dict[Scope, LiteralString]] = {
     Scope.READ: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     # A write locks the rows that it decides on. Under a stricter level it would fail where it now waits.
@@ -36,6 +45,25 @@ LIMITS: Final = (
 """Travels ahead of the first statement: what the names of the tables lead to by now is told without a round trip."""
 SLACK_MS: Final = 1000
 """How long after the deadline the server rolls back by itself a transaction whose client has vanished."""
+
+
+class PostgresCoherence:
+    """The coherence record, in one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def read(self) -> CoherenceRecord:
+        rows = self._transaction.rows(READ)
+        if not rows:
+            # As while a dump is being restored.
+            raise StorageMismatch("The database lacks the coherence record; restore a backup.")
+        return CoherenceRecord(*rows[0])
+
+    def advance(self, *, expected_epoch: int, cache_on: bool, cache: str = "") -> CoherenceRecord:
+        self._transaction.writing()
+        moved = self._transaction.rows(ADVANCE, (cache_on, cache, expected_epoch))
+        return CoherenceRecord(*moved[0]) if moved else self.read()
 
 
 class Unit:
@@ -54,7 +82,7 @@ class Unit:
         self._thread = 0
         self._state = "new"
         self._wrote = False
-        self._leaves = False
+        self._leaves_orphans = False
         self._failure: SongsError | None = None
         self.songs: Final = PostgresSongs(self)
         self.ratings: Final = PostgresRatings(self)
@@ -108,9 +136,9 @@ class Unit:
             self._failure = translated(failure)
             raise self._failure from failure
 
-    def leave_behind(self) -> None:
+    def leave_orphans(self) -> None:
         """Note that ratings of a song that is gone are left, to be removed after the commit."""
-        self._leaves = True
+        self._leaves_orphans = True
 
     def writing(self) -> None:
         """Begin one write of a repository, of any number of statements.
@@ -165,9 +193,9 @@ class Unit:
         if self._wrote and connection.warned:
             # The wait for a synchronous standby was cut short: it is kept here, and perhaps nowhere else.
             raise OutcomeUnknown
-        self._pool.has_leftovers |= self._leaves
-        if self._wrote and self._pool.has_leftovers and self._deadline.remaining_s() > 0.0:
-            self._pool.has_leftovers = leftovers.collect(connection)
+        self._pool.has_orphans |= self._leaves_orphans
+        if self._wrote and self._pool.has_orphans and self._deadline.remaining_s() > 0.0:
+            self._pool.has_orphans = collect_orphans(connection)
 
     def _roll_back(self, connection: Connection) -> None:
         if connection.closed:

@@ -12,7 +12,7 @@ import pytest
 from tests.postgres.database_user import no_programs
 
 from songs_mongo.testing import TrialServer
-from songs_postgres.trial import TrialServer as PostgresServer
+from songs_postgres.testing import TrialServer as PostgresServer
 
 Variables = dict[str, str]
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

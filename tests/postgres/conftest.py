@@ -7,10 +7,9 @@ import pytest
 from pydantic import SecretStr
 from tests.postgres.database_user import User, no_programs, no_server, song
 
+from songs_postgres import PostgresSettings, PostgresStorage
 from songs_postgres.plugin import sandbox
-from songs_postgres.settings import PostgresSettings
-from songs_postgres.storage import PostgresStorage
-from songs_postgres.trial import TrialServer, shared_trial_server
+from songs_postgres.testing import TrialServer, shared_trial_server
 from songs_system.clock import SystemClock
 
 

@@ -17,10 +17,9 @@ from songs.model import Rating, RatingStats, Song
 from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.text import fold
+from songs_postgres import PostgresSettings, PostgresStorage
 from songs_postgres.plugin import TEST_URL
-from songs_postgres.settings import PostgresSettings
-from songs_postgres.storage import PostgresStorage
-from songs_postgres.trial import TrialServerError, programs
+from songs_postgres.testing import TrialServerError, programs
 from songs_system.clock import SystemClock
 
 T = TypeVar("T")

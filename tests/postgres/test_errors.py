@@ -14,8 +14,8 @@ from songs.errors import (
     StorageUnavailable,
     TransientConflict,
 )
+from songs_postgres import PostgresSettings
 from songs_postgres.errors import NoAnswerError, translated, translated_commit, unreachable
-from songs_postgres.settings import PostgresSettings
 
 
 @pytest.mark.parametrize(

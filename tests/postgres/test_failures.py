@@ -23,10 +23,10 @@ from songs.errors import (
     StorageUnavailable,
 )
 from songs.ports.storage import Scope, UnitOfWork
+from songs_postgres import PostgresStorage
 from songs_postgres.connection import Connection
 from songs_postgres.errors import NoAnswerError
-from songs_postgres.storage import PostgresStorage
-from songs_postgres.trial import TrialServer
+from songs_postgres.testing import TrialServer
 from songs_system.clock import SystemClock
 
 SLACK_S = 0.5
@@ -266,8 +266,7 @@ RATE_FOR_EVER = """
 import itertools, sys
 from database_user import User
 from pydantic import SecretStr
-from songs_postgres.settings import PostgresSettings
-from songs_postgres.storage import PostgresStorage
+from songs_postgres import PostgresSettings, PostgresStorage
 from songs_system.clock import SystemClock
 
 url, schema_name, name = sys.stdin.readline().split()

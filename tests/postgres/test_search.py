@@ -11,7 +11,7 @@ from tests.postgres.database_user import User, folded, song
 from songs.errors import InvalidInput
 from songs.ports.storage import Scope
 from songs.query import SongFilter
-from songs_postgres import search
+from songs_postgres.songs import Query, count_query, page_query
 
 HOSTILE = st.text(st.sampled_from("aAbß%_\\'\"?*.[]ıİσς́日本ー한 \u200f🎵"), min_size=1, max_size=6)
 
@@ -37,7 +37,7 @@ def large(user: User) -> User:
     return user
 
 
-def _plan(user: User, query: search.Query | None) -> str:
+def _plan(user: User, query: Query | None) -> str:
     assert query is not None
     statement, parameters = query
     (plan,) = user.sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
@@ -55,13 +55,13 @@ def test_plans(large: User) -> None:
     """A selective filter goes through its index; the rest walks in the order of ids, and nothing is sorted whole."""
 
     def page(song_filter: SongFilter) -> str:
-        return _plan(large, search.find(song_filter, limit=20, after_id=None, offset=0))
+        return _plan(large, page_query(song_filter, limit=20, after_id=None, offset=0))
 
     assert "songs_by_trigram" in page(SongFilter(text="zebra"))
-    assert "songs_by_trigram" in _plan(large, search.count(SongFilter(text="zebra")))
+    assert "songs_by_trigram" in _plan(large, count_query(SongFilter(text="zebra")))
     assert "songs_by_trigram" in page(SongFilter(text="zebra", level=7))
     assert "songs_by_artist" in page(SongFilter(artist="artist 7"))
-    assert "songs_by_artist" in _plan(large, search.count(SongFilter(artist="artist 7")))
+    assert "songs_by_artist" in _plan(large, count_query(SongFilter(artist="artist 7")))
     assert "songs_by_level" in page(SongFilter(level=7))
     assert "songs_pkey" in page(SongFilter())
     assert "songs_pkey" in page(SongFilter(text="o"))

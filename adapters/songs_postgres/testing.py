@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own, for the contract kit and for tests."""
+"""For the contract kit and for tests: a PostgreSQL server of one's own, and data that are taken away."""
 
 import atexit
 import os
@@ -8,12 +8,17 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
+from psycopg import sql
+
+from songs_postgres.migrations import TABLES
+from songs_postgres.storage import PostgresSettings
 
 FOLDERS: Final = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "usr/local/pgsql/bin", "opt/homebrew/bin")
 PATIENCE_S: Final = 60.0
@@ -141,3 +146,46 @@ def shared_trial_server() -> TrialServer:
     atexit.register(server.remove)
     server.start()
     return server
+
+
+@contextmanager
+def renamed(settings: PostgresSettings) -> Iterator[None]:
+    """Let the schema have another name for the length of the block."""
+    names = [sql.Identifier(settings.schema_name), sql.Identifier(f"{settings.schema_name}_aside")]
+    with psycopg.connect(settings.url.get_secret_value(), autocommit=True) as connection:
+        rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
+        connection.execute(rename.format(*names))
+        try:
+            yield
+        finally:
+            connection.execute(rename.format(*reversed(names)))
+
+
+@contextmanager
+def restored(settings: PostgresSettings, *, whole: bool) -> Iterator[None]:
+    """Have a copy in the place of the tables, as a backup that is restored; of the users alone, or of all of them."""
+    names = TABLES if whole else ("users",)
+    here, aside = sql.Identifier(settings.schema_name), sql.Identifier(f"{settings.schema_name}_aside")
+    with psycopg.connect(settings.url.get_secret_value(), autocommit=True) as connection:
+
+        def each(statement: LiteralString) -> None:
+            for name in map(sql.Identifier, names):
+                connection.execute(sql.SQL(statement).format(name=name, here=here, aside=aside))
+
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(aside))
+        each("ALTER TABLE {here}.{name} SET SCHEMA {aside}")
+        each("CREATE TABLE {here}.{name} (LIKE {aside}.{name} INCLUDING ALL)")
+        each("INSERT INTO {here}.{name} SELECT * FROM {aside}.{name}")
+        try:
+            yield
+        finally:
+            each("DROP TABLE {here}.{name}")
+            each("ALTER TABLE {aside}.{name} SET SCHEMA {here}")
+            connection.execute(sql.SQL("DROP SCHEMA {}").format(aside))
+
+
+LOSSES: Final[Mapping[str, Callable[[PostgresSettings], AbstractContextManager[None]]]] = {
+    "the schema": renamed,
+    "the tables, for a backup": partial(restored, whole=True),
+    "a table, for a backup": partial(restored, whole=False),
+}

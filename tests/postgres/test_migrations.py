@@ -10,9 +10,9 @@ from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
 from songs.query import SongFilter
 from songs.text import FOLD_VERSION
-from songs_postgres.plugin import restored
-from songs_postgres.schema import NEWEST
-from songs_postgres.storage import PostgresStorage
+from songs_postgres import PostgresStorage
+from songs_postgres.migrations import NEWEST
+from songs_postgres.testing import restored
 from songs_system.clock import SystemClock
 
 
