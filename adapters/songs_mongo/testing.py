@@ -105,6 +105,8 @@ LOSSES: Final = losses(lambda settings: connect(settings, 1))
 Message = dict[str, Any]
 Answer = tuple[int, dict[str, Any]]
 
+FAULTS: Final = "songsFaults"
+"""The command with which the server is told to fail."""
 UNCOUNTED: Final = frozenset({"hello", "ismaster", "isMaster", "ping", "endSessions", "killCursors"})
 """What drivers send by themselves, or to look whether anybody is there."""
 
@@ -247,10 +249,6 @@ def shared_trial_server() -> TrialServer:
     server = TrialServer()
     atexit.register(server.stop)
     return server
-
-
-FAULTS: Final = "songsFaults"
-"""The command of `songs_mongo.testing`."""
 
 
 class FailingCommands:
