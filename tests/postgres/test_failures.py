@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -88,12 +88,10 @@ def test_a_server_that_hangs(name: str, own_server: TrialServer, breakable: User
 
 def test_a_server_that_hangs_at_a_commit(own_server: TrialServer, breakable: User) -> None:
     """Nobody can say whether it was kept, so that is said; under its id it is stored once."""
-    with within(0.8), pytest.raises(OutcomeUnknown) as caught:  # noqa: PT012, SIM117 - the end of the block raises
+    with ExitStack() as freezing, within(0.8), pytest.raises(OutcomeUnknown) as caught:  # noqa: PT012, SIM117 - the end of the block raises
         with breakable.storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(0.8)) as unit:
             unit.songs.add(song("s2"))
-            freezing = frozen(own_server.pid)
-            freezing.__enter__()
-    freezing.__exit__(None, None, None)
+            freezing.enter_context(frozen(own_server.pid))
     assert isinstance(caught.value.__cause__, NoAnswerError)
     breakable.add(song("s2"))
     assert breakable.run(Scope.READ, lambda unit: unit.songs.get("s2")) == song("s2")
@@ -102,13 +100,11 @@ def test_a_server_that_hangs_at_a_commit(own_server: TrialServer, breakable: Use
 def test_a_server_that_hangs_in_a_block(own_server: TrialServer, breakable: User) -> None:
     """An exception leaves the block as it is and in time, though the server cannot be told to roll back."""
     planted = ValueError()
-    with within(0.8), pytest.raises(ValueError) as caught:  # noqa: PT011, SIM117, PT012 - the very one; the freeze ends first
+    with ExitStack() as freezing, within(0.8), pytest.raises(ValueError) as caught:  # noqa: PT011, SIM117, PT012 - the very one
         with breakable.storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(0.8)) as unit:
             unit.songs.add(song("s2"))
-            freezing = frozen(own_server.pid)
-            freezing.__enter__()
+            freezing.enter_context(frozen(own_server.pid))
             raise planted
-    freezing.__exit__(None, None, None)
     assert caught.value is planted
     assert breakable.run(Scope.READ, lambda unit: unit.songs.get("s2")) is None
 
