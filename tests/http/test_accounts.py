@@ -107,7 +107,7 @@ def test_failed_sign_ins_look_the_same(service: Service) -> None:
     """Unknown name, wrong password, disabled user, and texts that could never be right: one answer, 401."""
     service.join("ada")
     service.join("doris")
-    service.services.accounts.set_disabled("doris", disabled=True, deadline=service.deadline())
+    service.services.accounts.change("doris", disabled=True, deadline=service.deadline())
     tries = [
         {"username": "nobody", "password": PASSWORD},
         {"username": "ada", "password": "wrong"},

@@ -83,15 +83,15 @@ def _tokens(service: Service) -> dict[str, str | None]:
     deadline = service.deadline()
     accounts = service.services.accounts
     accounts.register("paula", PASSWORD, role=Role.ADMIN, deadline=deadline)
-    user = accounts.set_role("paula", Role.EDITOR, deadline=deadline)
-    user = accounts.set_role("paula", Role.ADMIN, deadline=deadline)
+    user = accounts.change("paula", role=Role.EDITOR, deadline=deadline)
+    user = accounts.change("paula", role=Role.ADMIN, deadline=deadline)
     gone = accounts.register("doris", PASSWORD, role=Role.ADMIN, deadline=deadline)
     removed = accounts.register("rita", PASSWORD, role=Role.EDITOR, deadline=deadline)
     claims = service.claims(user)
     good = service.tokens.issue(claims)
     now = service.services.clock.now().replace(microsecond=0)
     ahead = {"issued_at": now + timedelta(hours=1), "expires_at": now + timedelta(hours=2)}
-    accounts.set_disabled("doris", disabled=True, deadline=deadline)
+    accounts.change("doris", disabled=True, deadline=deadline)
     accounts.remove_own(removed.id, PASSWORD, deadline=deadline)
     refresh_token = service.services.sessions.start(user, deadline=deadline).refresh_token
     tokens = {

@@ -75,7 +75,7 @@ def test_every_refusal_takes_the_same_work(service: Service, hashes: _Hashes) ->
     service.join("ada")
     service.join("doris")
     service.join("carla")
-    service.services.accounts.set_disabled("doris", disabled=True, deadline=service.deadline())
+    service.services.accounts.change("doris", disabled=True, deadline=service.deadline())
     _damage(service, "carla")
     answers, costs = [], []
     for name, password in (

@@ -173,7 +173,7 @@ def test_changes_of_the_catalogue_and_of_roles_are_audited(build: Build) -> None
     accounts, deadline = watched.service.services.accounts, watched.service.deadline()
     from songs.model import Role  # noqa: PLC0415 - beside its only use
 
-    accounts.set_role("adele", Role.ADMIN, deadline=deadline)
+    accounts.change("adele", role=Role.ADMIN, deadline=deadline)
     admin = watched.service.bearer(accounts.token_for(accounts.get("adele", deadline=deadline)).access_token)
 
     song_id = watched.client.simulate_post(f"{PREFIX}/songs", json=NEW_SONG, headers=admin).json["id"]

@@ -66,7 +66,7 @@ def test_refusals_of_a_refresh_look_the_same(service: Service, ada: dict[str, st
     for name in ("doris", "olga"):
         service.join(name)
     disabled, old = _sign_in(service, "doris")["refresh_token"], _sign_in(service, "olga")["refresh_token"]
-    service.services.accounts.set_disabled("doris", disabled=True, deadline=service.deadline())
+    service.services.accounts.change("doris", disabled=True, deadline=service.deadline())
 
     def refuse(refresh_token: str) -> str:
         result = _post(service, "refresh", refresh_token=refresh_token)

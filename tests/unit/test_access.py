@@ -64,7 +64,7 @@ def test_a_change_counts_at_once_where_it_was_made(one: Process, stack: Any) -> 
     """After a change of role the older token is refused, the next one gives the new role."""
     token = one.sign_in()
     assert one.role_of(token) is Role.USER
-    one.accounts.set_role("ada", Role.EDITOR, deadline=stack.deadline())
+    one.accounts.change("ada", role=Role.EDITOR, deadline=stack.deadline())
     with pytest.raises(InvalidToken):
         one.role_of(token)
     assert one.role_of(one.sign_in()) is Role.EDITOR
@@ -74,7 +74,7 @@ def test_a_change_counts_elsewhere_within_five_seconds(one: Process, other: Proc
     """Another process believes what it knows for five seconds and not longer."""
     token = one.sign_in()
     assert other.role_of(token) is Role.USER
-    one.accounts.set_disabled("ada", disabled=True, deadline=stack.deadline())
+    one.accounts.change("ada", disabled=True, deadline=stack.deadline())
     stack.clock.sleep(STATE_TTL_S + 0.1)
     with pytest.raises(InvalidToken):
         other.role_of(token)
@@ -83,7 +83,7 @@ def test_a_change_counts_elsewhere_within_five_seconds(one: Process, other: Proc
 def test_a_new_token_is_good_everywhere_at_once(one: Process, other: Process, stack: Any) -> None:
     """A token that is newer than what a process knows of its user is no reason to refuse it, but to look again."""
     other.role_of(one.sign_in())
-    one.accounts.set_role("ada", Role.EDITOR, deadline=stack.deadline())
+    one.accounts.change("ada", role=Role.EDITOR, deadline=stack.deadline())
     assert other.role_of(one.sign_in()) is Role.EDITOR
 
 
@@ -97,7 +97,7 @@ def test_what_was_read_before_a_change_is_not_believed_after_it(one: Process, st
         inner.unit_of_work = original
         unit = original(*arguments, **keywords)
         entered = unit.__enter__()
-        one.accounts.set_disabled("ada", disabled=True, deadline=stack.deadline())
+        one.accounts.change("ada", disabled=True, deadline=stack.deadline())
         return _Entered(unit, entered)
 
     inner.unit_of_work = overtaken
@@ -126,7 +126,7 @@ def test_a_change_of_unknown_outcome_counts(one: Process, stack: Any) -> None:
     one.role_of(token)
     stack.storage.after = [None, *[OutcomeUnknown()] * 20]
     with pytest.raises(OutcomeUnknown):
-        one.accounts.set_disabled("ada", disabled=True, deadline=stack.deadline())
+        one.accounts.change("ada", disabled=True, deadline=stack.deadline())
     stack.storage.after = []
     with pytest.raises(InvalidToken):
         one.role_of(token)

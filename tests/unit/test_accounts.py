@@ -68,7 +68,7 @@ def test_a_change_of_password_goes_on_top_of_an_admins(ada: Process, monkeypatch
 
     def interrupted(*arguments: Any, **keywords: Any) -> SignedIn:
         monkeypatch.setattr(ada.sessions, "start", start)
-        ada.accounts.set_role("ada", Role.EDITOR, deadline=ada.stack.deadline())
+        ada.accounts.change("ada", role=Role.EDITOR, deadline=ada.stack.deadline())
         return start(*arguments, **keywords)
 
     monkeypatch.setattr(ada.sessions, "start", interrupted)
@@ -91,7 +91,7 @@ def test_the_password_is_asked_for(ada: Process) -> None:
 
 def test_an_admin_does_not_lock_itself_out(ada: Process) -> None:
     """It cannot demote, disable or remove itself; it may say what is so already; another admin may do all of it."""
-    admin = ada.accounts.set_role("ada", Role.ADMIN, deadline=ada.stack.deadline())
+    admin = ada.accounts.change("ada", role=Role.ADMIN, deadline=ada.stack.deadline())
     change = ada.accounts.change
     for how in ({"role": Role.USER}, {"disabled": True}, {"role": Role.USER, "disabled": True}):
         with pytest.raises(OwnAccount):
@@ -107,7 +107,7 @@ def test_an_admin_does_not_lock_itself_out(ada: Process) -> None:
 def test_of_two_admins_who_demote_each_other_one_stays(ada: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both were admins when they asked, and both had read the other; who is written second is one no longer."""
     deadline = ada.stack.deadline()
-    admin = ada.accounts.set_role("ada", Role.ADMIN, deadline=deadline)
+    admin = ada.accounts.change("ada", role=Role.ADMIN, deadline=deadline)
     other = ada.accounts.register("bob", PASSWORD, role=Role.ADMIN, deadline=deadline)
     get = ada.accounts.get
 

@@ -121,9 +121,9 @@ def test_a_session_that_is_not_used_ends(ada: Process) -> None:
 def test_disabled_and_removed_users_refresh_nothing(ada: Process) -> None:
     """Neither while disabled nor after having been enabled again do older tokens work."""
     token = ada.sign_in().refresh_token
-    ada.accounts.set_disabled("ada", disabled=True, deadline=ada.stack.deadline())
+    ada.accounts.change("ada", disabled=True, deadline=ada.stack.deadline())
     assert ada.is_refused(token)
-    ada.accounts.set_disabled("ada", disabled=False, deadline=ada.stack.deadline())
+    ada.accounts.change("ada", disabled=False, deadline=ada.stack.deadline())
     assert ada.is_refused(token)
 
     signed_in = ada.sign_in()
@@ -135,7 +135,7 @@ def test_disabled_and_removed_users_refresh_nothing(ada: Process) -> None:
 def test_a_refresh_gives_the_role_of_now(ada: Process) -> None:
     """A change of role ends the access token and not the session; the next one has the new role."""
     signed_in = ada.sign_in()
-    ada.accounts.set_role("ada", Role.EDITOR, deadline=ada.stack.deadline())
+    ada.accounts.change("ada", role=Role.EDITOR, deadline=ada.stack.deadline())
     assert not ada.opens(signed_in.access_token)
 
     again = ada.refresh(signed_in.refresh_token)

@@ -294,14 +294,6 @@ class Accounts:
 
         return self._change(lambda: self.get(name, deadline=deadline), edit, deadline, by=by)
 
-    def set_role(self, name: str, role: Role, *, deadline: Deadline) -> User:
-        """Give a user another role, as `change` does."""
-        return self.change(name, role=role, deadline=deadline)
-
-    def set_disabled(self, name: str, *, disabled: bool, deadline: Deadline) -> User:
-        """Disable a user, or enable it again, as `change` does."""
-        return self.change(name, disabled=disabled, deadline=deadline)
-
     def _change(
         self, find: Callable[[], User], edit: Callable[[User], User], deadline: Deadline, *, by: str | None = None
     ) -> User:

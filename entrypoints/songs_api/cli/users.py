@@ -83,7 +83,7 @@ def role(name: Name, new: Annotated[Role, typer.Argument(metavar="ROLE", help="u
     """Change a user's role and revoke their access tokens, which clients then refresh."""
     with durable_storage() as container, audited(container, "change_user", target=name, role=new.value):
         deadline = Deadline.after(container.clock(), DEADLINE_S)
-        user = container.accounts().set_role(name, new, deadline=deadline)
+        user = container.accounts().change(name, role=new, deadline=deadline)
     typer.echo(f"{user.name} is {user.role} now")
 
 
@@ -100,7 +100,7 @@ def password(name: Name, password_stdin: PasswordStdin = False) -> None:  # noqa
 def _set_disabled(name: str, *, disabled: bool) -> None:
     with durable_storage() as container, audited(container, "change_user", target=name, disabled=disabled):
         deadline = Deadline.after(container.clock(), DEADLINE_S)
-        user = container.accounts().set_disabled(name, disabled=disabled, deadline=deadline)
+        user = container.accounts().change(name, disabled=disabled, deadline=deadline)
     typer.echo(f"{user.name} is {_state(user)} now")
 
 
