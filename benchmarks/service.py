@@ -18,7 +18,7 @@ from songs.query import SongFilter, Walk
 from songs_api.bootstrap.container import Container
 from songs_api.bootstrap.startup import application
 from songs_api.cli.session import load
-from songs_api.files.importing import import_songs
+from songs_api.files.transfer import import_songs
 from songs_api.servers.options import ServerOptions, serve_with
 from songs_api.settings import Settings
 

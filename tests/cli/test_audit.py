@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from songs_api.cli import audit
+from songs_api.cli import session as audit
 from songs_api.cli import transfer as importing
-from songs_api.files.importing import import_songs
+from songs_api.files.transfer import import_songs
 
 Songs = Callable[..., Any]
 

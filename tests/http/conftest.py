@@ -31,7 +31,7 @@ from songs.ports.limiter import RateLimiter
 from songs.ports.together import Together
 from songs.ports.tokens import AccessClaims, TokenIssuer
 from songs_api.http.app import create_app
-from songs_api.http.kernel.representations import REPRESENTATION_VERSION
+from songs_api.http.kernel.read_plans import REPRESENTATION_VERSION
 from songs_api.http.services import AppServices, HttpOptions
 from songs_api.limiting.shared_windows import WindowTable
 from songs_api.telemetry.logs import json_line

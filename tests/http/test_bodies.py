@@ -16,9 +16,8 @@ from songs.model import Role
 from songs.ports.clock import Deadline
 from songs_api.http.kernel.bodies import BodyReader
 from songs_api.http.kernel.body_slots import BodySlots
-from songs_api.http.kernel.context import CONTEXT_KEY, RequestContext
+from songs_api.http.kernel.context import CONTEXT_KEY, ApiRequest, RequestContext
 from songs_api.http.kernel.http_errors import Malformed, TooManyBodies
-from songs_api.http.kernel.messages import ApiRequest
 from songs_api.http.kernel.operation import JSON, PREFIX
 from songs_api.http.kernel.validation import STRICT
 from songs_api.http.services import HttpOptions

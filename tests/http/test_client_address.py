@@ -6,8 +6,8 @@ from typing import Literal
 import pytest
 
 from songs.ports.limiter import RateLimit
-from songs_api.http.kernel.client_address import WIDER, address_bucket, client_address, forwarded_for
 from songs_api.http.kernel.operation import PREFIX
+from songs_api.http.kernel.rate_limits import WIDER, address_bucket, client_address, forwarded_for
 from songs_api.http.services import HttpOptions, Limits
 
 from .conftest import Build, Service

@@ -11,8 +11,8 @@ from songs.ports.limiter import RateLimit
 from songs_api.http.app import OPERATIONS
 from songs_api.http.kernel.operation import PREFIX, Operation
 from songs_api.http.services import HttpOptions, Limits
-from songs_api.telemetry.audit import LINES_ALTOGETHER, WINDOW_S
 from songs_api.telemetry.metrics import Metrics
+from songs_api.telemetry.requests import LINES_ALTOGETHER, WINDOW_S
 
 from .conftest import PASSWORD, Build, Service
 

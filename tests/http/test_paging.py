@@ -7,7 +7,7 @@ import pytest
 from songs.query import SongPage
 from songs_api.http.api.song_models import SearchQuery
 from songs_api.http.api.songs import tagged_page
-from songs_api.http.kernel.paging import PageQuery, link_header, split
+from songs_api.http.kernel.query_strings import PageQuery, link_header, split
 
 
 def _links(query: PageQuery, total_pages: int | None, next_cursor: str) -> dict[str, str]:

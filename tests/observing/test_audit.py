@@ -10,18 +10,18 @@ from tests.clock import ManualClock
 
 from songs_api.http.app import OPERATIONS
 from songs_api.http.kernel.operation import Operation
-from songs_api.telemetry.audit import (
+from songs_api.telemetry.logs import json_line
+from songs_api.telemetry.requests import (
     LINES_ALTOGETHER,
     LINES_EACH,
     MAX_ADDRESSES,
     MAX_COUNTED,
     WINDOW_S,
     AuditBudget,
+    Finished,
     Kind,
     LeftOut,
 )
-from songs_api.telemetry.logs import json_line
-from songs_api.telemetry.requests import Finished
 from songs_api.telemetry.telemetry import Telemetry
 
 SIGN_IN = next(route for route in OPERATIONS if route.operation_id == "sign_in")

@@ -43,7 +43,7 @@ RUNNER = (sys.executable, "-c", PASSES_ON)
 """A program that runs another one and passes on the signal that both get."""
 FORKS = """
 import os, signal
-from songs_api.servers.signals import StopSignals, obey_sigterm, shield_workers
+from songs_api.servers.processes import StopSignals, obey_sigterm, shield_workers
 StopSignals(lambda: None, list).install()
 shield_workers()
 child = os.fork()

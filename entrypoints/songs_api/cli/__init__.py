@@ -11,11 +11,10 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from songs_api.bootstrap.user_errors import EXPECTED, REFUSED, UserError, report
-from songs_api.cli.contract import contract
 from songs_api.cli.copying import copy
 from songs_api.cli.demo import demo
 from songs_api.cli.doctor import doctor
-from songs_api.cli.inspecting import adapters, config, openapi, plugins
+from songs_api.cli.inspecting import adapters, config, contract, openapi, plugins
 from songs_api.cli.output import usage_text
 from songs_api.cli.serve import prepare, serve
 from songs_api.cli.transfer import export, import_

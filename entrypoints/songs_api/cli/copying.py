@@ -13,9 +13,8 @@ from songs.tools.copying import Copier, CopyInterrupted, CopyReport, Stage
 from songs_api.bootstrap.container import Container
 from songs_api.bootstrap.startup import opened
 from songs_api.bootstrap.user_errors import UserError, report, warn
-from songs_api.cli.audit import audited
 from songs_api.cli.output import progress_bar
-from songs_api.cli.session import load
+from songs_api.cli.session import audited, load
 from songs_api.settings import Settings, SettingsError
 from songs_api.settings.resolve import prefix_of
 from songs_plugins import Port

@@ -19,8 +19,8 @@ from songs_api.bootstrap.startup import application
 from songs_api.bootstrap.user_errors import UserError, warn
 from songs_api.cli.serve import Host, PortNumber
 from songs_api.cli.session import load
-from songs_api.files.importing import import_songs, songs_file
 from songs_api.files.records import FileUnusable
+from songs_api.files.transfer import import_songs, songs_file
 from songs_api.servers import granian
 from songs_api.servers.listening import free_port, once_listening, url
 from songs_api.servers.options import ServerOptions

@@ -14,9 +14,8 @@ from songs.tools.checking import Examiner
 from songs.tools.comparing import StorageReader, Tally, naming
 from songs_api.bootstrap.container import Container
 from songs_api.bootstrap.user_errors import warn
-from songs_api.cli.audit import audited
 from songs_api.cli.output import progress_bar
-from songs_api.cli.session import durable_storage
+from songs_api.cli.session import audited, durable_storage
 from songs_plugins.registry import Registry
 
 SOMETHING_WRONG: Final = 1

@@ -11,8 +11,7 @@ from songs_api.bootstrap.startup import application, identity_of, opened
 from songs_api.bootstrap.user_errors import warn
 from songs_api.cli.session import durable_storage, load
 from songs_api.servers.listening import free_port, once_listening, url
-from songs_api.servers.options import ServerOptions, serve_with
-from songs_api.servers.shared_state import metrics_folder, window_table
+from songs_api.servers.options import ServerOptions, metrics_folder, serve_with, window_table
 from songs_api.settings import Settings, check_serving
 from songs_api.telemetry.logs import say
 from songs_plugins import Port

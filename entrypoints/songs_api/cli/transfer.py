@@ -11,12 +11,17 @@ from typing import IO, Annotated, Final
 import typer
 
 from songs_api.bootstrap.user_errors import UserError
-from songs_api.cli.audit import audited
 from songs_api.cli.output import progress_bar
-from songs_api.cli.session import durable_storage
-from songs_api.files.exporting import export_songs, refuse_no_export, written_whole
-from songs_api.files.importing import ImportReport, import_songs, songs_file
+from songs_api.cli.session import audited, durable_storage
 from songs_api.files.records import FileUnusable
+from songs_api.files.transfer import (
+    ImportReport,
+    export_songs,
+    import_songs,
+    refuse_no_export,
+    songs_file,
+    written_whole,
+)
 from songs_api.servers.processes import discard, was_closed
 
 SOME_REFUSED: Final = 1

@@ -11,8 +11,8 @@ from songs_api.http.api import accounts, ratings, service, songs
 from songs_api.http.kernel import openapi, problem_details
 from songs_api.http.kernel.bodies import BodyReader
 from songs_api.http.kernel.body_slots import BodySlots
+from songs_api.http.kernel.context import ApiRequest, ApiResponse
 from songs_api.http.kernel.fast_path import FastPath
-from songs_api.http.kernel.messages import ApiRequest, ApiResponse
 from songs_api.http.kernel.operation import Operation, operations_of
 from songs_api.http.kernel.pipeline import Middleware
 from songs_api.http.kernel.read_plans import ReadPlans

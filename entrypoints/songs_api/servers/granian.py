@@ -19,8 +19,14 @@ from songs_api.bootstrap.user_errors import EXPECTED, REFUSED, report
 from songs_api.http.kernel.body_slots import CONNECTION, LastAnswer, has_body
 from songs_api.servers.listening import BACKLOG, connections_allowed
 from songs_api.servers.options import CONNECTION_BUFFER_BYTES, GRACE_S, HEADER_TIMEOUT_S, ServerOptions
-from songs_api.servers.processes import Pinning, end_with_parent
-from songs_api.servers.signals import StopSignals, end_with, obey_first_sigterm, shield_workers
+from songs_api.servers.processes import (
+    Pinning,
+    StopSignals,
+    end_with,
+    end_with_parent,
+    obey_first_sigterm,
+    shield_workers,
+)
 
 _RESPAWN_PAUSE_S: Final = 0.5
 _FLUSH_S: Final = 0.02

@@ -13,9 +13,8 @@ from typing import Any
 from songs_api.bootstrap.handover import STORAGE_IDENTITY
 from songs_api.bootstrap.user_errors import EXPECTED, REFUSED, report, warn
 from songs_api.servers.gunicorn_server import gunicorn_options
-from songs_api.servers.options import ServerOptions
+from songs_api.servers.options import ServerOptions, metrics_folder, window_table
 from songs_api.servers.processes import open_standard_streams
-from songs_api.servers.shared_state import metrics_folder, window_table
 from songs_api.settings import Settings, Variables, check_serving, resolve
 from songs_plugins.registry import Registry
 

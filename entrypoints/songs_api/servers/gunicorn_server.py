@@ -12,8 +12,7 @@ from songs_api.bootstrap.handover import Application, Load
 from songs_api.bootstrap.user_errors import EXPECTED
 from songs_api.servers.listening import BACKLOG, connections_allowed
 from songs_api.servers.options import GRACE_S, HEADER_BYTES, HEADERS, KEEP_ALIVE_S, REQUEST_LINE_BYTES, ServerOptions
-from songs_api.servers.processes import Pinning, end_with_parent
-from songs_api.servers.signals import StopSignals, end_with, shield_workers
+from songs_api.servers.processes import Pinning, StopSignals, end_with, end_with_parent, shield_workers
 
 _HEARTBEAT_S: Final = 30
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - gunicorn makes an unlinked file there

@@ -17,7 +17,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-
 from songs_api.bootstrap.handover import Application
 from songs_api.http.kernel.body_slots import CONNECTION, LastAnswer, has_body
 from songs_api.servers.options import CONNECTION_BUFFER_BYTES, HEADER_TIMEOUT_S
-from songs_api.servers.signals import obey_sigterm
+from songs_api.servers.processes import obey_sigterm
 
 LINGER_S: Final = 2.0
 """The time for which a closing connection still receives data, so that its client can read our response."""

@@ -1,7 +1,6 @@
 """The settings: environment variables ``SONGS_*``, the file ``.env``, and files of secrets."""
 
-from songs_api.settings.resolve import Choice, Settings, resolve
-from songs_api.settings.serving import check_serving
+from songs_api.settings.resolve import Choice, Settings, check_serving, resolve
 from songs_api.settings.variables import SettingsError, Source, Variable, Variables, scrub
 
 __all__ = [

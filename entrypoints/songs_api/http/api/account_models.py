@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from songs.application.password_policy import DEFAULT_MIN_PASSWORD, MAX_PASSWORD
 from songs.limits import DEFAULT_PAGE_SIZE, id_problem
 from songs.model import Role
-from songs_api.http.kernel.paging import PageSize
+from songs_api.http.kernel.query_strings import PageSize
 from songs_api.http.kernel.validation import STRICT, answer_config, request_config
 
 _USER: Final = {

@@ -20,8 +20,7 @@ from songs_api.http.kernel.bodies import CheckedRead, Read
 from songs_api.http.kernel.context import RequestContext
 from songs_api.http.kernel.operation import JSON, MERGE_PATCH, Operation, Resource
 from songs_api.http.kernel.rate_limits import OUTAGE_DIVISOR, RateLimits
-from songs_api.http.kernel.read_plans import Answer
-from songs_api.http.kernel.representations import encode
+from songs_api.http.kernel.read_plans import Answer, encode
 from songs_api.http.services import AppServices
 
 

@@ -10,8 +10,7 @@ from songs_api.http.api import rating_models as models
 from songs_api.http.kernel.bodies import Read
 from songs_api.http.kernel.context import RequestContext
 from songs_api.http.kernel.operation import Operation, Resource
-from songs_api.http.kernel.read_plans import Answer, ReadPlan
-from songs_api.http.kernel.representations import REPRESENTATION_VERSION, decimal, encode, tagged
+from songs_api.http.kernel.read_plans import REPRESENTATION_VERSION, Answer, ReadPlan, decimal, encode, tagged
 from songs_api.http.services import AppServices
 
 _REPLAYED: Final = {"idempotency-replayed": "true"}

@@ -13,11 +13,9 @@ from songs.ports.cache import Cache
 from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Storage
 from songs_api.http.docs_page import ASSETS, CONTENT_SECURITY_POLICY, PAGE
-from songs_api.http.kernel.conditional import is_known
 from songs_api.http.kernel.context import RequestContext
 from songs_api.http.kernel.operation import PREFIX, Operation, Resource
-from songs_api.http.kernel.read_plans import Answer
-from songs_api.http.kernel.representations import encode
+from songs_api.http.kernel.read_plans import Answer, encode, is_known
 from songs_api.http.kernel.validation import answer_config
 from songs_api.http.services import AppServices
 

@@ -11,9 +11,8 @@ from songs.application.hashing import FIRST
 from songs.errors import RateLimited, Unavailable
 from songs.model import name_key
 from songs.ports.limiter import RateLimit, Verdict
-from songs_api.http.kernel.client_address import bucket_of
 from songs_api.http.kernel.context import RequestContext
-from songs_api.http.kernel.rate_limits import OUTAGE_DIVISOR, RateLimits
+from songs_api.http.kernel.rate_limits import OUTAGE_DIVISOR, RateLimits, bucket_of
 from songs_api.http.services import AppServices
 
 TRIED: Final = RateLimit(10, 3600)

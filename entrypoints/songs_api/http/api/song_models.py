@@ -14,8 +14,7 @@ from songs.errors import InvalidInput
 from songs.limits import MAX_LEVEL, MAX_PAGE_SIZE, MAX_TEXT, text_problem
 from songs.model import SongDetails, difficulty_milli
 from songs.query import SongFilter
-from songs_api.http.kernel.paging import PageQuery
-from songs_api.http.kernel.query_strings import DECIMAL, MAX_DECIMAL
+from songs_api.http.kernel.query_strings import DECIMAL, MAX_DECIMAL, PageQuery
 from songs_api.http.kernel.validation import STRICT, WHOLE, Count, answer_config, request_config
 
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)

@@ -10,11 +10,10 @@ from typing import Any, Final
 import falcon
 
 from songs.ports.clock import Deadline
-from songs_api.http.kernel.client_address import forwarded_for
-from songs_api.http.kernel.context import CONTEXT_KEY, RequestContext
+from songs_api.http.kernel.context import CONTEXT_KEY, HEADERS, ApiRequest, ApiResponse, RequestContext
 from songs_api.http.kernel.http_errors import Malformed
-from songs_api.http.kernel.messages import HEADERS, ApiRequest, ApiResponse
 from songs_api.http.kernel.pipeline import Middleware
+from songs_api.http.kernel.rate_limits import forwarded_for
 from songs_api.http.kernel.read_plans import ReadPlans, conditional
 from songs_api.http.services import AppServices
 

@@ -14,7 +14,6 @@ from songs.errors import SongsError
 from songs.limits import MAX_KEY
 from songs.model import Role
 from songs_api.http.kernel import http_errors
-from songs_api.http.kernel.conditional import IF_MATCH, IF_NONE_MATCH
 from songs_api.http.kernel.operation import (
     GENERAL_PROBLEMS,
     IDEMPOTENCY_KEY,
@@ -23,8 +22,9 @@ from songs_api.http.kernel.operation import (
     PREFIX,
     Operation,
 )
-from songs_api.http.kernel.paging import PageQuery
 from songs_api.http.kernel.problem_details import PROBLEM_JSON, Problem, body_of, status_of
+from songs_api.http.kernel.query_strings import PageQuery
+from songs_api.http.kernel.read_plans import IF_MATCH, IF_NONE_MATCH
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 _BODY_PROBLEMS: Final = (

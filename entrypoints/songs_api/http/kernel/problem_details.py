@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from songs import errors
 from songs.errors import SongsError
 from songs_api.http.kernel import http_errors
-from songs_api.http.kernel.messages import ApiRequest
+from songs_api.http.kernel.context import ApiRequest
 from songs_api.http.kernel.validation import answer_config
 
 PROBLEM_JSON: Final = "application/problem+json"

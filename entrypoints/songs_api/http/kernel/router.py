@@ -12,12 +12,11 @@ from songs.limits import MAX_KEY, is_idempotency_key
 from songs.model import Role
 from songs.ports.clock import Clock, Deadline
 from songs_api.http.kernel.bodies import BodyReader
-from songs_api.http.kernel.conditional import required_if_match
+from songs_api.http.kernel.context import ApiRequest, ApiResponse
 from songs_api.http.kernel.http_errors import Malformed, MethodNotAllowed
-from songs_api.http.kernel.messages import ApiRequest, ApiResponse
 from songs_api.http.kernel.operation import IDEMPOTENCY_KEY, Operation, Resource, operations_of
 from songs_api.http.kernel.query_strings import NoQuery, read_query
-from songs_api.http.kernel.read_plans import Answer, ReadPlan, ReadPlans, conditional
+from songs_api.http.kernel.read_plans import Answer, ReadPlan, ReadPlans, conditional, required_if_match
 from songs_api.http.kernel.validation import Check
 
 Handler = Callable[..., Answer | ReadPlan]
