@@ -128,7 +128,7 @@ def test_settings_that_are_given_beat_those_of_the_demo(demo: Callable[..., Demo
     running = demo(SONGS_ACCESS_TOKEN_TTL_S="60", SONGS_LIMITER_SIGN_IN="1/day", SONGS_CACHE="none")
     address = running.word("documentation").removesuffix("/docs")
 
-    assert "good for 1 minute;" in running.printed
+    assert "valid for 1 minute;" in running.printed
     assert len(running.word("password")) >= 40
     assert [running.get("/songs")["pagination"]["page"] for _ in range(2)] == [1, 1]
     with pytest.raises(urllib.error.HTTPError, match="429") as limited:
