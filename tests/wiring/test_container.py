@@ -1,8 +1,9 @@
 """The composition root: one of each, built on demand, opened late, closed at the end."""
 
+import logging
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -64,6 +65,20 @@ class _Plugin:
     def songs_adapters(self) -> Sequence[AdapterSpec]:
         """Return the storage."""
         return [AdapterSpec(port=Port.STORAGE, name="late", summary="late", factory=self._factory)]
+
+
+@pytest.fixture(autouse=True)
+def _no_worker_goes_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stop what a worker stops at its exit, and log as before: its threads would write into other tests' output."""
+    started: list[Container] = []
+    monkeypatch.setattr(startup, "_close_at_exit", started.append)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for container in started:
+        container.telemetry().stop()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture
