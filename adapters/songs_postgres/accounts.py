@@ -7,16 +7,9 @@ from typing import Final
 from songs.errors import TransientConflict, UserExists, UserNotFound, VersionConflict
 from songs.model import Session, User, name_key
 from songs.ports.sessions import Rotation
+from songs_plugins.values import clamped, comparable, milliseconds
 from songs_postgres.connection import Transaction
-from songs_postgres.encoding import (
-    SESSION_COLUMNS,
-    USER_COLUMNS,
-    clamped,
-    comparable,
-    milliseconds,
-    session_of,
-    user_of,
-)
+from songs_postgres.encoding import SESSION_COLUMNS, USER_COLUMNS, session_of, user_of
 
 GET_USER: Final = f"SELECT {USER_COLUMNS} FROM users WHERE id = %s"
 LOCK_USER: Final = f"{GET_USER} FOR NO KEY UPDATE"

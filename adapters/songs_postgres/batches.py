@@ -7,8 +7,9 @@ from typing import Final
 from songs.model import Rating, RatingStats, Song, User, name_key
 from songs.ports.batches import RatedSong
 from songs.query import SongFilter
+from songs_plugins.values import clamped, comparable, encodable
 from songs_postgres.connection import Transaction
-from songs_postgres.encoding import SONG_COLUMNS, USER_COLUMNS, clamped, comparable, encodable, song_of, user_of
+from songs_postgres.encoding import SONG_COLUMNS, USER_COLUMNS, song_of, user_of
 from songs_postgres.ratings import COUNTERS, EVENT_COLUMNS, rating_of, stats_of
 from songs_postgres.songs import comparable_level, pattern
 

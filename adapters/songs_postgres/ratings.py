@@ -14,8 +14,8 @@ import psycopg
 from songs.errors import KeyReused, SongNotFound, TransientConflict
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
+from songs_plugins.values import clamped, comparable, milliseconds, moment
 from songs_postgres.connection import Connection, Transaction
-from songs_postgres.encoding import clamped, comparable, milliseconds, moment
 
 COUNTERS: Final = "n1, n2, n3, n4, n5"
 EVENT_COLUMNS: Final = "id, user_id, value, rated_at_ms, key"

@@ -14,8 +14,9 @@ from songs.limits import MAX_LEVEL
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
+from songs_plugins.values import clamped, comparable, encodable
 from songs_postgres.connection import Row, Transaction
-from songs_postgres.encoding import SONG_COLUMNS, clamped, comparable, encodable, identity_key, song_of
+from songs_postgres.encoding import SONG_COLUMNS, identity_key, song_of
 from songs_postgres.ratings import NOTE_ORPHANS, ORPHANS_REMOVED, REMOVE_ORPHANS
 
 Query = tuple[LiteralString, tuple[object, ...]]
