@@ -99,7 +99,13 @@ class Coherence:
         self._elsewhere = 0
 
     def fetch(
-        self, group: str, key: str, load: Callable[[], bytes], *, deadline: Deadline, ahead: Prefetched | None = None
+        self,
+        group: str,
+        key: str,
+        load: Callable[[], bytes],
+        *,
+        deadline: Deadline,
+        prefetched: Prefetched | None = None,
     ) -> bytes:
         """Return the cached entry, or load it and store it in the cache.
 
@@ -108,7 +114,7 @@ class Coherence:
             key: The entry within its group, including the name of its representation.
             load: Reads the storage. Its errors are not cached.
             deadline: For the reads of the coherence record.
-            ahead: May hold the cache's response already, received after this request began.
+            prefetched: May hold the cache's response already, received after this request began.
 
         Raises:
             SongsError: Any error of `load`, or of a storage that does not respond.
@@ -122,7 +128,7 @@ class Coherence:
                 self._meter.cache_read("off")
                 return load()
         entry = _entry(seen.record, key)
-        found = None if ahead is None else ahead.take(group, entry)
+        found = None if prefetched is None else prefetched.take(group, entry)
         if found is None:
             try:
                 found = self._cache.get(group, entry)

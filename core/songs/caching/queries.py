@@ -30,13 +30,15 @@ class CachedQuery(NamedTuple):
     key: str
     load: Callable[[Deadline], bytes]
 
-    def __call__(self, deadline: Deadline, ahead: Prefetched | None = None) -> bytes:
-        """Return it as it is now, rendered. `ahead` may have asked the cache already.
+    def __call__(self, deadline: Deadline, prefetched: Prefetched | None = None) -> bytes:
+        """Return it as it is now, rendered. `prefetched` may have asked the cache already.
 
         Raises:
             SongsError: What the service behind it raises.
         """
-        return self.coherence.fetch(self.group, self.key, lambda: self.load(deadline), deadline=deadline, ahead=ahead)
+        return self.coherence.fetch(
+            self.group, self.key, lambda: self.load(deadline), deadline=deadline, prefetched=prefetched
+        )
 
 
 class CatalogueQueries:

@@ -120,7 +120,7 @@ class Limit:
     def charge(self, context: RequestContext, bucket: str) -> Verdict | None:
         """Count one request, and add what is left as headers (draft-ietf-httpapi-ratelimit-headers-10).
 
-        A request that is `ahead` asks the limiter together with the cache.
+        A request that prefetches an entry asks the limiter together with the cache.
 
         Raises:
             RateLimited: The request is beyond the limit.
@@ -134,15 +134,15 @@ class Limit:
             raise RateLimited(verdict.reset_s)
         return verdict
 
-    def hit(self, bucket: str, ahead: Prefetched | None = None) -> Verdict | None:
+    def hit(self, bucket: str, prefetched: Prefetched | None = None) -> Verdict | None:
         """Count one hit and return what came of it; None where there is no limit."""
         if self._rate is None:
             return None
-        if ahead is None:
+        if prefetched is None:
             return self._hit(self._prefix + bucket, self._rate)
         if self._resilient is None:
-            return ahead.hit(self._prefix + bucket, self._rate)
-        return self._resilient.hit(self._prefix + bucket, self._rate, ahead.hit)
+            return prefetched.hit(self._prefix + bucket, self._rate)
+        return self._resilient.hit(self._prefix + bucket, self._rate, prefetched.hit)
 
     def used(self, verdict: Verdict | None) -> int:
         """Return how many hits of a window were used when a hit was answered so; 0 where there is no limit."""
