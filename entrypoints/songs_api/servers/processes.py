@@ -41,6 +41,17 @@ def end_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def exists(pid: int) -> bool:
+    """Return whether there is a process of this id; one that has ended counts until its parent has seen that."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 _closed: Final[set[str]] = set()
 
 
