@@ -18,9 +18,9 @@ from songs.query import SongFilter, Walk
 from songs_api.bootstrap.container import Container
 from songs_api.bootstrap.startup import application
 from songs_api.cli.session import load
-from songs_api.files.transfer import import_songs
 from songs_api.servers.options import ServerOptions, serve_with
 from songs_api.settings import Settings
+from songs_api.transfer import import_songs
 
 USER = "benchmark"
 PASSWORD = "sesquipedalian measurements"  # noqa: S105 - of a user that lives as long as the benchmark

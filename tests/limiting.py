@@ -3,7 +3,7 @@
 from songs.ports.clock import Clock
 from songs.ports.limiter import RateLimit, RateLimiter
 from songs_api.http.kernel.rate_limits import Limit
-from songs_api.limiting.resilient_limiter import ProcessWindows, ResilientLimiter, Windows
+from songs_api.resilient_limiter import ProcessWindows, ResilientLimiter, Windows
 
 
 def limit_over(

@@ -11,7 +11,6 @@ name, and its object is a module (or class instance) with a `hookimpl` of `songs
 """
 
 from songs_plugins.faults import FailingCalls, failing, moved_away, overwritten, replaced
-from songs_plugins.hookspecs import hookimpl
 from songs_plugins.spec import (
     API_VERSION,
     AdapterContext,
@@ -22,6 +21,7 @@ from songs_plugins.spec import (
     LastingFaultInjector,
     NoSettings,
     Port,
+    hookimpl,
 )
 
 __all__ = [

@@ -4,8 +4,7 @@ from collections.abc import Collection, Sequence
 
 from songs.ports.cache import CacheCapabilities, Hit, Miss
 from songs.ports.limiter import LimiterCapabilities, RateLimit, Verdict
-from songs_plugins.hookspecs import hookimpl
-from songs_plugins.spec import AdapterContext, AdapterSpec, NoSettings, Port
+from songs_plugins.spec import AdapterContext, AdapterSpec, NoSettings, Port, hookimpl
 
 
 class NoCache:

@@ -11,7 +11,7 @@ from typing import Final
 
 import pluggy
 
-from songs_plugins import hookspecs
+from songs_plugins import spec as hooks
 from songs_plugins.spec import API_VERSION, AdapterSpec, Port
 
 GROUP: Final = "songs.adapters"
@@ -145,8 +145,8 @@ def _load(entry: EntryPoint) -> tuple[AdapterSpec, ...]:
 
 
 def _call(plugin: object, where: str) -> list[object]:
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
+    manager = pluggy.PluginManager(hooks.PROJECT)
+    manager.add_hookspecs(hooks)
     try:
         manager.register(plugin)
         manager.check_pending()

@@ -1,12 +1,13 @@
 """The descriptor of an adapter."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
+import pluggy
 from pydantic import BaseModel, ConfigDict
 
 from songs.ports.cache import Cache, CacheCapabilities
@@ -179,3 +180,14 @@ class AdapterSpec:
 def missing_members(implementation: object, protocol: type) -> list[str]:
     """Return the names that `protocol` declares and `implementation` does not have."""
     return [name for name in vars(protocol) if not name.startswith("_") and not hasattr(implementation, name)]
+
+
+PROJECT = "songs"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def songs_adapters() -> Iterable[AdapterSpec]:  # type: ignore[empty-body]
+    """Return the descriptors of all adapters that the plugin offers, one for each port. Does no I/O."""

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from songs_plugins import AdapterContext, AdapterSpec, NoSettings, Port, hookimpl
-from songs_system.clock import SystemClock
-from songs_system.ids import TimeOrderedIds
+from songs_system.system import SystemClock, TimeOrderedIds
 
 
 def _clock(settings: NoSettings, context: AdapterContext) -> SystemClock:

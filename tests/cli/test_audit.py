@@ -13,7 +13,7 @@ import pytest
 
 from songs_api.cli import session as audit
 from songs_api.cli import transfer as importing
-from songs_api.files.transfer import import_songs
+from songs_api.transfer import import_songs
 
 Songs = Callable[..., Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from songs_api.files import transfer as exporting
+from songs_api import transfer as exporting
 
 Songs = Callable[..., Any]
 

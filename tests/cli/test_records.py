@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songs_api.files import records as module
-from songs_api.files.records import FileUnusable, records
+from songs_api import records as module
+from songs_api.records import FileUnusable, records
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(alphabet='ab"\\[]{},\n é'),

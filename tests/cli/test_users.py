@@ -13,7 +13,7 @@ import typer
 
 from songs.ports.clock import Deadline
 from songs.ports.storage import Scope
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 Songs = Callable[..., Any]
 

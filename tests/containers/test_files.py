@@ -15,7 +15,7 @@ import yaml
 
 from songs import errors
 from songs.errors import SongsError
-from songs_api.http.kernel import http_errors as failures
+from songs_api.http.kernel import validation as failures
 from songs_api.servers import options
 from songs_api.settings.service import ServiceSettings
 

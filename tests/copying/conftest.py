@@ -20,7 +20,7 @@ from songs.tools.comparing import StorageReader
 from songs.tools.copying import Copier
 from songs_memory.storage import MemoryStorage
 from songs_plugins.none import NoCache
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Work = Callable[[UnitOfWork], Any]

@@ -21,7 +21,7 @@ from tests.running import HANGS_S
 from songs.ports.storage import Storage
 from songs_api.cli import run
 from songs_sqlite import SqliteStorage
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 # SQLite under another name, so that one process can have two; told to, it stops at a certain unit in a certain way.
 OTHER = """

@@ -21,7 +21,7 @@ from songs.tools.comparing import Tally
 from songs_api.cli import run
 from songs_sqlite import SqliteStorage
 from songs_sqlite.migrations import NEWEST
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 
 def _examined(place: Any) -> Any:

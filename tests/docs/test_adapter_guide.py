@@ -9,7 +9,8 @@ import pytest
 
 from songs_contract.law import CHAPTERS, clauses
 from songs_contract.plugin import pytest_addoption
-from songs_plugins import API_VERSION, AdapterContext, AdapterSpec, hookspecs
+from songs_plugins import API_VERSION, AdapterContext, AdapterSpec
+from songs_plugins.spec import songs_adapters
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def guide(project_root: Path) -> str:
 
 def test_the_hook(guide: str) -> None:
     """The hook stands there with its name and its whole signature."""
-    signature = inspect.signature(hookspecs.songs_adapters)
+    signature = inspect.signature(songs_adapters)
     returns = str(signature.return_annotation).replace("collections.abc.", "").replace("songs_plugins.spec.", "")
 
     assert [*signature.parameters] == []

@@ -82,7 +82,7 @@ def test_a_backup_holds_what_was_acknowledged(
 
 
 def _one_song(container: Container) -> str:
-    from songs_api.files.transfer import import_songs  # noqa: PLC0415 - beside its only use
+    from songs_api.transfer import import_songs  # noqa: PLC0415 - beside its only use
 
     line = b'{"artist":"a","title":"b","difficulty":1,"level":1,"released":"2000-01-01"}'
     with Path("file").open("w+b") as file:
@@ -93,7 +93,7 @@ def _one_song(container: Container) -> str:
 
 
 def _songs_of(container: Container) -> list[str]:
-    from songs_api.files.transfer import all_songs  # noqa: PLC0415 - beside its only use
+    from songs_api.transfer import all_songs  # noqa: PLC0415 - beside its only use
 
     return [song.id for song in all_songs(container.catalogue(), container.clock())]
 

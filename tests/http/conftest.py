@@ -33,7 +33,7 @@ from songs.ports.tokens import AccessClaims, TokenIssuer
 from songs_api.http.app import create_app
 from songs_api.http.kernel.read_plans import REPRESENTATION_VERSION
 from songs_api.http.services import AppServices, HttpOptions
-from songs_api.limiting.shared_windows import WindowTable
+from songs_api.shared_windows import WindowTable
 from songs_api.telemetry.logs import json_line
 from songs_api.telemetry.metrics import Metrics
 from songs_api.telemetry.telemetry import Telemetry
@@ -228,7 +228,7 @@ def build(submitted: Submitted) -> Iterator[Build]:
         services.storage.close()
         services.cache.close()
         services.limiter.close()
-        services.telemetry.tell()
+        services.telemetry.emit()
         metrics = services.telemetry.exposition().decode()
         log.seek(0)
         assert submitted.found_in(log.read() + metrics) == [], "the log or the metrics repeat a secret"

@@ -14,7 +14,7 @@ from songs_api.http.app import OPERATIONS
 from songs_api.http.kernel.operation import PREFIX, Operation
 from songs_plugins import AdapterContext, Port
 from songs_security import jwt_plugin
-from songs_system.ids import TimeOrderedIds
+from songs_system.system import TimeOrderedIds
 
 from .conftest import PASSWORD, SECRET, Build, Service, adapter
 

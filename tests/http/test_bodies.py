@@ -16,10 +16,8 @@ from songs.model import Role
 from songs.ports.clock import Deadline
 from songs_api.http.kernel.bodies import BodyReader
 from songs_api.http.kernel.body_slots import BodySlots
-from songs_api.http.kernel.context import CONTEXT_KEY, ApiRequest, RequestContext
-from songs_api.http.kernel.http_errors import Malformed, TooManyBodies
-from songs_api.http.kernel.operation import JSON, PREFIX
-from songs_api.http.kernel.validation import STRICT
+from songs_api.http.kernel.operation import CONTEXT_KEY, JSON, PREFIX, ApiRequest, RequestContext
+from songs_api.http.kernel.validation import STRICT, Malformed, TooManyBodies
 from songs_api.http.services import HttpOptions
 
 from .conftest import ANY, Build, Service
@@ -298,7 +296,7 @@ def test_whatever_headers_decide_is_decided_before_reading(reader: BodyReader, h
     with pytest.raises(Exception, match=r".") as caught:
         reader.read(_request(stream, **headers), _Body, {JSON})
 
-    assert (type(caught.value).__module__, stream.asked) == ("songs_api.http.kernel.http_errors", 0)
+    assert (type(caught.value).__module__, stream.asked) == ("songs_api.http.kernel.validation", 0)
 
 
 @pytest.mark.parametrize("headers", [{"CONTENT_LENGTH": LENGTH}, {"HTTP_TRANSFER_ENCODING": "chunked"}])

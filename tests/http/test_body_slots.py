@@ -7,7 +7,7 @@ import pytest
 from tests.clock import ManualClock
 
 from songs_api.http.kernel.body_slots import GRACE_S, REMEMBERED_S, SLOW_S, BodySlots, LastAnswer, Slot, has_body
-from songs_api.http.kernel.http_errors import TooManyBodies
+from songs_api.http.kernel.validation import TooManyBodies
 from songs_contract.harness.timing import eventually
 
 TIMEOUT_S = 10.0

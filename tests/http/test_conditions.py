@@ -9,13 +9,12 @@ import pytest
 from songs.model import Role, Song
 from songs.ports.storage import Scope
 from songs_api.http.app import OPERATIONS
-from songs_api.http.kernel.http_errors import Malformed, PreconditionRequired
 from songs_api.http.kernel.operation import PREFIX
 from songs_api.http.kernel.read_plans import required_if_match
+from songs_api.http.kernel.validation import Malformed, PreconditionRequired
 from songs_plugins import AdapterContext, Port
 from songs_sqlite import plugin as sqlite
-from songs_system.clock import SystemClock
-from songs_system.ids import TimeOrderedIds
+from songs_system.system import SystemClock, TimeOrderedIds
 
 from .conftest import ANY, DETAILS, Build, Service, adapter
 

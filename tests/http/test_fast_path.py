@@ -15,7 +15,7 @@ from songs.model import Role
 from songs.ports.limiter import RateLimit
 from songs_api.http.api.songs import SongItem
 from songs_api.http.app import create_app
-from songs_api.http.kernel.fast_path import FastPath
+from songs_api.http.kernel.read_plans import FastPath
 from songs_api.http.services import HttpOptions, Limits
 
 from .conftest import API, Build, Service
@@ -68,7 +68,7 @@ def falcons(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def _told(log: io.StringIO, service: Service) -> list[dict[str, Any]]:
     log.seek(0)
     log.truncate()
-    service.services.telemetry.tell()
+    service.services.telemetry.emit()
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     return [{name: value for name, value in line.items() if name not in TIMES} for line in lines]
 

@@ -11,7 +11,7 @@ from songs.ports.limiter import RateLimit, Verdict
 from songs_api.http.kernel.operation import PREFIX
 from songs_api.http.kernel.rate_limits import Limit, RateLimits
 from songs_api.http.services import HttpOptions, Limits
-from songs_api.limiting.resilient_limiter import MAX_BUCKETS, ProcessWindows
+from songs_api.resilient_limiter import MAX_BUCKETS, ProcessWindows
 from songs_memory.limiter import MemoryLimiter
 
 from .conftest import Build, Service

@@ -15,12 +15,12 @@ from tests.limiting import limit_over
 
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, Verdict
+from songs_api import resilient_limiter as windows
 from songs_api.http.kernel.operation import PREFIX
 from songs_api.http.kernel.rate_limits import Limit
 from songs_api.http.services import HttpOptions, Limits
-from songs_api.limiting import resilient_limiter as windows
-from songs_api.limiting.resilient_limiter import ProcessWindows
-from songs_api.limiting.shared_windows import SharedWindows, WindowTable
+from songs_api.resilient_limiter import ProcessWindows
+from songs_api.shared_windows import SharedWindows, WindowTable
 from songs_memory.limiter import MemoryLimiter
 
 from .conftest import Build, Service

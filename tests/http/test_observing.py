@@ -31,7 +31,7 @@ class Watched:
 
     def told(self) -> list[dict[str, Any]]:
         """Return the events that were told since the last call."""
-        self.service.services.telemetry.tell()
+        self.service.services.telemetry.emit()
         lines = self.stream.getvalue().splitlines()
         self.stream.truncate(0)
         self.stream.seek(0)

@@ -12,8 +12,8 @@ from falcon import testing
 from songs import errors
 from songs.errors import FieldError, RateLimited, SongsError
 from songs_api.http.app import create_app
-from songs_api.http.kernel import http_errors as failures
 from songs_api.http.kernel import problem_details as problems
+from songs_api.http.kernel import validation as failures
 from songs_api.http.kernel.operation import PREFIX
 from songs_api.http.kernel.problem_details import Problem
 

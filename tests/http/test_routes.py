@@ -6,10 +6,9 @@ import pytest
 from falcon import inspect
 
 from songs.model import Role
-from songs_api.http.app import OPERATIONS, create_app
-from songs_api.http.docs_page import ASSETS
+from songs_api.http.api.service import ASSETS
+from songs_api.http.app import OPERATIONS, OperationRouter, create_app
 from songs_api.http.kernel.operation import PREFIX
-from songs_api.http.kernel.router import OperationRouter
 
 from .conftest import Service
 

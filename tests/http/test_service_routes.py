@@ -10,8 +10,7 @@ from tests.clock import ManualClock
 
 from songs.errors import CacheUnavailable, StorageUnavailable
 from songs.ports.clock import Deadline
-from songs_api.http.api.service import Found, ReadinessProbe
-from songs_api.http.docs_page import ASSETS, CONTENT_SECURITY_POLICY, PAGE
+from songs_api.http.api.service import ASSETS, CONTENT_SECURITY_POLICY, PAGE, Found, ReadinessProbe
 from songs_api.http.kernel.operation import PREFIX
 from songs_memory.storage import MemoryStorage
 from songs_plugins.none import NoCache

@@ -15,11 +15,11 @@ from tests.limiting import limit_over
 
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, Verdict
+from songs_api import shared_windows
 from songs_api.http.kernel.rate_limits import RateLimits
 from songs_api.http.services import HttpOptions, Limits
-from songs_api.limiting import shared_windows
-from songs_api.limiting.resilient_limiter import ProcessWindows, Window
-from songs_api.limiting.shared_windows import HEAVY_WAYS, LIMITS, SETS, WAYS, SharedWindows, WindowTable
+from songs_api.resilient_limiter import ProcessWindows, Window
+from songs_api.shared_windows import HEAVY_WAYS, LIMITS, SETS, WAYS, SharedWindows, WindowTable
 from songs_memory.limiter import MemoryLimiter
 
 from .conftest import Build
@@ -65,10 +65,10 @@ HITS = """
 import sys
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit
-from songs_api.limiting.resilient_limiter import ResilientLimiter
-from songs_api.limiting.shared_windows import SharedWindows, WindowTable
-from songs_api.limiting.resilient_limiter import ProcessWindows
-from songs_system.clock import SystemClock
+from songs_api.resilient_limiter import ResilientLimiter
+from songs_api.shared_windows import SharedWindows, WindowTable
+from songs_api.resilient_limiter import ProcessWindows
+from songs_system.system import SystemClock
 
 def away(*_):
     raise LimiterUnavailable
@@ -83,7 +83,7 @@ print(sum(verdict.allowed for verdict in hits), flush=True)
 """
 HOLDS = """
 import sys
-from songs_api.limiting.shared_windows import WindowTable
+from songs_api.shared_windows import WindowTable
 
 with WindowTable.open(sys.argv[1]).locked(int(sys.argv[2])):
     print("ready", flush=True)

@@ -8,8 +8,8 @@ import pytest
 
 from songs.errors import LimiterUnavailable, Overloaded
 from songs.ports.limiter import RateLimit, Verdict
-from songs_api.http.api import sign_in_limits
-from songs_api.http.api.sign_in_limits import TRIED, KnownPlaces
+from songs_api.http.api import accounts
+from songs_api.http.api.accounts import TRIED, KnownPlaces
 from songs_api.http.kernel.operation import PREFIX
 from songs_api.http.services import HttpOptions, Limits
 from songs_memory.limiter import MemoryLimiter
@@ -110,7 +110,7 @@ def test_who_is_known_needs_none_of_the_tries(build: Build) -> None:
 
 def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The place that was signed in from the longest time ago is forgotten."""
-    monkeypatch.setattr(sign_in_limits, "MAX_KNOWN", 2)
+    monkeypatch.setattr(accounts, "MAX_KNOWN", 2)
     places = KnownPlaces()
     for place in ("a", "b", "a", "c"):
         places.add(place)

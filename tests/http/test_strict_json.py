@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songs_api.http.kernel.http_errors import Malformed
-from songs_api.http.kernel.validation import MAX_DEPTH, MAX_NUMBER, parse
+from songs_api.http.kernel.validation import MAX_DEPTH, MAX_NUMBER, Malformed, parse
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(

@@ -11,7 +11,7 @@ from songs.model import Rating, Song
 from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs_memory.storage import MemoryStorage
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
 

@@ -22,7 +22,7 @@ from songs_mongo import MongoSettings, MongoStorage
 from songs_mongo.client import connect
 from songs_mongo.plugin import TEST_URL
 from songs_mongo.testing import TrialServer
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 Document = dict[str, Any]
 OP_REPLY, OP_QUERY, OP_MSG = 1, 2004, 2013

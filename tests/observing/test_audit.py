@@ -59,7 +59,7 @@ class _Trail:
 
     def told(self) -> list[dict[str, Any]]:
         """Return what was written since the last call."""
-        self.telemetry.tell()
+        self.telemetry.emit()
         lines = self._stream.getvalue().splitlines()
         self._stream.seek(0)
         self._stream.truncate()

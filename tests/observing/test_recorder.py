@@ -22,7 +22,7 @@ from songs_api.telemetry.metrics import Metrics
 from songs_api.telemetry.requests import Finished
 from songs_api.telemetry.telemetry import Telemetry
 from songs_contract.harness.timing import eventually
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 PATIENCE_S = 30.0
 
@@ -130,7 +130,7 @@ def test_notes_that_nobody_counts_are_bounded(monkeypatch: pytest.MonkeyPatch) -
         telemetry.requests.note(Finished(f"r{number}", "GET", None, audited=False, status=404, **NOTHING_ELSE))
 
     assert all(len(queue) <= 5 for queue in vars(metrics).values() if isinstance(queue, deque))
-    telemetry.tell()
+    telemetry.emit()
     told = telemetry.exposition().decode()
     for of in ("unit", "cache_read", "invalidation", "limiter", "breaker", "request"):
         assert f'songs_observations_dropped_total{{of="{of}"}} 3.0' in told

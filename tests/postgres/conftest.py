@@ -10,7 +10,7 @@ from tests.postgres.database_user import User, no_programs, no_server, song
 from songs_postgres import PostgresSettings, PostgresStorage
 from songs_postgres.plugin import sandbox
 from songs_postgres.testing import TrialServer, shared_trial_server
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 
 @pytest.fixture

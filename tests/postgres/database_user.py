@@ -20,7 +20,7 @@ from songs.text import fold
 from songs_postgres import PostgresSettings, PostgresStorage
 from songs_postgres.plugin import TEST_URL
 from songs_postgres.testing import TrialServerError, programs
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 T = TypeVar("T")
 

@@ -27,7 +27,7 @@ from songs_postgres import PostgresStorage
 from songs_postgres.connection import Connection
 from songs_postgres.errors import NoAnswerError
 from songs_postgres.testing import TrialServer
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 SLACK_S = 0.5
 """What STO-14 allows; the machine's own delays come on top, so that a loaded one fails no test."""
@@ -263,7 +263,7 @@ import itertools, sys
 from database_user import User
 from pydantic import SecretStr
 from songs_postgres import PostgresSettings, PostgresStorage
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 url, schema_name, name = sys.stdin.readline().split()
 settings = PostgresSettings(url=SecretStr(url), schema_name=schema_name)

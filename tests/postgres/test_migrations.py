@@ -13,7 +13,7 @@ from songs.text import FOLD_VERSION
 from songs_postgres import PostgresStorage
 from songs_postgres.migrations import NEWEST
 from songs_postgres.testing import restored
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 
 def _storage(user: User, **changes: object) -> PostgresStorage:

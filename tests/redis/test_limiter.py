@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from songs.ports.limiter import RateLimit
 from songs_redis import RedisLimiter, RedisSettings
 from songs_redis.client import Client
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 settings = RedisSettings(url=SecretStr(sys.argv[1]))
 limiter = RedisLimiter(Client(settings, SystemClock(), connections=2, call_s=30), "songs")

@@ -11,7 +11,7 @@ from songs_plugins import AdapterContext, Port
 from songs_plugins.registry import Registry
 from songs_security.jwt_plugin import JwtSettings
 from songs_security.tokens import JwtTokens
-from songs_system.ids import TimeOrderedIds
+from songs_system.system import TimeOrderedIds
 
 GOOD = "a secret that is known to these tests alone"
 KEY = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="

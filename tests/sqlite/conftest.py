@@ -13,7 +13,7 @@ from songs.model import Rating, Song
 from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs_sqlite import SqliteStorage
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 Child = subprocess.Popen[str]
 OpenStorage = Callable[..., SqliteStorage]

@@ -15,7 +15,7 @@ from songs.model import Rating, Song
 from songs.ports.clock import Deadline
 from songs.ports.storage import Scope
 from songs_sqlite import SqliteStorage
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 CLOCK = SystemClock()
 LOG_BYTES = 2**20

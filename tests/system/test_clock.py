@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 
 def test_the_time_of_day_is_cut_and_not_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A millisecond has come when it has come: 0.9999 ms are none yet."""
     late = datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)
-    monkeypatch.setattr("songs_system.clock.time.time_ns", lambda: int(late.timestamp()) * 10**9 + 999_999_999)
+    monkeypatch.setattr("songs_system.system.time.time_ns", lambda: int(late.timestamp()) * 10**9 + 999_999_999)
 
     assert SystemClock().now() == datetime(2026, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ import pytest
 from songs.ports.clock import Clock
 from songs_plugins import AdapterContext, NoSettings, Port
 from songs_plugins.registry import Registry
-from songs_system.ids import TimeOrderedIds
+from songs_system.system import TimeOrderedIds
 
 MS = 1_767_323_045_678
 

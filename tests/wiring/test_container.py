@@ -16,7 +16,7 @@ from songs.errors import BadCursor, StorageInUse, StorageUnavailable
 from songs.query import SongFilter
 from songs_api.bootstrap import startup
 from songs_api.bootstrap.container import Container, max_calls, max_held
-from songs_api.bootstrap.user_errors import UserError
+from songs_api.bootstrap.handover import UserError
 from songs_api.settings import Settings, Source, Variables, resolve
 from songs_memory.storage import MemoryStorage
 from songs_plugins import AdapterSpec, Port, hookimpl

@@ -6,9 +6,9 @@ import pytest
 
 from songs_api.bootstrap.container import Container
 from songs_api.bootstrap.handover import WINDOW_TABLE
-from songs_api.limiting.shared_windows import WindowTable
 from songs_api.servers.options import window_table
 from songs_api.settings import Settings, Variables, resolve
+from songs_api.shared_windows import WindowTable
 from songs_plugins.registry import Registry
 
 

@@ -31,13 +31,15 @@ def others(subject: Subject) -> Iterator[list[Callable[[], str]]]:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=environment
         )
         children.append(child)
-        told, answers = child.stdin, child.stdout
-        assert told is not None
+        requests, answers = child.stdin, child.stdout
+        assert requests is not None
         assert answers is not None
-        told.write(json.dumps({"target": subject.target, "settings": plain(subject.settings), "task": "ids"}) + "\n")
+        requests.write(
+            json.dumps({"target": subject.target, "settings": plain(subject.settings), "task": "ids"}) + "\n"
+        )
 
         def new_id() -> str:
-            told.write("\n")
+            requests.write("\n")
             return answers.readline().rstrip("\n")
 
         return new_id

@@ -51,9 +51,9 @@ def test_ratings_from_processes(use: StorageUser, start: Starter) -> None:
     children = [start("rate", who=n, times=60) for n in range(3)]
     for child in children:
         child.go()
-    told = [each for child in children for each in acknowledged(child.rest())]
-    assert len(told) == 180
-    assert sorted(event.id for event in use.events()) == sorted(told)
+    acknowledged_ids = [each for child in children for each in acknowledged(child.rest())]
+    assert len(acknowledged_ids) == 180
+    assert sorted(event.id for event in use.events()) == sorted(acknowledged_ids)
     assert use.stats() == RatingStats.of(event.value for event in use.events())
 
 
@@ -65,10 +65,10 @@ def test_keys_from_processes(use: StorageUser, start: Starter) -> None:
     children = [start("rate", who=n, times=30, key="key") for n in range(3)]
     for child in children:
         child.go()
-    told = [acknowledged(child.rest()) for child in children]
-    assert told[0] == told[1] == told[2]
-    assert sorted(event.id for event in use.events()) == sorted(told[0])
-    assert len(told[0]) == 30
+    acknowledged_ids = [acknowledged(child.rest()) for child in children]
+    assert acknowledged_ids[0] == acknowledged_ids[1] == acknowledged_ids[2]
+    assert sorted(event.id for event in use.events()) == sorted(acknowledged_ids[0])
+    assert len(acknowledged_ids[0]) == 30
 
 
 @clause("SNG-3")
@@ -78,9 +78,9 @@ def test_identities_from_processes(use: StorageUser, start: Starter) -> None:
     children = [start("add_songs", who=n, times=40) for n in range(3)]
     for child in children:
         child.go()
-    told = [each for child in children for each in acknowledged(child.rest())]
-    assert len(told) == 40
-    assert use.find() == sorted(told)
+    acknowledged_ids = [each for child in children for each in acknowledged(child.rest())]
+    assert len(acknowledged_ids) == 40
+    assert use.find() == sorted(acknowledged_ids)
     assert use.count() == 40
 
 
@@ -94,7 +94,7 @@ def test_killed_while_writing(
     It may be kept a moment later, by a server that goes on with what it was sent, and is settled by sending it again.
     """
     use.add_songs(song())
-    told: set[str] = set()
+    acknowledged_ids: set[str] = set()
     for r in range(rounds):
         if not subject.declares("shared"):
             storage.close()
@@ -104,18 +104,18 @@ def test_killed_while_writing(
         lines = [child.read_line() for _ in range(7 * (r + 1))]
         child.kill()
         acknowledged_now = acknowledged(lines + child.rest())
-        told.update(acknowledged_now)
+        acknowledged_ids.update(acknowledged_now)
         n = len(acknowledged_now)
         on_its_way = rating(f"rating-{r}-{n:05d}", value=n % 5 + 1, key=f"key-{r}-{n}")
         if not subject.declares("shared"):
             storage.open()
             storage.prepare()
         stored = [event.id for event in use.events()]
-        assert told <= set(stored), "an acknowledged rating is lost"
-        assert set(stored) <= told | {on_its_way.id}, "more was stored than the one that was on its way"
+        assert acknowledged_ids <= set(stored), "an acknowledged rating is lost"
+        assert set(stored) <= acknowledged_ids | {on_its_way.id}, "more was stored than the one that was on its way"
         assert until_no_conflict(partial(use.rate, on_its_way)).rating_id == on_its_way.id
-        told.add(on_its_way.id)
-        assert sorted(event.id for event in use.events()) == sorted(told)
+        acknowledged_ids.add(on_its_way.id)
+        assert sorted(event.id for event in use.events()) == sorted(acknowledged_ids)
         assert use.stats() == RatingStats.of(event.value for event in use.events())
 
 

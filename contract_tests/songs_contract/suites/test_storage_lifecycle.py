@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from songs.errors import StorageClosed, StorageInUse
+from songs.errors import StorageClosed, StorageInUse, StorageUnavailable
 from songs.model import SongIdentity
 from songs.ports.coherence import CoherenceRepository
 from songs.ports.maintenance import Maintenance
@@ -151,3 +151,22 @@ def test_the_repositories_are_complete(use: StorageUser) -> None:
         assert unit.songs.identify([SongIdentity("a", "b", song().released)]) == {}
 
     use.read(check)
+
+
+@clause("STO-2")
+@builds_on("SNG-9")
+def test_before_preparing(subject: Subject) -> None:
+    """What comes too early works or is refused as an outage, and preparing succeeds all the same."""
+    storage: Storage = subject.open()
+    use = StorageUser(storage, subject)
+    kept = []
+    try:
+        storage.ping(deadline=subject.deadline())
+        assert use.find() == []
+        use.add_songs(song())
+        kept = ["song-1"]
+    except StorageUnavailable:
+        pass
+    storage.prepare()
+    use.add_songs(song("song-2"))
+    assert use.find() == [*kept, "song-2"]

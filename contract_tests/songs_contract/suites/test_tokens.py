@@ -50,8 +50,8 @@ def refused(tokens: TokenIssuer, token: str) -> bool:
     try:
         tokens.verify(token)
     except InvalidToken as error:
-        told = f"{error!r} {error} {error.__cause__!r}"
-        return len(token) < 20 or token not in told
+        shown = f"{error!r} {error} {error.__cause__!r}"
+        return len(token) < 20 or token not in shown
     return False
 
 

@@ -152,10 +152,10 @@ def _look_at_songs(unit: UnitOfWork, after_id: str | None) -> _Look:
     look.wrong += _not_found(unit, songs)
     rated = batches_of(unit).rated(ids, limit=RATINGS_PAGE)
     for song in songs:
-        told, values = rated.get(song.id), []
-        if told is not None:
-            values = [event.value for event in _events(unit, song.id, told)]
-        if told is None or not _agree(unit, song.id, told, RatingStats.of(values)):
+        reported, values = rated.get(song.id), []
+        if reported is not None:
+            values = [event.value for event in _events(unit, song.id, reported)]
+        if reported is None or not _agree(unit, song.id, reported, RatingStats.of(values)):
             line = f"the statistics of the song {song.id} do not agree with its {len(values)} ratings"
             look.wrong.append((song.id, line))
         look.ratings += len(values)
@@ -193,13 +193,13 @@ def _searches(song: Song) -> dict[str, SongFilter]:
     return searches
 
 
-def _agree(unit: UnitOfWork, song_id: str, told: RatedSong, found: RatingStats) -> bool:
+def _agree(unit: UnitOfWork, song_id: str, reported: RatedSong, found: RatingStats) -> bool:
     """Return whether a song's statistics are those of the ratings that were found from then on."""
-    if told.stats == found or len(told.ratings) < RATINGS_PAGE:
-        return told.stats == found
+    if reported.stats == found or len(reported.ratings) < RATINGS_PAGE:
+        return reported.stats == found
     # Page after page was read, of a song that is rated meanwhile perhaps: nothing goes, so what was found lies between.
-    later = unit.ratings.stats(song_id) or told.stats
-    between = zip(told.stats.distribution, found.distribution, later.distribution, strict=True)
+    later = unit.ratings.stats(song_id) or reported.stats
+    between = zip(reported.stats.distribution, found.distribution, later.distribution, strict=True)
     return all(before <= counted <= after for before, counted, after in between)
 
 
@@ -216,9 +216,9 @@ def _totals(unit: UnitOfWork) -> dict[int | None, DifficultyTotals]:
 
 
 def _wrong_totals(
-    told: Mapping[int | None, DifficultyTotals], counts: Counter[int | None], sums: Counter[int | None]
+    reported: Mapping[int | None, DifficultyTotals], counts: Counter[int | None], sums: Counter[int | None]
 ) -> Iterator[str]:
-    for level, totals in told.items():
+    for level, totals in reported.items():
         if totals != DifficultyTotals(counts[level], sums[level]):
             where = "all songs" if level is None else f"level {level}"
             yield (

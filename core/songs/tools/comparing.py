@@ -249,12 +249,12 @@ def _compare_totals(source: StorageReader, target: StorageReader, found: Compari
             counts[level] += 1
             sums[level] += copied.difficulty_milli
     totals = target.totals([None, *sorted(level for level in counts if level is not None)])
-    for each, told in totals.items():
+    for each, total in totals.items():
         counted = DifficultyTotals(counts[each], sums[each])
-        if told != counted:
+        if total != counted:
             where = "all levels" if each is None else f"level {each}"
             found.different.append(
-                f"the storage {target.name!r} totals {told.count} songs of {where}, {told.sum_milli} thousandths of "
+                f"the storage {target.name!r} totals {total.count} songs of {where}, {total.sum_milli} thousandths of "
                 f"difficulty, where its songs make {counted.count} and {counted.sum_milli}"
             )
     count = target.count()

@@ -147,7 +147,7 @@ class Copier:
 
     def _check_ratings(self, song_ids: Sequence[str]) -> int:
         stats = self._target.stats(song_ids)
-        rated = [song_id for song_id, told in stats.items() if told is not None and told.count]
+        rated = [song_id for song_id, reported in stats.items() if reported is not None and reported.count]
         ours, theirs = self._source.ratings(rated), self._target.ratings(rated)
         count = 0
         for song_id in rated:

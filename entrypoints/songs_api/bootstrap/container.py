@@ -29,9 +29,9 @@ from songs.ports.together import JoinsLimiter
 from songs_api.bootstrap.handover import METRICS_FOLDER, WINDOW_TABLE
 from songs_api.http.kernel.read_plans import REPRESENTATION_VERSION
 from songs_api.http.services import AppServices, HttpOptions, Limits
-from songs_api.limiting.shared_windows import TABLE_LOST, WindowTable
 from songs_api.settings import Settings
 from songs_api.settings.resolve import secrets_of
+from songs_api.shared_windows import TABLE_LOST, WindowTable
 from songs_api.telemetry.availability import Availabilities
 from songs_api.telemetry.logs import renderer
 from songs_api.telemetry.telemetry import Telemetry

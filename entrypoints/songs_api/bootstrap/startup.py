@@ -13,8 +13,7 @@ from songs.errors import SongsError, StorageInUse, StorageMismatch, Unavailable
 from songs.ports.clock import Clock
 from songs.ports.storage import IdentifiedStorage, Storage
 from songs_api.bootstrap.container import Container
-from songs_api.bootstrap.handover import Application
-from songs_api.bootstrap.user_errors import UserError
+from songs_api.bootstrap.handover import Application, UserError
 from songs_api.http.app import create_app
 from songs_api.settings import Settings, Variables, resolve, scrub
 from songs_plugins.registry import Registry

@@ -10,14 +10,11 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from songs_api.bootstrap.user_errors import EXPECTED, REFUSED, UserError, report
-from songs_api.cli.copying import copy
-from songs_api.cli.demo import demo
-from songs_api.cli.doctor import doctor
-from songs_api.cli.inspecting import adapters, config, contract, openapi, plugins
-from songs_api.cli.output import usage_text
-from songs_api.cli.serve import prepare, serve
-from songs_api.cli.transfer import export, import_
+from songs_api.bootstrap.handover import EXPECTED, REFUSED, UserError, report
+from songs_api.cli.inspecting import adapters, config, contract, doctor, openapi, plugins
+from songs_api.cli.serve import demo, prepare, serve
+from songs_api.cli.session import usage_text
+from songs_api.cli.transfer import copy, export, import_
 from songs_api.cli.users import users
 from songs_api.servers.processes import discard
 

@@ -1,19 +1,39 @@
-"""`songs serve`."""
+"""`songs serve` and `songs demo`."""
 
 import functools
+import secrets
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Annotated, Literal
+from importlib.resources import files
+from pathlib import Path
+from typing import IO, Annotated, Final, Literal
 
 import typer
 
-from songs_api.bootstrap.handover import Load
+from songs.model import Role
+from songs.ports.clock import Deadline
+from songs_api.bootstrap.container import Container
+from songs_api.bootstrap.handover import Load, UserError, warn
 from songs_api.bootstrap.startup import application, identity_of, opened
-from songs_api.bootstrap.user_errors import warn
 from songs_api.cli.session import durable_storage, load
-from songs_api.servers.listening import free_port, once_listening, url
-from songs_api.servers.options import ServerOptions, metrics_folder, serve_with, window_table
-from songs_api.settings import Settings, check_serving
+from songs_api.records import FileUnusable
+from songs_api.servers import granian
+from songs_api.servers.options import (
+    ServerOptions,
+    free_port,
+    metrics_folder,
+    once_listening,
+    serve_with,
+    url,
+    window_table,
+)
+from songs_api.settings import Settings, Variables, check_serving
+from songs_api.settings.service import PREFIX
 from songs_api.telemetry.logs import say
+from songs_api.transfer import import_songs, songs_file
 from songs_plugins import Port
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on. [SONGS_HOST]", show_default=False)]
@@ -71,3 +91,126 @@ def prepare() -> None:
     with durable_storage() as container:
         storage = container.settings().service.storage
     typer.echo(f"the storage {storage!r} is ready")
+
+
+USER: Final = "demo"
+LIMIT: Final = "10000/minute"
+ALWAYS: Final = {"environment": "development", "server": "granian", "workers": "1", "storage": "memory"}
+"""Settings that a demo always has: it writes to no durable storage, and ends with its only process."""
+DEFAULTS: Final = {
+    "cache": "memory",
+    "limiter": "memory",
+    "limiter_default": LIMIT,
+    "limiter_register": LIMIT,
+    "limiter_sign_in": LIMIT,
+    "limiter_sign_in_address": LIMIT,
+    "limiter_sign_in_user": LIMIT,
+    "access_token_ttl_s": "43200",
+    "log_level": "warning",
+}
+"""The defaults of a demo."""
+_PASSWORD_LENGTH: Final = 16
+_SIGN_UP_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The settings of the demo's worker. Can be pickled."""
+
+    variables: Variables
+    catalogue: Path | None
+    host: str
+    port: int
+    lifetime: str
+    password: str = field(repr=False)
+
+
+def demo(host: Host = None, port: PortNumber = None) -> None:
+    """Serve a catalogue of public-domain music from memory, with a user to sign in as. Nothing is stored.
+
+    SONGS_DEMO_CATALOGUE names another file to serve, in a format of `songs import`. Other settings apply as usual,
+    with defaults that suit a demo; but a demo is always one granian process with the storage in memory.
+    """
+    settings = load({"host": host, "port": port, **ALWAYS}, defaults=DEFAULTS)
+    for name, value in ALWAYS.items():
+        given = Variables.read().get(PREFIX + name.upper())
+        if given not in {None, value}:
+            warn(f"{PREFIX}{name.upper()} is {given!r}, and does not count here: a demo has {value!r}")
+    service = settings.service
+    with _catalogue(service.demo_catalogue):
+        pass
+    chosen = free_port(service.host, service.port)
+    details = Demo(
+        settings.variables,
+        service.demo_catalogue,
+        service.host,
+        chosen,
+        _lifetime(service.access_token_ttl_s),
+        _password(service.password_min_length),
+    )
+    granian.serve(
+        ServerOptions.of(settings, port=chosen),
+        functools.partial(application, settings.variables, functools.partial(_fill, details)),
+        respawn=False,  # another worker would know nothing of what was rated
+    )
+
+
+@contextmanager
+def _catalogue(path: Path | None) -> Iterator[IO[bytes]]:
+    if path is None:
+        with (files("songs_api") / "data" / "catalogue.jsonl").open("rb") as bundled:
+            yield bundled
+        return
+    try:
+        with songs_file(path) as file:
+            yield file
+    except FileUnusable as error:
+        raise UserError(f"SONGS_DEMO_CATALOGUE: {path} {error.detail}") from error
+
+
+def _fill(details: Demo, container: Container) -> None:
+    """Import the catalogue; once the service responds, add the user and print the first steps."""
+
+    def refuse(line: int, reason: str) -> None:
+        warn(f"the catalogue's line {line} is left out: {reason}")
+
+    with _catalogue(details.catalogue) as file:
+        report = import_songs(file, container.importer(), container.clock(), refuse=refuse)
+
+    def begin() -> None:
+        accounts = container.accounts()
+        deadline = Deadline.after(container.clock(), _SIGN_UP_S)
+        # Hashing the password takes a quarter of a second: the first answer need not wait for it.
+        user = accounts.register(USER, details.password, role=Role.EDITOR, deadline=deadline)
+        typer.echo(_welcome(details, report.added, accounts.token_for(user).access_token))
+
+    once_listening(details.host, details.port, begin)
+
+
+def _welcome(details: Demo, count: int, token: str) -> str:
+    address = url(details.host, details.port)
+    songs = shlex.quote(f"{address}/api/v1/songs?page_size=3")
+    return f"""
+Songs API: {count} songs in memory. Ctrl-C ends it, and forgets everything.
+
+  documentation  {address}/docs
+  user           {USER}
+  password       {details.password}
+
+Try it in another terminal (the token is valid for {details.lifetime}; the user is an editor):
+
+  TOKEN={token}
+  curl -H "Authorization: Bearer $TOKEN" {songs}
+"""
+
+
+def _password(least: int) -> str:
+    length = max(_PASSWORD_LENGTH, least)
+    return secrets.token_urlsafe(length)[:length]
+
+
+def _lifetime(seconds: int) -> str:
+    for unit, length_s in (("hour", 3600), ("minute", 60)):
+        if seconds % length_s == 0:
+            return f"{seconds // length_s} {unit}{'s' * (seconds != length_s)}"
+    return f"{seconds} seconds"

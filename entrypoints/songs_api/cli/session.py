@@ -1,25 +1,32 @@
-"""What commands share: settings, an open storage, and the audit trail of their changes."""
+"""Settings, open storages, the audit trail and the output of commands."""
 
 import getpass
 import os
 import sys
 import syslog
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import typer
+from pydantic import ValidationError
 
 from songs.errors import SongsError
 from songs.ports.storage import StorageCapabilities
 from songs_api.bootstrap.container import Container
+from songs_api.bootstrap.handover import UserError, warn
 from songs_api.bootstrap.startup import opened
-from songs_api.bootstrap.user_errors import UserError, warn
 from songs_api.servers.processes import discard
 from songs_api.settings import Settings, Source, Variables, resolve
+from songs_api.settings.parsing import listed, message_of
 from songs_api.settings.service import PREFIX, ServiceSettings
-from songs_api.telemetry.logs import Event, json_line, text_line, timestamp
+from songs_api.telemetry.logs import Event, json_line, printable, text_line, timestamp
 from songs_plugins import Port
 from songs_plugins.registry import Registry
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 def load(
@@ -74,10 +81,10 @@ def audited(container: Container, action: str, **about: object) -> Iterator[dict
     standard error, or to the system's log where standard error is a terminal (the person at it knows already) or
     cannot be written.
     """
-    told: dict[str, Any] = dict(about)
+    details: dict[str, Any] = dict(about)
     outcome = "done"
     try:
-        yield told
+        yield details
     except SongsError as error:
         outcome = error.code
         raise
@@ -86,7 +93,7 @@ def audited(container: Container, action: str, **about: object) -> Iterator[dict
         raise
     finally:
         at = timestamp(container.clock().now().timestamp())
-        about = {"action": action, "outcome": outcome, "operator": _operator(), **told}
+        about = {"action": action, "outcome": outcome, "operator": _operator(), **details}
         _write(container.settings().service, {"timestamp": at, "level": "info", "event": "audit", **about})
 
 
@@ -128,3 +135,45 @@ def _operator() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         return str(os.getuid())
+
+
+def progress_bar() -> "Progress":
+    """Return a bar on standard error, to be used as a context manager; where that is no terminal, it shows nothing."""
+    # Imported where a bar is shown: Rich takes long to load.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True, soft_wrap=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under their headings; the last column has any width."""
+    table = [heads, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(heads))]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
+
+
+def usage_text(error: typer.TyperException) -> str:
+    """Return the usage error, and the command that shows the help."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "songs"
+    return f"{printable(_what(error))} See: {command} --help"
+
+
+def _what(error: Any) -> str:  # noqa: ANN401 - typer makes its exceptions public by one of their bases only
+    if not isinstance(error.__cause__, ValidationError):
+        return str(error.format_message())
+    choices = error.param.type_descriptor.choices
+    wrong = error.__cause__.errors(include_url=False)[0]
+    said = f"must be {listed(map(str, choices))}" if choices else message_of(wrong, None)
+    return f"{error.param.get_error_hint().replace(chr(39), '')}: {said}."

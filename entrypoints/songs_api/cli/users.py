@@ -8,9 +8,8 @@ import typer
 
 from songs.model import Role, User
 from songs.ports.clock import Deadline
-from songs_api.bootstrap.user_errors import UserError
-from songs_api.cli.output import print_table
-from songs_api.cli.session import audited, durable_storage
+from songs_api.bootstrap.handover import UserError
+from songs_api.cli.session import audited, durable_storage, print_table
 from songs_api.servers.processes import was_closed
 
 DEADLINE_S: Final = 30.0

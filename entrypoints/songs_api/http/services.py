@@ -15,7 +15,7 @@ from songs.ports.cache import Cache
 from songs.ports.clock import Clock
 from songs.ports.limiter import RateLimit, RateLimiter
 from songs.ports.storage import Storage
-from songs_api.limiting.shared_windows import WindowTable
+from songs_api.shared_windows import WindowTable
 from songs_api.telemetry.telemetry import Telemetry
 
 

@@ -15,11 +15,16 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from songs_api.bootstrap.handover import Application, Load
-from songs_api.bootstrap.user_errors import EXPECTED, REFUSED, report
+from songs_api.bootstrap.handover import EXPECTED, REFUSED, Application, Load, report
 from songs_api.http.kernel.body_slots import CONNECTION, LastAnswer, has_body
-from songs_api.servers.listening import BACKLOG, connections_allowed
-from songs_api.servers.options import CONNECTION_BUFFER_BYTES, GRACE_S, HEADER_TIMEOUT_S, ServerOptions
+from songs_api.servers.options import (
+    BACKLOG,
+    CONNECTION_BUFFER_BYTES,
+    GRACE_S,
+    HEADER_TIMEOUT_S,
+    ServerOptions,
+    connections_allowed,
+)
 from songs_api.servers.processes import (
     Pinning,
     StopSignals,

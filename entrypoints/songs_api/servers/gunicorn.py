@@ -10,8 +10,7 @@ import os
 import sys
 from typing import Any
 
-from songs_api.bootstrap.handover import STORAGE_IDENTITY
-from songs_api.bootstrap.user_errors import EXPECTED, REFUSED, report, warn
+from songs_api.bootstrap.handover import EXPECTED, REFUSED, STORAGE_IDENTITY, report, warn
 from songs_api.servers.gunicorn_server import gunicorn_options
 from songs_api.servers.options import ServerOptions, metrics_folder, window_table
 from songs_api.servers.processes import open_standard_streams

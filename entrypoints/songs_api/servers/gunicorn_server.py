@@ -1,18 +1,42 @@
-"""The configuration of gunicorn, for both ways to start it."""
+"""gunicorn: its configuration, for both ways to start it, and its threaded worker.
 
+Threads of the worker wait for clients only to receive a body or to send a response.
+"""
+
+import errno
 import os
 import signal
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from selectors import EVENT_READ
 from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.errors import AppImportError  # type: ignore[import-untyped]
+from gunicorn.http import RequestParser, errors  # type: ignore[import-untyped]
+from gunicorn.http2 import negotiation  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
-from songs_api.bootstrap.handover import Application, Load
-from songs_api.bootstrap.user_errors import EXPECTED
-from songs_api.servers.listening import BACKLOG, connections_allowed
-from songs_api.servers.options import GRACE_S, HEADER_BYTES, HEADERS, KEEP_ALIVE_S, REQUEST_LINE_BYTES, ServerOptions
-from songs_api.servers.processes import Pinning, StopSignals, end_with, end_with_parent, shield_workers
+from songs_api.bootstrap.handover import EXPECTED, Application, Load
+from songs_api.http.kernel.body_slots import CONNECTION, LastAnswer, has_body
+from songs_api.servers.options import (
+    BACKLOG,
+    CONNECTION_BUFFER_BYTES,
+    GRACE_S,
+    HEADER_BYTES,
+    HEADER_TIMEOUT_S,
+    HEADERS,
+    KEEP_ALIVE_S,
+    REQUEST_LINE_BYTES,
+    ServerOptions,
+    connections_allowed,
+)
+from songs_api.servers.processes import Pinning, StopSignals, end_with, end_with_parent, obey_sigterm, shield_workers
 
 _HEARTBEAT_S: Final = 30
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - gunicorn makes an unlinked file there
@@ -47,7 +71,7 @@ def gunicorn_options(options: ServerOptions) -> dict[str, Any]:
         "bind": f"{host}:{options.port}",
         "workers": options.workers,
         "threads": options.threads,
-        "worker_class": "songs_api.servers.gunicorn_worker.Worker",
+        "worker_class": "songs_api.servers.gunicorn_server.Worker",
         "backlog": BACKLOG,
         "worker_connections": connections_allowed(),
         "timeout": _HEARTBEAT_S,  # of the whole worker: requests are bounded by SONGS_DEADLINE_S
@@ -106,3 +130,268 @@ def serve(options: ServerOptions, load: Load) -> None:
         SystemExit: Always, at the end: gunicorn exits this way.
     """
     _Gunicorn(options, load).run()
+
+
+LINGER_S: Final = 2.0
+"""The time for which a closing connection still receives data, so that its client can read our response."""
+LINGER_BYTES: Final = 65_536
+_BUFFER_BYTES: Final = 16_384
+_QUIET: Final[dict[type, type[BaseException]]] = {
+    kind: type(kind.__name__, (kind,), {"__str__": lambda self: type(self).__name__})
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, Exception)
+}
+
+
+class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+    """Receives request heads, and data after responses, in one loop for all connections.
+
+    gunicorn's own worker waits for each new connection in a thread, for 5 s, reads heads there for as long as they
+    take, and stops its loop for 2 s to close a connection: a few silent clients are enough to stop everything. Here
+    threads get requests with complete heads only. Heads have `HEADER_TIMEOUT_S` from the connection, or from their
+    first byte on a kept one.
+
+    It refuses data that is not HTTP as gunicorn does, but without repeating the wrong line, which may hold a token.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's
+        super().__init__(*args, **kwargs)
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._lingering: deque[tuple[float, Any]] = deque()
+
+    def init_signals(self) -> None:
+        """Set the handlers, and take the signal to stop that came before them."""
+        super().init_signals()
+        obey_sigterm()
+
+    def load_wsgi(self) -> None:
+        """Load the application."""
+        super().load_wsgi()
+        self.wsgi: Application = with_connections(self.wsgi)
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept a connection, and wait for its first request."""
+        if self.cfg.is_ssl or self.cfg.proxy_protocol != "off":
+            super().accept(listener)
+            return
+        try:
+            sock, address = listener.accept()
+        except OSError as error:
+            if error.errno not in {errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK}:
+                raise
+            return
+        if negotiation.prior_knowledge_allowed(self.cfg, address):
+            self.nr_conns += 1
+            sock.settimeout(None)
+            self.enqueue_req(TConn(self.cfg, sock, address, listener.getsockname()))
+            return
+        self.nr_conns += 1
+        conn = TConn(self.cfg, sock, address, listener.getsockname())
+        conn.parser = RequestParser(self.cfg, Receiver(sock), address)
+        self._await_head(conn, b"")
+
+    def on_client_socket_readable(self, conn: Any, client: socket.socket) -> None:  # noqa: ANN401 - gunicorn's
+        """Begin with the next request of a connection that was kept."""
+        if not _is_plain(conn):
+            super().on_client_socket_readable(conn, client)
+            return
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self._await_head(conn, b"")
+
+    def finish_request(self, conn: Any, fs: Any) -> None:  # noqa: ANN401 - gunicorn's
+        """Keep a connection for its next request, or close it."""
+        if not _is_plain(conn) or fs.cancelled() or fs.exception() is not None:
+            super().finish_request(conn, fs)
+        elif not fs.result():
+            self._linger(conn)
+        elif ahead := conn.parser.unreader.take_buffered():
+            self._await_head(conn, ahead)
+        else:
+            super().finish_request(conn, fs)
+
+    def murder_pending(self) -> None:
+        """Close what took too long."""
+        super().murder_pending()
+        now_s = time.monotonic()
+        while self._lingering and self._lingering[0][0] <= now_s:
+            self._close(self._lingering[0][1])
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ANN401 - gunicorn's
+        """Answer and log an error."""
+        super().handle_error(req, client, addr, unquoted(exc))
+
+    def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's
+        """Answer a request, whose head was parsed."""
+        # gunicorn would claim to speak whatever version it was asked in (RFC 9110, 2.5).
+        req.version = min(req.version, (1, 1))
+        if _is_plain(conn):
+            conn.parser.unreader.sock.receive_body()
+        return super().handle_request(req, conn)
+
+    def _await_head(self, conn: Any, received: bytes) -> None:  # noqa: ANN401 - gunicorn's
+        if self._begin(conn, received):
+            return
+        conn.sock.settimeout(0)
+        conn.timeout = time.monotonic() + HEADER_TIMEOUT_S
+        self.pending_conns.append(conn)
+        head = bytearray(received)
+        self.poller.register(conn.sock, EVENT_READ, partial(self._on_head, conn, head))
+
+    def _on_head(self, conn: Any, head: bytearray, _: object) -> None:  # noqa: ANN401 - gunicorn's
+        try:
+            count = conn.sock.recv_into(self._buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        head += self._buffer[:count]
+        if count and not is_head(head):
+            return
+        self.poller.unregister(conn.sock)
+        self.pending_conns.remove(conn)
+        if not count or not self._begin(conn, bytes(head)):
+            self.nr_conns -= 1
+            conn.close()
+
+    def _begin(self, conn: Any, received: bytes) -> bool:  # noqa: ANN401 - gunicorn's
+        """Give a request to a thread if its head is there."""
+        if not is_head(received):
+            return False
+        conn.data_ready = True
+        conn.parser.unreader.sock.receive_head(received)
+        self.enqueue_req(conn)
+        return True
+
+    def _linger(self, conn: Any) -> None:  # noqa: ANN401 - gunicorn's
+        """Close a connection once its client has, or soon: else what it still sends would take our answer from it."""
+        try:
+            conn.sock.settimeout(0)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.nr_conns -= 1
+            conn.close()
+            return
+        self._lingering.append((time.monotonic() + LINGER_S, conn))
+        self.poller.register(conn.sock, EVENT_READ, partial(self._on_lingering, conn, [0]))
+
+    def _on_lingering(self, conn: Any, drained: list[int], _: object) -> None:  # noqa: ANN401 - gunicorn's
+        try:
+            count = conn.sock.recv_into(self._buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        drained[0] += count
+        if not count or drained[0] >= LINGER_BYTES:
+            self._close(conn)
+
+    def _close(self, conn: Any) -> None:  # noqa: ANN401 - gunicorn's
+        self._lingering = deque(entry for entry in self._lingering if entry[1] is not conn)
+        self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
+
+
+def is_head(received: bytes | bytearray) -> bool:
+    """Return whether a parser can accept or refuse the data without waiting for more.
+
+    It can at the end of a head, beyond the maximum length, and after a line with a wrong ending.
+    """
+    end = received.find(b"\r\n\r\n")
+    if end >= 0 or len(received) > CONNECTION_BUFFER_BYTES:
+        return True
+    return received.count(b"\n") != received.count(b"\r\n")
+
+
+def _is_plain(conn: Any) -> bool:  # noqa: ANN401 - gunicorn's
+    """Return whether a connection is one whose heads we read."""
+    return isinstance(getattr(getattr(conn.parser, "unreader", None), "sock", None), Receiver)
+
+
+class GunicornConnection:
+    """The connection of a body under gunicorn: a socket that receives nothing more once it is cut."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    def cut(self, answer: LastAnswer) -> None:  # noqa: ARG002 - the thread that is woken answers
+        """End the read."""
+        try:
+            self._socket.shutdown(socket.SHUT_RD)
+        except OSError:  # gone already: then the read ends too
+            return
+
+
+def with_connections(app: Application) -> Application:
+    """Return `app` with the connections of requests that have a body, which it may close after its answer."""
+
+    def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:  # noqa: ANN401 - WSGI's
+        if not has_body(environ):
+            return app(environ, start_response)
+        environ[CONNECTION] = GunicornConnection(environ["gunicorn.socket"])
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:  # noqa: ANN401 - WSGI's
+            if ("connection", "close") in headers:
+                # gunicorn takes no such header from an application.
+                start_response.__self__.force_close()  # type: ignore[attr-defined]
+            return start_response(status, headers, exc_info)
+
+        return app(environ, start)
+
+    return call
+
+
+class Receiver:
+    """Receives from a socket, by way of a buffer that each thread keeps.
+
+    `socket.recv` allocates memory for the maximum, and returns the rest. With 8 KiB for each head that leaves holes, a
+    little too small for the next head, between small blocks that the allocator keeps for each thread and size: the
+    memory of a worker grew with every size of heads.
+
+    Args:
+        source: The socket.
+
+    A head is received before it is parsed, and no more data is awaited until `receive_body` is called.
+    """
+
+    _buffers: Final = threading.local()
+
+    def __init__(self, source: socket.socket) -> None:
+        self._source = source
+        self._head: bytes | None = None
+        self.gettimeout = source.gettimeout
+        self.settimeout = source.settimeout
+
+    def receive_head(self, head: bytes) -> None:
+        """Let the head of the next request be what was received already, and maybe some of its body."""
+        self._head = head
+
+    def receive_body(self) -> None:
+        """Go on to receive."""
+        self._head = None
+
+    def recv(self, size: int) -> bytes:
+        """Return up to `size` bytes, or as many as the buffer has room for; none at the end."""
+        if self._head is not None:
+            head, self._head = self._head, b""
+            if not head:
+                raise errors.LimitRequestHeaders(b"the head is too long")
+            return head
+        try:
+            buffer: memoryview = self._buffers.one
+        except AttributeError:
+            buffer = self._buffers.one = memoryview(bytearray(_BUFFER_BYTES))
+        return bytes(buffer[: self._source.recv_into(buffer, min(size, _BUFFER_BYTES))])
+
+
+def unquoted(error: BaseException) -> BaseException:
+    """Return an error like one of gunicorn's about a request, whose text is its name; any other as it is."""
+    quiet = _QUIET.get(type(error))
+    if quiet is None:
+        return error
+    like: BaseException = quiet.__new__(quiet)
+    like.__dict__.update(error.__dict__)
+    return like

@@ -294,14 +294,14 @@ def _from_file(variable: str, variables: Variables, problems: list[str]) -> Vari
 
 
 def _problems(
-    error: ValidationError, model: type[BaseModel], prefix: str, secrets: set[str], told: set[str]
+    error: ValidationError, model: type[BaseModel], prefix: str, secrets: set[str], reported: set[str]
 ) -> list[str]:
     problems = []
     for item in error.errors(include_url=False, include_input=False):
         name = str(item["loc"][0]) if item["loc"] else ""
         variable = prefix + name.upper()
         if item["type"] == "missing":
-            if name in told:
+            if name in reported:
                 continue
             problems.append(f"{variable} is not set{_why(model, name)}")
             continue

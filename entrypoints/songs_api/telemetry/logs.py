@@ -62,9 +62,9 @@ def text_line(*, colors: bool) -> Render:
     render = ConsoleRenderer(colors=colors, repr_native_str=True, pad_event_to=28, sort_keys=False)
 
     def line(event: Event) -> str:
-        told = {**event, "event": printable(str(event.get("event", "")))}
-        exception: str = told.pop("exception", "")
-        first = str(render(None, str(event.get("level", "")), told))
+        members = {**event, "event": printable(str(event.get("event", "")))}
+        exception: str = members.pop("exception", "")
+        first = str(render(None, str(event.get("level", "")), members))
         return "\n".join([first, *(f"    {printable(each)}" for each in exception.splitlines())])
 
     return line

@@ -162,7 +162,7 @@ class Finished(NamedTuple):
 
 
 class RequestLog:
-    """Buffers answered requests, and logs and counts them later. Thread-safe except for `tell`.
+    """Buffers answered requests, and logs and counts them later. Thread-safe except for `emit`.
 
     Args:
         lines: Receives its lines.
@@ -194,7 +194,7 @@ class RequestLog:
         else:
             self._dropped += 1
 
-    def tell(self) -> None:
+    def emit(self) -> None:
         """Count what was taken, and hand its lines on."""
         durations: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
         now_s = self._clock.monotonic_s()
@@ -228,7 +228,7 @@ def _level(status: int) -> int:
 
 
 def _left_out(left_out: LeftOut, at_s: float) -> Event:
-    told: dict[str, Any] = {
+    members: dict[str, Any] = {
         "timestamp": timestamp(at_s),
         "level": "info",
         "event": "audit",
@@ -240,11 +240,11 @@ def _left_out(left_out: LeftOut, at_s: float) -> Event:
         "user_id": left_out.kind.who,
         "addresses": left_out.addresses,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _event(finished: Finished, method: str, event: str, offset_s: float) -> Event:
-    told: dict[str, Any] = {
+    members: dict[str, Any] = {
         "timestamp": timestamp(finished.ended_s + offset_s),
         "level": logging.getLevelName(_level(finished.status)).lower(),
         "event": event,
@@ -260,7 +260,7 @@ def _event(finished: Finished, method: str, event: str, offset_s: float) -> Even
         "target": finished.target[:_MAX_TARGET] if finished.target else None,
         "trace_id": finished.trace_id,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in members.items() if value is not None}
 
 
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")

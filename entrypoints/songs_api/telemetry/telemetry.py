@@ -67,10 +67,10 @@ class Telemetry:
         """The meter for the services."""
         return UNMETERED if self.metrics is None else self.metrics
 
-    def audit(self, action: str, **told: object) -> None:
+    def audit(self, action: str, **members: object) -> None:
         """Buffer an audit line that is not about a request."""
         at = timestamp(self._clock.now().timestamp())
-        self._lines.put({"timestamp": at, "level": "info", "event": "audit", "action": action, **told})
+        self._lines.put({"timestamp": at, "level": "info", "event": "audit", "action": action, **members})
 
     def start(self) -> None:
         """Start the threads, and log Python's logging, warnings and thread errors from now on. Called after any fork.
@@ -104,8 +104,8 @@ class Telemetry:
         self._threads.clear()
         self._lines.stop()
 
-    def tell(self) -> None:
-        """Tell at once what was taken so far."""
+    def emit(self) -> None:
+        """Emit everything that was buffered so far, at once."""
         self._collect()
         self._lines.write()
 
@@ -129,7 +129,7 @@ class Telemetry:
         with self._collecting:
             if self.metrics is not None:
                 self.metrics.collect()
-            self.requests.tell()
+            self.requests.emit()
 
     def _publish(self) -> None:
         if self.metrics is not None:

@@ -21,8 +21,8 @@ from songs_memory.limiter import MemoryLimiter
 from songs_memory.repositories import MemoryRatings, MemorySongs, MemoryUsers
 from songs_memory.unit import MemoryUnit
 from songs_plugins import AdapterContext, AdapterSpec, Port
-from songs_system.ids import TimeOrderedIds
 from songs_system.plugin import songs_adapters as system_adapters
+from songs_system.system import TimeOrderedIds
 
 from .caches import cache
 from .limiters import limiter

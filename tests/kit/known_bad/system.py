@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from songs.model import whole_milliseconds
 from songs_plugins import Port
-from songs_system.clock import SystemClock
+from songs_system.system import SystemClock
 
 from .planting import adapter
 

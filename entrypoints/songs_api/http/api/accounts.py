@@ -1,30 +1,201 @@
-"""Accounts: registration, signing in and out, one's own account, and the management of users by admins."""
+"""Registration and sessions: signing in and out, and the limits on guessing passwords."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from typing import Annotated, Final, Literal
 
-from songs.application.sessions import SignedIn
-from songs.errors import (
-    BadCredentials,
-    OwnAccount,
-    RefreshRefused,
-    RegistrationClosed,
-    UserExists,
-    UserNotFound,
-    WrongPassword,
-)
-from songs.model import Role, User
-from songs_api.http.api import account_models as models
-from songs_api.http.api.sign_in_limits import SignInLimits
+from pydantic import BaseModel, Field
+
+from songs.application import sessions
+from songs.application.hashing import FIRST
+from songs.application.password_policy import DEFAULT_MIN_PASSWORD, MAX_PASSWORD
+from songs.errors import BadCredentials, RateLimited, RefreshRefused, RegistrationClosed, Unavailable, UserExists
+from songs.model import name_key
+from songs.ports.limiter import RateLimit, Verdict
 from songs_api.http.kernel.bodies import CheckedRead, Read
-from songs_api.http.kernel.context import RequestContext
-from songs_api.http.kernel.operation import JSON, MERGE_PATCH, Operation, Resource
-from songs_api.http.kernel.rate_limits import OUTAGE_DIVISOR, RateLimits
+from songs_api.http.kernel.operation import Operation, RequestContext, Resource
+from songs_api.http.kernel.rate_limits import OUTAGE_DIVISOR, RateLimits, bucket_of
 from songs_api.http.kernel.read_plans import Answer, encode
+from songs_api.http.kernel.validation import answer_config, request_config
 from songs_api.http.services import AppServices
 
+TRIED: Final = RateLimit(10, 3600)
+"""Attempts with one username from one address, while that username is tried more often than its limit allows."""
+MAX_KNOWN: Final = 10_000
+"""From how many places, each an address and a username, a process remembers that someone signed in."""
 
-class Registration(Resource):
+Secret = Annotated[str, Field(repr=False, json_schema_extra={"format": "password"})]
+NewSecret = Annotated[
+    Secret,
+    Field(
+        description=f"{DEFAULT_MIN_PASSWORD} to {MAX_PASSWORD} characters; the service may require more. Neither a "
+        "common password nor the username.",
+        json_schema_extra={"format": "password", "minLength": DEFAULT_MIN_PASSWORD},
+    ),
+]
+
+
+class Registration(BaseModel):
+    """The account to create."""
+
+    model_config = request_config({"username": "ada", "password": "a long pass phrase"})
+
+    username: Annotated[
+        str,
+        Field(
+            description="3 to 50 letters, digits or any of . _ @ + -",
+            json_schema_extra={"pattern": r"^[0-9A-Za-z._@+-]{3,50}$"},
+        ),
+    ]
+    password: NewSecret
+
+
+class Credentials(BaseModel):
+    """The username and password of a user."""
+
+    model_config = request_config({"username": "ada", "password": "a long pass phrase"})
+
+    username: Annotated[str, Field(description="The username; case does not matter.")]
+    password: Annotated[Secret, Field(description="The password.")]
+
+
+class RefreshRequest(BaseModel):
+    """A refresh token that has not been used yet."""
+
+    model_config = request_config({"refresh_token": "session.secret"})
+
+    refresh_token: Annotated[Secret, Field(description="The refresh token, as it was received.")]
+
+
+class SignOut(BaseModel):
+    """The session to end."""
+
+    model_config = request_config({"refresh_token": "session.secret"})
+
+    refresh_token: Annotated[Secret, Field(description="The refresh token, as it was received.")]
+    everywhere: Annotated[bool, Field(description="End all sessions of the user.")] = False
+
+
+class Registered(BaseModel):
+    """The account was created."""
+
+    model_config = answer_config({"message": "The account was made; sign in with it.", "username": "ada"})
+
+    message: Annotated[str, Field(description="A message for people.")]
+    username: Annotated[str, Field(description="The username, as it was sent.")]
+
+
+class SignedIn(BaseModel):
+    """An access token, for the Authorization header (`Bearer <access_token>`), and a refresh token for the next one."""
+
+    model_config = answer_config(
+        {
+            "access_token": "header.claims.signature",
+            "token_type": "bearer",
+            "expires_in": 600,
+            "refresh_token": "session.secret",
+        }
+    )
+
+    access_token: Annotated[str, Field(description="The token for the Authorization header.")]
+    token_type: Annotated[Literal["bearer"], Field(description="The type of the access token.")]
+    expires_in: Annotated[int, Field(description="The lifetime of the access token, in seconds.")]
+    refresh_token: Annotated[str, Field(description="The token for POST /auth/refresh. It can be used once.")]
+
+
+class SignInLimits:
+    """Counts attempts by address, by username and address, and by username. Thread-safe.
+
+    An attempt is refused beyond the limit of its address, and beyond that of its address with its username. The limit
+    of a username refuses no attempt by itself, or anybody could lock a user out: beyond it each address has `TRIED`,
+    and no address uses up the attempts of another one. No attempt is delayed: a delay holds a thread, and attackers
+    would hold all of them.
+
+    An attempt with the right password is returned to the limit of the username and to `TRIED`, and so is one that was
+    not checked (503). A user is known at an address from which they signed in: attempts from there need none of
+    `TRIED`, and have their turn at hashing first. Other addresses follow, those with the fewest recent attempts first.
+
+    Usernames are any text that was sent, of any length, so buckets have their hash.
+    """
+
+    def __init__(self, services: AppServices) -> None:
+        rates, limits = services.options.limits, RateLimits(services, outage_divisor=OUTAGE_DIVISOR)
+        self._by_address = limits.address_limit("sign-in-address", "sign-in-network", rates.sign_in_address)
+        self._by_both = limits.limit("sign-in", rates.sign_in)
+        self._by_user = limits.limit("sign-in-user", rates.sign_in_user)
+        self._tried = limits.limit("sign-in-tried", rates.sign_in_user and TRIED)
+        self._known = KnownPlaces()
+        self._trusted = services.options.trusted_proxies
+
+    def charge_address(self, context: RequestContext) -> Verdict | None:
+        """Count an attempt by its address alone, and return the verdict.
+
+        Raises:
+            RateLimited: The attempt is beyond the limit.
+        """
+        return self._by_address.charge(context, context.environ)
+
+    @contextmanager
+    def attempt(self, context: RequestContext, name: str, from_address: Verdict | None) -> Iterator[int]:
+        """Count an attempt with a username, and have it made in the context, which is given its rank at hashing.
+
+        Args:
+            context: That of the request.
+            name: The username.
+            from_address: What `charge_address` returned.
+
+        Raises:
+            RateLimited: It is one too many.
+        """
+        address = bucket_of(context.environ, self._trusted)
+        user = blake2b(name_key(name).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        place = f"{user}:{address}"
+        is_known = self._known.is_known(place)
+        self._by_both.charge(context, place)
+        of_user = self._by_user.hit(user)
+        tried = None
+        if of_user is not None and not of_user.allowed and not is_known:
+            tried = self._tried.hit(place)
+            if tried is not None and not tried.allowed:
+                raise RateLimited(tried.reset_s)
+        rank = FIRST if is_known else max(1, self._by_address.addresses.used(from_address), self._tried.used(tried))
+        try:
+            yield rank
+        except Unavailable:
+            # It was not checked: no password that is wrong is answered so. The limits of its address and of its place
+            # are a minute's, and go on to count it: who does not wait would have all turns otherwise.
+            self._by_user.give_back(user, of_user)
+            self._tried.give_back(place, tried)
+            raise
+        self._by_user.give_back(user, of_user)
+        self._tried.give_back(place, tried)
+        self._known.add(place)
+
+
+class KnownPlaces:
+    """The last `MAX_KNOWN` places from which users signed in with the right password. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._places: OrderedDict[str, None] = OrderedDict()
+
+    def is_known(self, place: str) -> bool:
+        """Return whether someone signed in from a place."""
+        return place in self._places
+
+    def add(self, place: str) -> None:
+        """Remember a place."""
+        with self._lock:
+            self._places[place] = None
+            self._places.move_to_end(place)
+            while len(self._places) > MAX_KNOWN:
+                self._places.popitem(last=False)
+
+
+class RegistrationResource(Resource):
     """Registration."""
 
     paths = ("/auth/register",)
@@ -40,12 +211,12 @@ class Registration(Resource):
         operation_id="register",
         tag="accounts",
         summary="Create an account",
-        request=models.Registration,
-        answers={201: models.Registered},
+        request=Registration,
+        answers={201: Registered},
         audited=True,
         problems=(UserExists, RegistrationClosed),
     )
-    def on_post(self, context: RequestContext, *, read: CheckedRead[models.Registration]) -> Answer:
+    def on_post(self, context: RequestContext, *, read: CheckedRead[Registration]) -> Answer:
         """Make an account with the role of a user."""
         if not self._open:
             raise RegistrationClosed
@@ -72,18 +243,18 @@ class SignIn(Resource):
         tag="accounts",
         summary="Sign in",
         description="Send the access token with every other request: `Authorization: Bearer <access_token>`.",
-        request=models.Credentials,
-        answers={200: models.SignedIn},
+        request=Credentials,
+        answers={200: SignedIn},
         audited=True,
         problems=(BadCredentials,),
     )
-    def on_post(self, context: RequestContext, *, read: Read[models.Credentials]) -> Answer:
+    def on_post(self, context: RequestContext, *, read: Read[Credentials]) -> Answer:
         """Answer with the tokens of a new session."""
         from_address = self._limits.charge_address(context)
         body = read()
         with self._limits.attempt(context, body.username, from_address) as rank:
             signed_in = self._accounts.sign_in(body.username, body.password, rank=rank, deadline=context.deadline)
-        return Answer(200, _tokens(signed_in), about=signed_in.user.id)
+        return Answer(200, tokens_bytes(signed_in), about=signed_in.user.id)
 
 
 class Refresh(Resource):
@@ -101,18 +272,18 @@ class Refresh(Resource):
         summary="Exchange a refresh token for new tokens",
         description="A refresh token can be used once. If the response was lost, sign in again. A token that is used "
         "again more than 10 s after the first time ends its session.",
-        request=models.RefreshRequest,
-        answers={200: models.SignedIn},
+        request=RefreshRequest,
+        answers={200: SignedIn},
         audited=True,
         problems=(RefreshRefused,),
     )
-    def on_post(self, context: RequestContext, *, read: Read[models.RefreshRequest]) -> Answer:
+    def on_post(self, context: RequestContext, *, read: Read[RefreshRequest]) -> Answer:
         """Answer with the next tokens of a session."""
         signed_in = self._sessions.refresh(read().refresh_token, deadline=context.deadline)
-        return Answer(200, _tokens(signed_in), about=signed_in.user.id)
+        return Answer(200, tokens_bytes(signed_in), about=signed_in.user.id)
 
 
-class SignOut(Resource):
+class SignOutResource(Resource):
     """Signing out."""
 
     paths = ("/auth/logout",)
@@ -127,161 +298,32 @@ class SignOut(Resource):
         summary="Sign out",
         description="Ends the session of the refresh token, or every session of its user, and revokes all access "
         "tokens of the user: other sessions refresh theirs. Expired tokens are accepted silently.",
-        request=models.SignOut,
+        request=SignOut,
         answers={204: None},
         audited=True,
     )
-    def on_post(self, context: RequestContext, *, read: Read[models.SignOut]) -> Answer:
+    def on_post(self, context: RequestContext, *, read: Read[SignOut]) -> Answer:
         """End a session, or all of a user."""
         body = read()
         user = self._accounts.sign_out(body.refresh_token, everywhere=body.everywhere, deadline=context.deadline)
         return Answer(204, about=user.id if user else None)
 
 
-class Password(Resource):
-    """The caller's own password."""
-
-    paths = ("/auth/password",)
-
-    def __init__(self, services: AppServices, limits: SignInLimits) -> None:
-        self._accounts = services.accounts
-        self._limits = limits
-
-    @Operation(
-        operation_id="change_password",
-        tag="accounts",
-        summary="Change your password",
-        description="Ends all your sessions and returns the tokens of a new one.",
-        request=models.PasswordChange,
-        answers={200: models.SignedIn},
-        audited=True,
-        problems=(WrongPassword,),
-    )
-    def on_post(self, context: RequestContext, *, read: Read[models.PasswordChange]) -> Answer:
-        """Change the password, end all sessions, and return the tokens of a new one."""
-        from_address = self._limits.charge_address(context)
-        body, user = read(), context.user
-        with self._limits.attempt(context, user.name, from_address):
-            signed_in = self._accounts.change_password(
-                user.user_id, body.current_password, body.new_password, deadline=context.deadline
-            )
-        return Answer(200, _tokens(signed_in))
+RESOURCES: Final = (RegistrationResource, SignIn, Refresh, SignOutResource)
 
 
-class OwnUser(Resource):
-    """The caller's own account."""
-
-    paths = ("/users/me",)
-
-    def __init__(self, services: AppServices, limits: SignInLimits) -> None:
-        self._accounts = services.accounts
-        self._limits = limits
-
-    @Operation(
-        operation_id="get_own_account",
-        tag="accounts",
-        summary="Get your own account",
-        answers={200: models.User},
-    )
-    def on_get(self, context: RequestContext) -> Answer:
-        """Answer with what is stored of the user who asks, but for the hash of the password."""
-        return Answer(200, encode(_members(self._accounts.own(context.user.user_id, deadline=context.deadline))))
-
-    @Operation(
-        operation_id="remove_own_account",
-        tag="accounts",
-        summary="Delete your own account",
-        description="Requires the password. Your ratings stay, without an owner. Admins must be demoted first.",
-        request=models.Confirmation,
-        answers={204: None},
-        audited=True,
-        problems=(WrongPassword, OwnAccount),
-    )
-    def on_delete(self, context: RequestContext, *, read: Read[models.Confirmation]) -> Answer:
-        """Remove the user who asks."""
-        from_address = self._limits.charge_address(context)
-        body, user = read(), context.user
-        with self._limits.attempt(context, user.name, from_address):
-            self._accounts.remove_own(user.user_id, body.password, deadline=context.deadline)
-        return Answer(204)
-
-
-class UserCollection(Resource):
-    """All users."""
-
-    paths = ("/users",)
-
-    def __init__(self, services: AppServices) -> None:
-        self._accounts = services.accounts
-
-    @Operation(
-        needs=Role.ADMIN,
-        operation_id="list_users",
-        tag="accounts",
-        summary="List users",
-        query=models.UserListQuery,
-        answers={200: models.UserList},
-    )
-    def on_get(self, context: RequestContext, *, query: models.UserListQuery) -> Answer:
-        """Answer with a part of the users."""
-        found = self._accounts.find(limit=query.page_size + 1, after_id=query.after, deadline=context.deadline)
-        users = found[: query.page_size]
-        next_after = users[-1].id if len(found) > query.page_size else None
-        return Answer(200, encode({"data": [_members(user) for user in users], "next_after": next_after}))
-
-
-class UserItem(Resource):
-    """One user."""
-
-    paths = ("/users/{name}",)
-
-    def __init__(self, services: AppServices) -> None:
-        self._accounts = services.accounts
-
-    @Operation(
-        needs=Role.ADMIN,
-        operation_id="change_user",
-        tag="accounts",
-        summary="Change a user's role, or disable the user",
-        description="Revokes the user's older access tokens. Admins cannot demote or disable themselves.",
-        request=models.UserChanges,
-        media_types=(JSON, MERGE_PATCH),
-        audited=True,
-        answers={200: models.User},
-        problems=(UserNotFound, OwnAccount),
-    )
-    def on_patch(self, context: RequestContext, *, name: str, read: Read[models.UserChanges]) -> Answer:
-        """Change a role, or disable a user, or enable it again, in one write."""
-        body = read()
-        user = self._accounts.change(
-            name,
-            role=body.role if "role" in body.model_fields_set else None,
-            disabled=body.disabled if "disabled" in body.model_fields_set else None,
-            by=context.user.user_id,
-            deadline=context.deadline,
-        )
-        return Answer(200, encode(_members(user)))
-
-
-RESOURCES: Final = (Registration, SignIn, Refresh, SignOut, Password, OwnUser, UserCollection, UserItem)
-
-
-def resources(services: AppServices) -> Sequence[Resource]:
-    """Return the resources of accounts, which share the limits on guessing passwords."""
-    limits = SignInLimits(services)
+def resources(services: AppServices, limits: SignInLimits) -> Sequence[Resource]:
+    """Return the resources of registration and sessions."""
     return [
-        Registration(services),
+        RegistrationResource(services),
         SignIn(services, limits),
         Refresh(services),
-        SignOut(services),
-        Password(services, limits),
-        OwnUser(services, limits),
-        UserCollection(services),
-        UserItem(services),
+        SignOutResource(services),
     ]
 
 
-def _tokens(signed_in: SignedIn) -> bytes:
+def tokens_bytes(signed_in: sessions.SignedIn) -> bytes:
+    """Return the tokens of a session."""
     return encode(
         {
             "access_token": signed_in.access_token,
@@ -290,14 +332,3 @@ def _tokens(signed_in: SignedIn) -> bytes:
             "refresh_token": signed_in.refresh_token,
         }
     )
-
-
-def _members(user: User) -> dict[str, Any]:
-    """Return what an admin may see of a user, and a user of itself."""
-    return {
-        "id": user.id,
-        "username": user.name,
-        "role": user.role.value,
-        "disabled": user.disabled,
-        "created_at": user.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    }

@@ -11,8 +11,7 @@ from songs.ports.clock import Deadline
 from songs.query import SongPage
 from songs_api.http.api import song_models as models
 from songs_api.http.kernel.bodies import Read
-from songs_api.http.kernel.context import RequestContext
-from songs_api.http.kernel.operation import JSON, MERGE_PATCH, PREFIX, Operation, Resource
+from songs_api.http.kernel.operation import JSON, MERGE_PATCH, PREFIX, Operation, RequestContext, Resource
 from songs_api.http.kernel.query_strings import PageQuery, link_header, split
 from songs_api.http.kernel.read_plans import (
     REPRESENTATION_VERSION,

@@ -8,11 +8,19 @@ from pydantic import BaseModel
 
 from songs.errors import SongsError
 from songs_api.http.kernel.body_slots import CONNECTION, BodySlots, LastAnswer
-from songs_api.http.kernel.context import HEADERS, ApiRequest
-from songs_api.http.kernel.http_errors import BodyTimeout, BodyTooLarge, LengthRequired, Malformed, UnsupportedMediaType
+from songs_api.http.kernel.operation import HEADERS, ApiRequest
 from songs_api.http.kernel.problem_details import PROBLEM_JSON, body_of, status_of
 from songs_api.http.kernel.rate_limits import Network, bucket_of
-from songs_api.http.kernel.validation import Check, parse, validated
+from songs_api.http.kernel.validation import (
+    BodyTimeout,
+    BodyTooLarge,
+    Check,
+    LengthRequired,
+    Malformed,
+    UnsupportedMediaType,
+    parse,
+    validated,
+)
 
 _MAX_LENGTH_DIGITS: Final = 12
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from songs.ports.clock import Clock
-from songs_api.http.kernel.http_errors import TooManyBodies
+from songs_api.http.kernel.validation import TooManyBodies
 
 CONNECTION: Final = "songs_api.connection"
 """The key of a request's `Connection` in its WSGI environment, set by the server if there is a body."""

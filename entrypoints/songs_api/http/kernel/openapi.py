@@ -13,7 +13,7 @@ from songs import errors
 from songs.errors import SongsError
 from songs.limits import MAX_KEY
 from songs.model import Role
-from songs_api.http.kernel import http_errors
+from songs_api.http.kernel import validation
 from songs_api.http.kernel.operation import (
     GENERAL_PROBLEMS,
     IDEMPOTENCY_KEY,
@@ -28,12 +28,12 @@ from songs_api.http.kernel.read_plans import IF_MATCH, IF_NONE_MATCH
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 _BODY_PROBLEMS: Final = (
-    http_errors.BodyTimeout,
-    http_errors.LengthRequired,
-    http_errors.BodyTooLarge,
-    http_errors.UnsupportedMediaType,
+    validation.BodyTimeout,
+    validation.LengthRequired,
+    validation.BodyTooLarge,
+    validation.UnsupportedMediaType,
 )
-_CONDITION_PROBLEMS: Final = (errors.VersionConflict, http_errors.PreconditionRequired)
+_CONDITION_PROBLEMS: Final = (errors.VersionConflict, validation.PreconditionRequired)
 _HEADERS_OF_PROBLEMS: Final = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 _HEADERS: Final[dict[str, tuple[bool, str, str]]] = {
     "ETag": (

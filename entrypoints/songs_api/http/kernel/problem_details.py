@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field
 
 from songs import errors
 from songs.errors import SongsError
-from songs_api.http.kernel import http_errors
-from songs_api.http.kernel.context import ApiRequest
+from songs_api.http.kernel import validation
+from songs_api.http.kernel.operation import ApiRequest
 from songs_api.http.kernel.validation import answer_config
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -58,15 +58,15 @@ STATUSES: Final[Mapping[type[SongsError], int]] = MappingProxyType(
         errors.LimiterUnavailable: 503,
         errors.ScopeViolation: 500,
         errors.Unsupported: 500,
-        http_errors.Malformed: 400,
-        http_errors.NoSuchRoute: 404,
-        http_errors.MethodNotAllowed: 405,
-        http_errors.PreconditionRequired: 428,
-        http_errors.LengthRequired: 411,
-        http_errors.BodyTimeout: 408,
-        http_errors.BodyTooLarge: 413,
-        http_errors.UnsupportedMediaType: 415,
-        http_errors.TooManyBodies: 503,
+        validation.Malformed: 400,
+        validation.NoSuchRoute: 404,
+        validation.MethodNotAllowed: 405,
+        validation.PreconditionRequired: 428,
+        validation.LengthRequired: 411,
+        validation.BodyTimeout: 408,
+        validation.BodyTooLarge: 413,
+        validation.UnsupportedMediaType: 415,
+        validation.TooManyBodies: 503,
     }
 )
 """The status of every error, held to `songs.errors` and to docs/errors.md by tests."""
@@ -138,12 +138,12 @@ def answer_defect(req: ApiRequest, resp: falcon.Response, error: Exception, _: o
 def answer_http_error(req: ApiRequest, resp: falcon.Response, error: falcon.HTTPError, params: object) -> None:
     """Answer with our problem in place of an error of Falcon's own."""
     if isinstance(error, falcon.HTTPNotFound):
-        answer_songs_error(req, resp, http_errors.NoSuchRoute(), params)
+        answer_songs_error(req, resp, validation.NoSuchRoute(), params)
     elif isinstance(error, falcon.HTTPMethodNotAllowed):
         allowed = tuple((error.headers or {}).get("Allow", "").split(", "))  # type: ignore[union-attr]
-        answer_songs_error(req, resp, http_errors.MethodNotAllowed(allowed), params)
+        answer_songs_error(req, resp, validation.MethodNotAllowed(allowed), params)
     elif error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-        answer_songs_error(req, resp, http_errors.Malformed(), params)
+        answer_songs_error(req, resp, validation.Malformed(), params)
     else:
         answer_defect(req, resp, error, params)
 
@@ -155,7 +155,7 @@ def _headers_of(error: SongsError) -> dict[str, str]:
         return {"WWW-Authenticate": REALM}
     if isinstance(error, errors.RateLimited | errors.Unavailable):
         return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
-    if isinstance(error, http_errors.MethodNotAllowed):
+    if isinstance(error, validation.MethodNotAllowed):
         return {"Allow": ", ".join(error.allowed)}
     return {}
 

@@ -9,8 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from songs.limits import DEFAULT_PAGE_SIZE, MAX_COUNTED_ITEMS, MAX_PAGE_SIZE
 from songs.query import PageNumber, Walk
-from songs_api.http.kernel.http_errors import MALFORMED_QUERY, Malformed
-from songs_api.http.kernel.validation import STRICT, validated
+from songs_api.http.kernel.validation import MALFORMED_QUERY, STRICT, Malformed, validated
 
 MAX_DECIMAL: Final = 999_999_999
 _DECIMAL: Final = re.compile(r"0|-?[1-9][0-9]{0,8}", re.ASCII)

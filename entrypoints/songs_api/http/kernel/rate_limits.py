@@ -9,10 +9,10 @@ from typing import Any, Final
 from songs.caching.prefetch import Prefetched
 from songs.errors import RateLimited
 from songs.ports.limiter import RateLimit, RateLimiter, Verdict
-from songs_api.http.kernel.context import RequestContext
+from songs_api.http.kernel.operation import RequestContext
 from songs_api.http.services import AppServices
-from songs_api.limiting.resilient_limiter import ProcessWindows, ResilientLimiter, Windows
-from songs_api.limiting.shared_windows import SharedWindows
+from songs_api.resilient_limiter import ProcessWindows, ResilientLimiter, Windows
+from songs_api.shared_windows import SharedWindows
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -213,6 +213,6 @@ class RateLimits:
         return AddressLimit(self.limit(name, rate), self.limit(network_name, wider(rate)), trusted)
 
 
-def _joined(told: tuple[str, str], policy: str, state: str) -> tuple[str, str]:
-    policies, states = told
+def _joined(earlier: tuple[str, str], policy: str, state: str) -> tuple[str, str]:
+    policies, states = earlier
     return f"{policies}, {policy}", f"{states}, {state}"

@@ -17,7 +17,7 @@ from hashlib import blake2b
 from typing import Final
 
 from songs.ports.clock import Clock
-from songs_api.limiting.resilient_limiter import Edit, ProcessWindows, Result, Window
+from songs_api.resilient_limiter import Edit, ProcessWindows, Result, Window
 
 LIMITS: Final = (
     "default",

@@ -1,10 +1,28 @@
-"""Ids: 32 lower-case hexadecimal digits, in the order of time."""
+"""The clock and the ids of the machine."""
 
 import os
 import threading
+import time
+from datetime import UTC, datetime
 from typing import Final
 
 from songs.ports.clock import Clock
+
+
+class SystemClock:
+    """What the operating system says."""
+
+    # Not a method: several times in each request, a call that does nothing but call another.
+    monotonic_s = staticmethod(time.monotonic)
+
+    def now(self) -> datetime:
+        # A binary fraction is nearer to its millisecond than to any other microsecond.
+        return datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1_000, UTC)
+
+    def sleep(self, duration_s: float) -> None:
+        if duration_s > 0:
+            time.sleep(duration_s)
+
 
 _RANDOM_BITS: Final = 80
 _RANDOM_BYTES: Final = _RANDOM_BITS // 8

@@ -19,9 +19,9 @@ from songs.errors import SongsError, Unavailable
 from songs.model import Song, SongDetails
 from songs.ports.clock import Clock, Deadline
 from songs.query import SongFilter, Walk
-from songs_api.files.records import FileUnusable, Record, records
 from songs_api.http.api.song_models import NewSong
 from songs_api.http.kernel.validation import parse, validated
+from songs_api.records import FileUnusable, Record, records
 
 BATCH_DEADLINE_S: Final = 60.0
 
