@@ -40,7 +40,7 @@ SETUP: Final = (
 class Transaction(Protocol):
     """What a repository needs of its unit of work: statements of one transaction, with errors translated."""
 
-    def writing(self) -> None:
+    def writing(self) -> object:
         """Begin one write, of any number of statements; raise `ScopeViolation` where the unit may not write."""
         ...
 

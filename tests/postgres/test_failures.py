@@ -33,10 +33,10 @@ SLACK_S = 0.5
 """What STO-14 allows; the machine's own delays come on top, so that a loaded one fails no test."""
 LOAD_S = 3.0
 
-CALLS: dict[str, Callable[[User], object]] = {
-    "a read": lambda user: user.run(Scope.READ, lambda unit: unit.songs.get("s1"), 0.5),
-    "a write": lambda user: user.rate("r9", deadline_s=0.5),
-    "ping": lambda user: user.storage.ping(deadline=deadline(0.5)),
+CALLS: dict[str, Callable[[User, float], object]] = {
+    "a read": lambda user, left_s: user.run(Scope.READ, lambda unit: unit.songs.get("s1"), left_s),
+    "a write": lambda user, left_s: user.rate("r9", deadline_s=left_s),
+    "ping": lambda user, left_s: user.storage.ping(deadline=deadline(left_s)),
 }
 
 
@@ -67,10 +67,10 @@ def test_a_server_that_is_stopped(name: str, own_server: TrialServer, breakable:
     try:
         for _ in range(2):
             with within(0.5), pytest.raises(StorageUnavailable, match="reached"):
-                CALLS[name](breakable)
+                CALLS[name](breakable, 20)
     finally:
         own_server.start()
-    CALLS[name](breakable)
+    CALLS[name](breakable, 20)
     assert breakable.rated()[0] == "r1"
 
 
@@ -81,8 +81,8 @@ def test_a_server_that_hangs(name: str, own_server: TrialServer, breakable: User
     with frozen(own_server.pid):
         for _ in range(3):
             with within(0.5), pytest.raises((StorageUnavailable, DeadlineExceeded)):
-                CALLS[name](breakable)
-    CALLS[name](breakable)
+                CALLS[name](breakable, 0.5)
+    CALLS[name](breakable, 20)
     assert breakable.rated()[0] == "r1"
 
 
@@ -237,6 +237,31 @@ def test_a_forked_process_does_not_use_what_it_inherited(user: User) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     user.rate("r4")
     assert user.rated() == ["r1", "r3", "r4"]
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_process_forked_inside_a_unit_does_not_use_its_connection(user: User, *, clean: bool) -> None:
+    """The child is refused however its copy of the block ends; the parent's transaction goes on, and commits."""
+    with user.storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(20)) as unit:
+        unit.songs.add(song("s2"))
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                with pytest.raises(StorageClosed):
+                    unit.songs.get("s2")
+                left = unit.__exit__
+                if clean:
+                    with pytest.raises(StorageClosed):
+                        left(None, None, None)
+                else:
+                    left(ValueError, ValueError(), None)
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert unit.songs.get("s2") == song("s2")
+    assert user.run(Scope.READ, lambda unit: unit.songs.get("s2")) == song("s2")
 
 
 def test_a_block_that_swallows_an_error(user: User) -> None:
