@@ -27,13 +27,14 @@ from typing import Any, Final, Self
 
 from pymongo import ReturnDocument
 
-from songs.errors import Conflict, KeyReused, SongNotFound
+from songs.errors import Conflict, SongNotFound
 from songs.limits import is_id
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
 from songs_mongo import encoding
 from songs_mongo.encoding import BORN_BYTES
 from songs_mongo.schema import CLAIMS, RATINGS, SONGS, Document, Transaction, in_one_batch
+from songs_plugins.decisions import check_key
 from songs_plugins.values import LARGEST_INT32, clamped, comparable
 
 BATCH: Final = 1000
@@ -301,8 +302,7 @@ class MongoRatings:
             stats = holder.ensure(self._transaction, claim["rating"], claimed)
             if stats is None:
                 continue
-            if (claim["song"], claim["value"]) != (rating.song_id, rating.value):
-                raise KeyReused
+            check_key(rating, song_id=claim["song"], value=claim["value"])
             return RatingReceipt(stats, claim["rating"])
         raise self._transaction.given_up()
 

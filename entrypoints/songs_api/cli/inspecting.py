@@ -94,7 +94,7 @@ def new(
     port: Annotated[Port, typer.Option(help=f"The port of the adapter: {', '.join(PORTS)}.")] = Port.STORAGE,
     into: Annotated[Path, typer.Option(help="The folder in which the folder songs_NAME is created.")] = Path(),
 ) -> None:
-    """Create a distribution for a new adapter, with every method as a stub, and print the first steps."""
+    """Create a distribution for a new adapter, with methods to be written, and print the first steps."""
     folder = scaffold(name, port, into)
     typer.echo(f"made {folder}; begin with its README.md:")
     typer.echo(f"  cd {shlex.quote(str(folder))}")
