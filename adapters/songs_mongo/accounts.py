@@ -141,7 +141,7 @@ class MongoUsers:
             self._transaction.write(lambda db, session: db[USERS].insert_one(document, session=session))
         except Conflict as conflict:
             if not self._is_taken(user):
-                # Whoever had the name or the id is gone again by now.
+                # The user that had the name or the id is gone by now.
                 raise self._transaction.given_up() from conflict.__cause__
         else:
             self._transaction.confirm()

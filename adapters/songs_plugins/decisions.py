@@ -29,7 +29,7 @@ def is_repeat(stored: Record | None, new: Record) -> bool:
     """Return whether `add` has stored `new` before: its id has the same identity or name (SNG-4, USR-3).
 
     Args:
-        stored: The record with the id of `new`; None where there is none.
+        stored: The record with the id of `new`; None where it is missing.
         new: The record to add.
     """
     return stored is not None and _identity(stored) == _identity(new)
@@ -73,7 +73,7 @@ def replaceable(stored: Record | None, new: Record, *, if_version: int) -> Recor
     """Return the stored record that `new` is to replace; None where `new` is stored already (SNG-6, SNG-7, USR-5).
 
     Args:
-        stored: The record with the id of `new`; None where there is none.
+        stored: The record with the id of `new`; None where it is missing.
         new: The record to store.
         if_version: The version that the stored record has to have.
 
@@ -117,7 +117,7 @@ def decide_rotation(
     With REUSED, `stored` is to be removed. In all other cases of None it stays as it is.
 
     Args:
-        stored: The session that is asked for; None where there is none.
+        stored: The session that is asked for; None where it is missing.
         presented_hash: The hash of the refresh token that was presented.
         next_hash: The hash of the one that follows it.
         at: The time of the rotation.

@@ -2,7 +2,7 @@
 
 Ratings of songs that are gone, *orphans*, are removed a batch at a time: deleting a song takes as long as a batch. A
 deletion writes down in ``deleted_songs`` under which incarnation it leaves ratings behind. Nothing reads them any more,
-and a key of theirs is free again for whoever asks for it.
+and a key of theirs is free for any later rating.
 """
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 

@@ -138,7 +138,7 @@ class PostgresSongs:
         if stored is None:
             return False
         check_version(stored.version, if_version)
-        # Whoever rates has committed by then, or will find no counters.
+        # A concurrent rating has committed by then, or will find no counters.
         for (incarnation,) in self._transaction.rows(DELETE_STATS, (stored.id,)):
             ((removed,),) = self._transaction.rows(REMOVE_ORPHANS, (incarnation, ORPHANS_REMOVED))
             if removed == ORPHANS_REMOVED:

@@ -34,7 +34,7 @@ LIMITS: Final = (
     "SELECT set_config('statement_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true), "
     f"{TABLES_FOUND}"
 )
-"""Travels ahead of the first statement: what the names of the tables lead to by now is told without a round trip."""
+"""Travels ahead of the first statement: to learn which tables the names lead to by now takes no round trip."""
 SLACK_MS: Final = 1000
 """How long after the deadline the server rolls back by itself a transaction whose client has vanished."""
 

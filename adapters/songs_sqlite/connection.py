@@ -240,7 +240,7 @@ class Transaction(Protocol):
         """Run a statement of a write; return how many rows it changed."""
         ...
 
-    def leave_behind(self) -> None:
+    def leave_orphans(self) -> None:
         """Note that ratings of a song that is gone are left, to be removed after the commit."""
         ...
 

@@ -76,7 +76,7 @@ class SqliteRatings:
         )
 
     def _stored_id(self, rating: Rating) -> str | None:
-        """Return the id of the stored event because of which `rating` was not stored; None: one of a song that is gone.
+        """Return the id of the stored event that kept `rating` out; None where its song is gone.
 
         Raises:
             KeyReused: It is of another song or value.

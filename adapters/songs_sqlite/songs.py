@@ -2,7 +2,7 @@
 
 A filter with an artist goes through the index of folded artists; one with a text of three characters or more through
 the index of trigrams; a shorter text has no trigram, and MATCH would silently find nothing, so the songs (of a level,
-if given) are looked through. What the index of trigrams finds for a text of more than three is verified.
+if given) are looked through. Songs that the index of trigrams finds for a text of more than three are verified.
 """
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 
@@ -57,7 +57,7 @@ def count_statement(song_filter: SongFilter) -> Query | None:
 
 
 def trigrams(text: str) -> str:
-    """Return what finds in the index the rows that contain the trigrams of which the beginning of a text consists.
+    """Return a MATCH expression for the rows that contain all trigrams of the beginning of a text.
 
     Every third one and the last cover it. As one phrase the index would be asked for all, and for their places too.
     """
@@ -81,7 +81,7 @@ def _meets(song_filter: SongFilter) -> tuple[str, list[str], list[object]] | Non
         conditions.append(_MATCH)
         parameters.append(trigrams(text))
         if len(text) == TRIGRAM and _CONFUSED.isdisjoint(text):
-            text = None  # the index has told all
+            text = None  # the index needs no verification
     if level is not None:
         conditions.append("level = ?")
         parameters.append(comparable_level(level))
@@ -182,7 +182,7 @@ class SqliteSongs:
         for incarnation in self._transaction.rows(DELETE_STATS, key):
             if self._transaction.change(REMOVE_ORPHANS, (*incarnation, ORPHANS_AT_ONCE)) == ORPHANS_AT_ONCE:
                 self._transaction.change(NOTE_ORPHANS, incarnation)
-                self._transaction.leave_behind()
+                self._transaction.leave_orphans()
         self._transaction.change(DELETE, key)
         return True
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """What the operating system says."""
+    """The clock of the operating system."""
 
     # Not a method: several times in each request, a call that does nothing but call another.
     monotonic_s = staticmethod(time.monotonic)

@@ -16,7 +16,7 @@ class TimeOrderedIds:
     """Makes ids of 128 bits: 48 of milliseconds since 1970, then 80 random ones.
 
     Within one millisecond, and when the clock stands still or goes back, the next id is the last one plus a random
-    step of 1 to 2**32, so that ids only grow and the next one cannot be told from the last. That is method 2 of
+    step of 1 to 2**32, so that ids only grow and the next one cannot be guessed from the last. That is method 2 of
     RFC 9562, section 6.2; the layout is its version 7 without the version and variant bits, as ids are opaque.
 
     Args:

@@ -26,7 +26,7 @@ from songs.ports.storage import Scope, UnitOfWork
 from songs_postgres import PostgresStorage
 from songs_postgres.connection import Connection
 from songs_postgres.errors import NoAnswerError
-from songs_postgres.testing import TrialServer
+from songs_postgres.testing import EphemeralServer
 from songs_system.clock import SystemClock
 
 SLACK_S = 0.5
@@ -60,7 +60,7 @@ def test_a_database_that_is_being_restored(user: User) -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_server_that_is_stopped(name: str, own_server: TrialServer, breakable: User) -> None:
+def test_a_server_that_is_stopped(name: str, own_server: EphemeralServer, breakable: User) -> None:
     """Each call is refused at once, and works again by itself when the server is back; nothing is lost or doubled."""
     breakable.rate("r1")
     own_server.stop()
@@ -75,7 +75,7 @@ def test_a_server_that_is_stopped(name: str, own_server: TrialServer, breakable:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_server_that_hangs(name: str, own_server: TrialServer, breakable: User) -> None:
+def test_a_server_that_hangs(name: str, own_server: EphemeralServer, breakable: User) -> None:
     """Each call ends with its deadline, on a connection that it has and on one that it would make."""
     breakable.rate("r1")
     with frozen(own_server.pid):
@@ -86,7 +86,7 @@ def test_a_server_that_hangs(name: str, own_server: TrialServer, breakable: User
     assert breakable.rated()[0] == "r1"
 
 
-def test_a_server_that_hangs_at_a_commit(own_server: TrialServer, breakable: User) -> None:
+def test_a_server_that_hangs_at_a_commit(own_server: EphemeralServer, breakable: User) -> None:
     """Nobody can say whether it was kept, so that is said; under its id it is stored once."""
     with ExitStack() as freezing, within(0.8), pytest.raises(OutcomeUnknown) as caught:  # noqa: PT012, SIM117 - the end of the block raises
         with breakable.storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(0.8)) as unit:
@@ -97,7 +97,7 @@ def test_a_server_that_hangs_at_a_commit(own_server: TrialServer, breakable: Use
     assert breakable.run(Scope.READ, lambda unit: unit.songs.get("s2")) == song("s2")
 
 
-def test_a_server_that_hangs_in_a_block(own_server: TrialServer, breakable: User) -> None:
+def test_a_server_that_hangs_in_a_block(own_server: EphemeralServer, breakable: User) -> None:
     """An exception leaves the block as it is and in time, though the server cannot be told to roll back."""
     planted = ValueError()
     with ExitStack() as freezing, within(0.8), pytest.raises(ValueError) as caught:  # noqa: PT011, SIM117, PT012 - the very one
@@ -109,7 +109,7 @@ def test_a_server_that_hangs_in_a_block(own_server: TrialServer, breakable: User
     assert breakable.run(Scope.READ, lambda unit: unit.songs.get("s2")) is None
 
 
-def test_opening_a_server_that_is_stopped(own_server: TrialServer, breakable: User) -> None:
+def test_opening_a_server_that_is_stopped(own_server: EphemeralServer, breakable: User) -> None:
     """It cannot be opened, and can when the server is there."""
     other = _other(breakable)
     own_server.stop()
@@ -320,7 +320,7 @@ def _rating_for_ever(user: User, name: str) -> Iterator["subprocess.Popen[str]"]
         process.communicate()
 
 
-def test_killed_writers_and_a_killed_server(own_server: TrialServer, breakable: User) -> None:
+def test_killed_writers_and_a_killed_server(own_server: EphemeralServer, breakable: User) -> None:
     """Whenever writers and server are killed, what was acknowledged is there once, and no more than what was sent."""
     told: list[str] = []
     for r in range(5):

@@ -46,14 +46,14 @@ def doctor(
         try:
             for finding in _findings(name, storage, repair=repair):
                 mended += finding.mended
-                typer.echo(f"mended: {finding.what}") if finding.mended else wrong.append(_told(finding))
+                typer.echo(f"mended: {finding.what}") if finding.mended else wrong.append(_reported(finding))
         finally:
             if repair:
-                # Whatever a cache holds may be of before this repair, or before one that was killed.
+                # The entries of a cache may be older than this repair, or than one that was killed.
                 with audited(container, "repair", mended=mended) if mended else nullcontext(), naming(name):
                     container.coherence().outdate()
-        with _telling(StorageReader(name, runner, clock).count()) as tell:
-            found = examiner.run(tell)
+        with _progress(StorageReader(name, runner, clock).count()) as progress:
+            found = examiner.run(progress)
     wrong += found.wrong
     for line in wrong:
         warn(line)
@@ -73,14 +73,14 @@ def _findings(name: str, storage: Storage, *, repair: bool) -> Iterator[Finding]
         StorageUnavailable: It does not respond.
     """
     if not isinstance(storage, Maintenance):
-        typer.echo("this storage offers no look at what it alone can see, and no repair")
+        typer.echo("this storage offers no checks of its own, and no repair")
         return
     with naming(name):
         typer.echo(", ".join(f"{what} {version}" for what, version in storage.versions().items()))
         yield from storage.examine(repair=repair)
 
 
-def _told(finding: Finding) -> str:
+def _reported(finding: Finding) -> str:
     return f"{finding.what}; --repair would {finding.remedy}" if finding.remedy else finding.what
 
 
@@ -98,7 +98,7 @@ def _cache_problems(container: Container) -> list[str]:
 
 
 @contextmanager
-def _telling(total: int) -> Iterator[Callable[[Tally], None]]:
+def _progress(total: int) -> Iterator[Callable[[Tally], None]]:
     """Yield a function that shows the progress: a bar in a terminal, else nothing."""
     with progress_bar() as bar:
         task = bar.add_task("looking", total=total)
