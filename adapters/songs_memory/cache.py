@@ -12,7 +12,7 @@ from songs.ports.cache import CacheCapabilities, Hit, Miss
 from songs.ports.clock import Clock
 
 OVERHEAD_BYTES: Final = 256
-"""What an entry or a group takes besides its text and value, about."""
+"""About as much as an entry or a group takes besides its text and value."""
 
 
 @dataclass(slots=True)
@@ -34,10 +34,10 @@ class _Group:
 class MemoryCache:
     """Keeps bytes in this process's memory.
 
-    A group's lease is random, and made anew when the group was invalidated or forgotten: a lease from before never
-    fits. What was not used for longest is forgotten first, when `max_bytes` would be exceeded. Before `open` and after
-    `close` every call raises `CacheUnavailable`. Its identity is random, and made anew by each `open`: nobody else sees
-    these entries.
+    A group's lease is random, and another one after the group was invalidated or forgotten: a lease from before never
+    fits. When `max_bytes` would be exceeded, the least recently used entries are forgotten first. Before `open` and
+    after `close` every call raises `CacheUnavailable`. Its identity is random, and another one after each `open`:
+    nobody else sees these entries.
 
     Args:
         clock: Its monotonic clock ends entries.

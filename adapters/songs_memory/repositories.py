@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from songs.errors import DuplicateSong, KeyReused, SongNotFound, UserExists, UserNotFound, VersionConflict
+from songs.errors import DuplicateSong, SongNotFound, UserExists
 from songs.model import DifficultyTotals, Rating, RatingStats, Session, Song, SongIdentity, User, name_key
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.ratings import RatingReceipt
@@ -15,6 +15,15 @@ from songs_memory.search import FoundSongs
 from songs_memory.sorted_items import SortedItems
 from songs_memory.state import View
 from songs_memory.tables import SongRatings, SongTable
+from songs_plugins.decisions import (
+    ENDED_WITH_USER,
+    check_key,
+    check_version,
+    decide_rotation,
+    is_repeat,
+    replaceable,
+    sort_out,
+)
 
 
 class MemorySongs:
@@ -40,20 +49,18 @@ class MemorySongs:
 
     def add_many(self, songs: Sequence[Song]) -> frozenset[str]:
         state = self._view.writing()
-        new, refused = _sorted_out(state.songs, songs)
+        table = state.songs
+        stored = {each.id: same.identity for each in songs if (same := table.get(each.id)) is not None}
+        new, refused = sort_out([(each, each.identity) for each in songs], stored=stored, taken=table.identities)
         if new:
             self._view.stage(replace(state, songs=state.songs.plus(new)))
         return refused
 
     def replace(self, song: Song, *, if_version: int) -> None:
         state = self._view.writing()
-        stored = state.songs.get(song.id)
+        stored = replaceable(state.songs.get(song.id), song, if_version=if_version)
         if stored is None:
-            raise SongNotFound
-        if stored == song:
             return
-        if stored.version != if_version:
-            raise VersionConflict
         if state.songs.identities.get(song.identity, song.id) != song.id:
             raise DuplicateSong
         self._view.stage(replace(state, songs=state.songs.minus(stored).plus((song,))))
@@ -63,8 +70,7 @@ class MemorySongs:
         stored = state.songs.get(song_id)
         if stored is None:
             return False
-        if if_version is not None and stored.version != if_version:
-            raise VersionConflict
+        check_version(stored.version, if_version)
         self._view.stage(replace(state, songs=state.songs.minus(stored), ratings=state.ratings.minus_song(song_id)))
         return True
 
@@ -86,25 +92,6 @@ class MemorySongs:
         if found is None or found[0] is not table or found[1] != song_filter:
             self._found = found = (table, song_filter, table.matching(song_filter))
         return found[2]
-
-
-def _sorted_out(table: SongTable, songs: Sequence[Song]) -> tuple[list[Song], frozenset[str]]:
-    """Return the songs to store, and the ids of those that are refused; the rest is stored already."""
-    new: dict[str, Song] = {}
-    taken: set[SongIdentity] = set()
-    refused: set[str] = set()
-    for song in songs:
-        identity = song.identity
-        same_id = new.get(song.id) or table.get(song.id)
-        if same_id is not None:
-            if same_id.identity != identity:
-                refused.add(song.id)
-        elif identity in taken or identity in table.identities:
-            refused.add(song.id)
-        else:
-            new[song.id] = song
-            taken.add(identity)
-    return list(new.values()), frozenset(refused)
 
 
 _UNRATED: Final = RatingStats()
@@ -130,8 +117,7 @@ class MemoryRatings:
             return RatingReceipt(ratings.stats, rating.id)
         earlier = table.keyed(rating)
         if earlier is not None:
-            if (earlier.song_id, earlier.value) != (rating.song_id, rating.value):
-                raise KeyReused
+            check_key(rating, song_id=earlier.song_id, value=earlier.value)
             return RatingReceipt(ratings.stats, earlier.id)
         table = table.plus(rating, ratings)
         self._view.stage(state.rated(table))
@@ -147,10 +133,6 @@ class MemoryRatings:
     def of_song(self, song_id: str, *, limit: int, after_id: str | None = None) -> tuple[Rating, ...]:
         ratings = self._view.reading().ratings.of_song.get(song_id)
         return () if ratings is None else ratings.page(limit=limit, after_id=after_id)
-
-
-ENDED_WITH_USER: Final = 100
-"""How many sessions go with their user: a write of any number of them would keep all others waiting."""
 
 
 class MemoryUsers:
@@ -172,7 +154,7 @@ class MemoryUsers:
     def add(self, user: User) -> None:
         state = self._view.writing()
         same_id = state.users.rows.get(user.id)
-        if same_id is not None and same_id.name_key == user.name_key:
+        if is_repeat(same_id, user):
             return
         if same_id is not None or user.name_key in state.users.names:
             raise UserExists
@@ -180,13 +162,9 @@ class MemoryUsers:
 
     def replace(self, user: User, *, if_version: int) -> None:
         state = self._view.writing()
-        stored = state.users.rows.get(user.id)
+        stored = replaceable(state.users.rows.get(user.id), user, if_version=if_version)
         if stored is None:
-            raise UserNotFound
-        if stored == user:
             return
-        if stored.version != if_version:
-            raise VersionConflict
         changed = user if user.name == stored.name else replace(user, name=stored.name)
         self._view.stage(replace(state, users=state.users.changed(changed)))
 
@@ -222,19 +200,15 @@ class MemorySessions:
 
     def rotate(self, session_id: str, *, presented_hash: str, next_hash: str, at: datetime, grace_s: float) -> Rotation:
         state = self._view.writing()
-        session = state.sessions.rows.get(session_id)
-        if session is None or session.expires_at <= at:
-            return Rotation.UNKNOWN
-        if (session.current_hash, session.previous_hash) == (next_hash, presented_hash):
-            return Rotation.ROTATED
-        if presented_hash == session.current_hash:
-            rotated = replace(session, current_hash=next_hash, previous_hash=presented_hash, rotated_at=at)
+        stored = state.sessions.rows.get(session_id)
+        rotation, rotated = decide_rotation(
+            stored, presented_hash=presented_hash, next_hash=next_hash, at=at, grace_s=grace_s
+        )
+        if rotated is not None:
             self._view.stage(replace(state, sessions=state.sessions.changed(rotated)))
-            return Rotation.ROTATED
-        if presented_hash == session.previous_hash and abs(at - session.rotated_at) <= timedelta(seconds=grace_s):
-            return Rotation.RETRIED
-        self._view.stage(replace(state, sessions=state.sessions.minus(session)))
-        return Rotation.REUSED
+        elif stored is not None and rotation is Rotation.REUSED:
+            self._view.stage(replace(state, sessions=state.sessions.minus(stored)))
+        return rotation
 
     def delete(self, session_id: str) -> None:
         state = self._view.writing()

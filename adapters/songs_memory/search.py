@@ -54,7 +54,7 @@ class WordIndex:
     def rows(self, text: str) -> Collection[int] | None:
         """Return the numbers of all rows that have `text` in a text of theirs, and of more if it has white space.
 
-        None where the index cannot tell: `text` has no word of three characters, and no two words.
+        None where the index cannot answer: `text` has no word of three characters, and no two words.
         """
         found = [
             [self._rows[number] for number in self._words_with(word)]
@@ -165,7 +165,7 @@ class FoundSongs:
 class SearchIndex:
     """Every stored song of some state, and more: songs of other states, and what writers took back.
 
-    It only grows, and all states share it: whoever asks checks what it finds against a state. One writer at a time
+    It only grows, and all states share it: what it finds is checked against a state. One writer at a time
     adds, before it publishes the state that needs the addition; readers never wait.
 
     Args:

@@ -19,8 +19,8 @@ class SortedItems(Generic[Item]):
     O(log n), and skipping an offset costs one step a chunk, not one an item.
 
     Args:
-        key: What tells the key of an item; `str` for items that are their own keys.
-        chunks: The items of the sequence, in parts none of which is empty.
+        key: Returns the key of an item; `str` for items that are their own keys.
+        chunks: The items of the sequence, in parts that are not empty.
         length: How many items there are.
     """
 

@@ -1,7 +1,7 @@
 """Storage in MongoDB, on a stand-alone server, a replica set or a sharded cluster, for any number of processes.
 
 Every write of a repository is one change of one document wherever the port asks for that, so that nothing but
-`Scope.WRITE_MANY` needs transactions. How ratings stay exact without them is told in `songs_mongo.ratings`.
+`Scope.WRITE_MANY` needs transactions. `songs_mongo.ratings` says how ratings stay exact without them.
 """
 
 from songs_mongo.client import MongoSettings

@@ -1,6 +1,6 @@
 """The repositories of users and sessions."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from songs.errors import Conflict, UserExists, UserNotFound, VersionConflict
@@ -8,6 +8,7 @@ from songs.model import Session, User, name_key
 from songs.ports.sessions import Rotation
 from songs_mongo import encoding
 from songs_mongo.schema import SESSIONS, USERS, Document, Transaction, in_one_batch
+from songs_plugins.decisions import ENDED_WITH_USER, decide_rotation, is_repeat
 from songs_plugins.values import LARGEST_INT32, clamped, comparable, milliseconds
 
 ATTEMPTS: Final = 8
@@ -45,15 +46,15 @@ class MongoSessions:
         for _ in range(ATTEMPTS):
             if self._change(current, following):
                 return Rotation.ROTATED
-            session = self.get(session_id)
-            if session is None or session.expires_at <= at:
-                return Rotation.UNKNOWN
-            if (session.current_hash, session.previous_hash) == (next_hash, presented_hash):
-                return Rotation.ROTATED
-            if presented_hash == session.previous_hash and abs(at - session.rotated_at) <= timedelta(seconds=grace_s):
-                return Rotation.RETRIED
-            if presented_hash != session.current_hash and self._revoke(session):
-                return Rotation.REUSED
+            stored = self.get(session_id)
+            rotation, rotated = decide_rotation(
+                stored, presented_hash=presented_hash, next_hash=next_hash, at=at, grace_s=grace_s
+            )
+            if stored is not None and rotation is Rotation.REUSED:
+                if self._revoke(stored):
+                    return rotation
+            elif rotated is None:
+                return rotation
         raise self._transaction.given_up()
 
     def delete(self, session_id: str) -> None:
@@ -117,9 +118,6 @@ def _remove(transaction: Transaction, condition: Document) -> int:
     return transaction.write(lambda db, s: db[SESSIONS].delete_many(condition, session=s).deleted_count)
 
 
-ENDED_WITH_USER: Final = 100
-
-
 class MongoUsers:
     """The users: one document each."""
 
@@ -143,7 +141,7 @@ class MongoUsers:
             self._transaction.write(lambda db, session: db[USERS].insert_one(document, session=session))
         except Conflict as conflict:
             if not self._is_taken(user):
-                # Whoever had the name or the id is gone again by now.
+                # The user that had the name or the id is gone by now.
                 raise self._transaction.given_up() from conflict.__cause__
         else:
             self._transaction.confirm()
@@ -201,7 +199,7 @@ class MongoUsers:
             UserExists: Its id or its name is somebody else's.
         """
         same_id = self.get(user.id)
-        if same_id is not None and same_id.name_key == user.name_key:
+        if is_repeat(same_id, user):
             return True
         if same_id is not None or self.by_name(user.name) is not None:
             raise UserExists

@@ -108,7 +108,7 @@ PATIENCE_S: Final = 5.0
 """How long `open`, which is given no deadline, waits for an answer."""
 CONNECT_S: Final = 2.0
 LONGEST_CALL_S: Final = 30.0
-"""What bounds a command that nothing else bounds."""
+"""The bound of a command that nothing else bounds."""
 
 _log: Final = logging.getLogger("songs_mongo")
 
@@ -150,7 +150,7 @@ def _client(settings: MongoSettings, connections: int, listeners: Sequence[Comma
 def is_replicated(client: Client) -> bool:
     """Return whether the deployment is a replica set or a sharded cluster, not a stand-alone server.
 
-    Topology type and session timeout tell less: a server of its own has sessions too.
+    Topology type and session timeout say less: a server of its own has sessions too.
     """
     hello = client.admin.command("hello")
     return "setName" in hello or hello.get("msg") == "isdbgrid"
@@ -244,7 +244,7 @@ LONGEST_PAUSE_S: Final = 0.2
 
 
 class _Run(threading.local):
-    """What a thread's current command has met."""
+    """The failures of a thread's current command."""
 
     failures = 0
     ends_at_s = float("inf")

@@ -69,7 +69,7 @@ _WHY_UNREACHABLE: Final = (
     (re.compile("Connection refused"), "its connections are refused"),
     (re.compile("No replica set members match|No primary available"), "its replica set has no primary now"),
 )
-"""What the driver's message says of the servers that it tried, and what to say; without names of hosts and sets."""
+"""The driver's words for the servers that it tried, and ours, without names of hosts and sets."""
 
 
 def translated(
@@ -80,7 +80,7 @@ def translated(
     Args:
         error: The driver's.
         writing: The command was a write.
-        in_transaction: It was part of a transaction, of which nothing is kept before its commit.
+        in_transaction: It was part of a transaction: nothing of it is kept before the commit.
         failed_before: The driver had sent it before, and that attempt had failed too.
     """
     if isinstance(error, DuplicateKeyError) or _only_duplicates(error):
@@ -115,9 +115,9 @@ def unreachable(error: PyMongoError) -> StorageUnavailable:
     # What follows repeats it for every server.
     text = str(error).partition(", Timeout:")[0]
     reasons = (why.format(*found.groups()) for pattern, why in _WHY_UNREACHABLE if (found := pattern.search(text)))
-    told = next((f" ({reason})" for reason in reasons), "")
+    why = next((f" ({reason})" for reason in reasons), "")
     return StorageUnavailable(
-        f"The storage cannot be reached{told}; nothing was changed. Check that MongoDB runs and its URL is right."
+        f"The storage cannot be reached{why}; nothing was changed. Check that MongoDB runs and its URL is right."
     )
 
 

@@ -68,16 +68,16 @@ class Examination:
             with _bounded():
                 wrong = self._wrong_counts(song_id)
                 for _ in range(LOOKS):
-                    if wrong is None or not self._repair or self._count_anew(song_id, *wrong):
+                    if wrong is None or not self._repair or self._recount(song_id, *wrong):
                         break
                     wrong = self._wrong_counts(song_id)
             if wrong is not None:
                 song, counts = wrong
-                told = "/".join(str(song.get(name)) for name in encoding.COUNTERS)
+                kept = "/".join(str(song.get(name)) for name in encoding.COUNTERS)
                 found = "/".join(map(str, counts))
                 yield Finding(
-                    what=f"the statistics of the song {song_id} are {told}, where its ratings make {found}",
-                    remedy="count them anew",
+                    what=f"the statistics of the song {song_id} are {kept}, where its ratings make {found}",
+                    remedy="recount them",
                     mended=self._repair,
                 )
 
@@ -126,12 +126,12 @@ class Examination:
             if song == again:
                 counter = Counter(values.values())
                 counts = [counter[value] for value in range(1, 6)]
-                told = [song.get(name) for name in encoding.COUNTERS]
-                return None if told == counts else (song, counts)
+                kept = [song.get(name) for name in encoding.COUNTERS]
+                return None if kept == counts else (song, counts)
             song = again
         return None
 
-    def _count_anew(self, song_id: str, song: Document, counts: list[int]) -> bool:
+    def _recount(self, song_id: str, song: Document, counts: list[int]) -> bool:
         """Set the counters of a song, if nobody has rated it since; return whether that was so."""
         seen = {name: song.get(name) for name in encoding.COUNTERS}
         change = {"$set": dict(zip(encoding.COUNTERS, counts, strict=True))}
@@ -147,7 +147,7 @@ class Examination:
                     continue
                 wrong += 1
                 if self._repair:
-                    # A song that is changed in the meantime is folded by whoever changes it.
+                    # A song that is changed in the meantime is folded by that change.
                     seen = {"_id": document["_id"], "version": document["version"]}
                     with _bounded():
                         self._database[SONGS].update_one(seen, {"$set": folds})
@@ -160,7 +160,7 @@ class Examination:
         yield Finding(
             what=f"{wrong} songs are not folded as version {FOLD_VERSION} folds them, and the data say that version "
             f"{record.get('fold')} did: searches may miss them",
-            remedy="fold them anew",
+            remedy="fold them again",
             mended=self._repair,
         )
 
@@ -238,7 +238,7 @@ class MongoBatches:
     def _moved(self, songs: list[Document], most: int) -> dict[str, dict[str, Document]]:
         """Return, by song and id, the events in ``ratings`` that were there when the songs were read.
 
-        Those that were moved since are among the recent ones of these songs, or came later: their `seq` tells.
+        Those that were moved since are among the recent ones of these songs, or came later: their `seq` says which.
         """
         few = [song for song in songs if 0 < song["moved"] <= most]
         moved: dict[str, dict[str, Document]] = {}
@@ -273,7 +273,7 @@ def _one_of(member: str, values: Iterable[str]) -> Document | None:
 
 
 def _one_for_each_song(pairs: Collection[Pair]) -> Iterable[dict[str, SongFilter]]:
-    """Yield the pairs in parts in which each song occurs once: an answer does not tell which alternative was met."""
+    """Yield the pairs in parts in which each song occurs once: an answer does not say which alternative was met."""
     left = [pair for pair in dict.fromkeys(pairs) if is_id(pair[0])]
     while left:
         part: dict[str, SongFilter] = {}

@@ -57,13 +57,13 @@ def bring_up_to_date(database: Database[Document]) -> str:
         create_indexes(database)
     with pymongo.timeout(PATIENCE_S):
         _insert_if_missing(database, {"_id": COHERENCE, "epoch": 1, "cache_on": True})
-        # Last, for whoever finds the identity may rely on the indexes.
+        # Last, as a storage that finds the identity may rely on the indexes.
         _insert_if_missing(database, {"_id": SCHEMA, "version": VERSION, "fold": FOLD_VERSION})
         identity = _identify(database)
     if record is not None and record["fold"] != FOLD_VERSION:
         _log.warning(
             "The songs in the database %r were folded by version %s, and this program folds by %s: searches may miss "
-            "some of them, until `songs doctor --repair` has folded them anew.",
+            "some of them, until `songs doctor --repair` has folded them again.",
             database.name,
             record["fold"],
             FOLD_VERSION,
@@ -80,9 +80,9 @@ def create_indexes(database: Database[Document]) -> None:
 
 
 def shard(client: Client, database: str) -> None:
-    """Shard a database that has no data yet as docs/operations.md tells, where the client is one of a sharded cluster.
+    """Shard a database that has no data yet as docs/operations.md says, where the client is one of a sharded cluster.
 
-    What takes itself for a router and knows no shards is left as it is.
+    A server that takes itself for a router and knows no shards is left as it is.
     """
     if client.admin.command("hello").get("msg") != "isdbgrid":
         return
@@ -146,7 +146,7 @@ class Identity:
         """Return the identity in the schema's record.
 
         Raises:
-            StorageUnavailable: It is not the one that is expected, or there is none.
+            StorageUnavailable: It is missing, or not the one that is expected.
         """
         found = _identity_in(record)
         if found is None or self._expected not in {None, found}:

@@ -1,4 +1,4 @@
-"""What the entry point ``mongo`` loads."""
+"""The module of the entry point ``mongo``."""
 
 import os
 import secrets
@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from songs_mongo.client import MongoSettings, connect
 from songs_mongo.migrations import shard
 from songs_mongo.storage import MongoStorage
-from songs_mongo.testing import DAMAGES, LOSSES, faults, shared_trial_server
+from songs_mongo.testing import DAMAGES, LOSSES, faults, shared_ephemeral_server
 from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl
 
 TEST_URL: Final = "SONGS_TEST_MONGO_URL"
@@ -33,9 +33,9 @@ def sandbox(folder: Path) -> Iterator[MongoSettings]:
     of the kit says something about the layout.
 
     Raises:
-        TrialServerError: There is neither of them.
+        EphemeralServerError: There is neither of them.
     """
-    url = os.environ.get(TEST_URL) or shared_trial_server().url
+    url = os.environ.get(TEST_URL) or shared_ephemeral_server().url
     settings = MongoSettings(url=SecretStr(url), database=f"songs-test-{secrets.token_hex(8)}")
     try:
         with connect(settings, 1) as client:
@@ -60,7 +60,7 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             sandbox=sandbox,
             damages=DAMAGES,
             losses=LOSSES,
-            # Only a server of our own can be told to fail.
+            # Only a server of our own can be made to fail.
             faults=None if os.environ.get(TEST_URL) else faults,
         )
     ]

@@ -8,15 +8,15 @@ put concurrent ratings of one song in a row instead of refusing them.
 `high`, the greatest that was moved: the change asks for that, and one command is all. Where it is not so (a repeated
 call, a clock that is behind), the song is read, then ``ratings``, and the change asks that nothing was moved since.
 
-*Keys.* Whoever rates with a key first claims it, in ``claims``, with the whole event and the song's `born`; only then
-the event is stored. A claim whose song is gone counts as free, and is replaced by compare-and-set. Whoever finds a
+*Keys.* A rating with a key first claims it, in ``claims``, with the whole event and the song's `born`; only then
+the event is stored. A claim whose song is gone counts as free, and is replaced by compare-and-set. A unit that finds a
 claim of a song that is there stores the claimed event, if it is not stored yet, and answers as one who came after it:
 so a process that dies, or a connection that breaks, between claim and event leaves a key that works for everybody. A
 claim is never withdrawn; an error after it is therefore `OutcomeUnknown`.
 
 *Orphans.* A deleted song leaves events and claims behind, under its `born`, which nothing ever reads again. They are
-removed right after the deletion. What is left over then (the process died, there were too many, a rating came at that
-moment) is swept later, whenever the storage is prepared.
+removed right after the deletion. Those that are left over then (the process died, there were too many, a rating came at
+that moment) are swept later, whenever the storage is prepared.
 """
 
 import contextlib
@@ -27,13 +27,14 @@ from typing import Any, Final, Self
 
 from pymongo import ReturnDocument
 
-from songs.errors import Conflict, KeyReused, SongNotFound
+from songs.errors import Conflict, SongNotFound
 from songs.limits import is_id
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
 from songs_mongo import encoding
 from songs_mongo.encoding import BORN_BYTES
 from songs_mongo.schema import CLAIMS, RATINGS, SONGS, Document, Transaction, in_one_batch
+from songs_plugins.decisions import check_key
 from songs_plugins.values import LARGEST_INT32, clamped, comparable
 
 BATCH: Final = 1000
@@ -131,11 +132,11 @@ FULL: Final = 16
 KEPT: Final = 4
 """So many of the newest stay: a rating whose id is a little older than the newest then needs no further look."""
 STEP: Final = 4
-"""How many more ratings come before someone else tries to move them, if whoever should have did not."""
+"""How many more ratings come before someone else tries to move them, if the one that should have did not."""
 
 _COUNTERS: Final = dict.fromkeys(encoding.COUNTERS, 1)
 STATE: Final = {**_COUNTERS, "born": 1, "moved": 1, "high": 1, "recent": 1}
-"""What of a song's document concerns its ratings."""
+"""The members of a song's document that concern its ratings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class RatedSong:
 
     @classmethod
     def read(cls, transaction: Transaction, song_id: str) -> Self | None:
-        """Return the song, or None where there is none."""
+        """Return the song, or None where it is missing."""
         document = transaction.read(lambda db, session: db[SONGS].find_one({"_id": song_id}, STATE, session=session))
         if document is None:
             return None
@@ -209,8 +210,8 @@ def book(
 def move(transaction: Transaction, song_id: str) -> None:
     """Move a song's older recent events to ``ratings``, so that its document stays small.
 
-    They are inserted there first and then removed here, in a change that also notes it in `moved` and `high`. Whoever
-    is interrupted in between leaves events in both places, which are the same: nobody counts them twice, and the
+    They are inserted there first and then removed here, in a change that also notes it in `moved` and `high`. A
+    process that dies in between leaves events in both places, which are the same: nobody counts them twice, and the
     next one who moves goes on. Of several at once one makes the change.
     """
     song = RatedSong.read(transaction, song_id)
@@ -301,8 +302,7 @@ class MongoRatings:
             stats = holder.ensure(self._transaction, claim["rating"], claimed)
             if stats is None:
                 continue
-            if (claim["song"], claim["value"]) != (rating.song_id, rating.value):
-                raise KeyReused
+            check_key(rating, song_id=claim["song"], value=claim["value"])
             return RatingReceipt(stats, claim["rating"])
         raise self._transaction.given_up()
 

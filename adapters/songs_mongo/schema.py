@@ -47,7 +47,7 @@ META: Final = "meta"
 COHERENCE: Final = "coherence"
 SCHEMA: Final = "schema"
 IDENTITY: Final = "identity"
-"""The member of the schema's record by which these data are told from others."""
+"""The member of the schema's record that distinguishes these data from others."""
 
 UNIQUE: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     (SONGS, "identity"): ("identity",),
@@ -71,7 +71,7 @@ SHARDED: Final[dict[str, dict[str, int | str]]] = {
 
 T = TypeVar("T")
 Commands = Callable[[Database[Document], ClientSession | None], T]
-"""Commands on the database, each of which is given the session."""
+"""Commands on the database; each is given the session."""
 
 LARGEST_BATCH: Final = 10_000
 
@@ -79,7 +79,7 @@ LARGEST_BATCH: Final = 10_000
 def in_one_batch(cursor: Cursor[Document], most: int) -> Cursor[Document]:
     """Return a cursor that fetches up to `most` documents in one round trip.
 
-    By default the server's first answer holds 101. What does not fit into one answer (16 MiB) takes several still.
+    By default the server's first answer holds 101. More than fits into one answer (16 MiB) takes several still.
     """
     return cursor.batch_size(max(1, min(most + 1, LARGEST_BATCH)))
 

@@ -17,6 +17,7 @@ from songs.query import SongFilter
 from songs_mongo import encoding
 from songs_mongo.ratings import remove_leftovers
 from songs_mongo.schema import SONGS, Document, Transaction, in_one_batch
+from songs_plugins.decisions import sort_out
 from songs_plugins.values import LARGEST_INT32, clamped, comparable, encodable
 
 SAMPLE: Final = 500
@@ -237,20 +238,8 @@ class MongoSongs:
         found = self._transaction.read(
             lambda db, session: list(in_one_batch(db[SONGS].find(taken, {"identity": 1}, session=session), most))
         )
-        identity_of = {document["_id"]: document["identity"] for document in found}
-        identities = set(identity_of.values())
-        new: list[Song] = []
-        refused: set[str] = set()
-        for song, key in zip(songs, keys, strict=True):
-            if identity_of.get(song.id) == key:
-                continue
-            if song.id in identity_of or key in identities:
-                refused.add(song.id)
-                continue
-            identity_of[song.id] = key
-            identities.add(key)
-            new.append(song)
-        return new, frozenset(refused)
+        stored = {document["_id"]: document["identity"] for document in found}
+        return sort_out(zip(songs, keys, strict=True), stored=stored, taken=set(stored.values()))
 
     def _refuse_taken(self, song: Song, if_version: int) -> None:
         """Look before a write that would end the transaction."""

@@ -81,7 +81,7 @@ class MongoStorage:
 
     @property
     def capabilities(self) -> StorageCapabilities:
-        """What the deployment offers; before the storage was opened, what the best one does."""
+        """The abilities of the deployment; before the storage was opened, those of the best one."""
         return replace(self.declared, transactions=self._transactions)
 
     def open(self) -> None:

@@ -74,7 +74,7 @@ def dropped(client: Client, name: str) -> Iterator[Database[Document]]:
         client.drop_database(name)
         shard(client, name)
         create_indexes(database)
-        # The record of the identity last: whoever finds it relies on everything else.
+        # The record of the identity last: a storage that finds it relies on everything else.
         for each in sorted(contents, key=lambda name: name == META):
             if contents[each]:
                 database[each].insert_many(contents[each])
@@ -106,9 +106,9 @@ Message = dict[str, Any]
 Answer = tuple[int, dict[str, Any]]
 
 FAULTS: Final = "songsFaults"
-"""The command with which the server is told to fail."""
+"""The command that makes the server fail."""
 UNCOUNTED: Final = frozenset({"hello", "ismaster", "isMaster", "ping", "endSessions", "killCursors"})
-"""What drivers send by themselves, or to look whether anybody is there."""
+"""Commands that drivers send by themselves, or to look whether anybody is there."""
 
 
 class _HangUp(BaseException):
@@ -118,7 +118,7 @@ class _HangUp(BaseException):
 class Handler(NeoSQLiteHandler):  # type: ignore[misc, unused-ignore]
     """Leaves `_id` out of indexes of several members, after which this server would refuse every insertion.
 
-    And fails as it was told to.
+    And fails as it was asked to.
     """
 
     def __init__(self, data_dir: str) -> None:
@@ -191,11 +191,11 @@ async def _serve(data: str, port: int) -> None:
 MODULE: Final = "nx_27017"
 
 
-class TrialServerError(Exception):
+class EphemeralServerError(Exception):
     """There is no server to be had; the message says why and what to do."""
 
 
-class TrialServer:
+class EphemeralServer:
     """A server in a process of its own, on this machine; it ends with its maker.
 
     Args:
@@ -205,7 +205,7 @@ class TrialServer:
 
     def __init__(self, data: str = "memory", port: int = 0) -> None:
         if importlib.util.find_spec(MODULE) is None:
-            raise TrialServerError(
+            raise EphemeralServerError(
                 "there is no MongoDB to test with: set SONGS_TEST_MONGO_URL, or install the package nx-27017"
             )
         # Its end of the pipe closes when this process ends, however that happens.
@@ -219,7 +219,7 @@ class TrialServer:
         said = self._process.stdout.readline().strip() if self._process.stdout else ""
         if not said:
             self.stop()
-            raise TrialServerError(
+            raise EphemeralServerError(
                 f"{MODULE} ended at once; run `python -m songs_mongo.testing {data} {port}` to see why"
             )
         self.port: Final = int(said)
@@ -240,13 +240,13 @@ class TrialServer:
 
 
 @cache
-def shared_trial_server() -> TrialServer:
+def shared_ephemeral_server() -> EphemeralServer:
     """Return the server of this process, started when it is first asked for.
 
     Raises:
-        TrialServerError: The package is not installed, or does not start.
+        EphemeralServerError: The package is not installed, or does not start.
     """
-    server = TrialServer()
+    server = EphemeralServer()
     atexit.register(server.stop)
     return server
 

@@ -202,7 +202,7 @@ class Unit(GuardedUnit[Database[Document]]):
             # The server has ended the transaction, or a write of it is incomplete: nothing may be committed.
             return super().failed(error)
         if self._sent and isinstance(error, StorageUnavailable | DeadlineExceeded | TransientConflict):
-            # An earlier command of this write is kept, and whoever comes next may complete the write.
+            # An earlier command of this write is kept, and the next unit may complete the write.
             return OutcomeUnknown()
         return error
 

@@ -1,4 +1,4 @@
-"""What an adapter imports besides `songs`: the hook, the descriptor, and the registry that loads by name.
+"""The package that adapters import besides `songs`: the hook, the descriptor, and the registry that loads by name.
 
 A plugin is a distribution with an entry point in the group ``songs.adapters``. The entry point's name is the adapter's
 name, and its object is a module (or class instance) with a `hookimpl` of `songs_adapters`:

@@ -26,7 +26,7 @@ def usable_cores(proc: Path = _PROC) -> int:
 
 
 def given_cores() -> tuple[int, ...]:
-    """Return the cores that this process may run on, in their order; none where the system does not tell."""
+    """Return the cores that this process may run on, in their order; empty where the system does not say."""
     return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
 
 
@@ -45,7 +45,7 @@ class _Hierarchy(NamedTuple):
 
 
 def _quotas(proc: Path) -> Iterator[float]:
-    """Generate the quotas that hold for a process, in cores. What cannot be read is no quota."""
+    """Generate the quotas that hold for a process, in cores. Files that cannot be read are no quotas."""
     groups = dict(_groups(proc))
     for version, root, point in _hierarchies(proc):
         group = groups.get(version)
@@ -99,7 +99,7 @@ def _quota_of_2(folder: Path) -> float | None:
 
 
 def _ratio(allowed: str, period: str) -> float | None:
-    """Return a quota in cores; None where there is none (``max``, ``-1``, no file)."""
+    """Return a quota in cores; None where none is set (``max``, ``-1``, no file)."""
     try:
         microseconds, of = int(allowed), int(period)
     except ValueError:

@@ -62,7 +62,7 @@ class Registry:
         """Return the descriptor of the adapter `name` for `port`, loading that plugin alone.
 
         Raises:
-            PluginError: There is none of that name, or two, or it cannot be loaded, or it does not offer the port.
+            PluginError: No adapter has that name, or two have it, it cannot be loaded, or does not offer the port.
         """
         if name not in self.names():
             msg = f"there is no adapter {name!r} for {port.value!r}; installed are: {self._offering(port)}"
@@ -79,7 +79,7 @@ class Registry:
         raise PluginError(msg)
 
     def _offering(self, port: Port) -> str:
-        """Return the names of the adapters for a port, and of those that do not tell what they are for."""
+        """Return the names of the adapters for a port, and of those that do not say which port they are for."""
         states = list(self.survey())
         offering = [each.name for each in states if any(spec.port is port for spec in each.adapters)]
         # One whose driver is not installed is one that can be had.
@@ -90,7 +90,7 @@ class Registry:
         """Return all descriptors that the plugin `name` offers.
 
         Raises:
-            PluginError: There is none of that name, or two, or it cannot be loaded.
+            PluginError: No adapter has that name, or two have it, or it cannot be loaded.
         """
         entries = [entry for entry in self._find() if entry.name == name]
         if not entries:

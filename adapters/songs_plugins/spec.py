@@ -59,10 +59,10 @@ class NoSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterContext:
-    """What every factory is given besides its settings.
+    """The services of the container that every factory is given besides its settings.
 
     `concurrency` is how many threads may call the adapter at once: the right size for a pool of connections. `meter`
-    is told of circuit breakers.
+    counts what circuit breakers do.
     """
 
     clock: Clock
@@ -138,7 +138,7 @@ class AdapterSpec:
             twice with these settings must reach the same place. None: the default settings do, in memory.
         damages: For the contract kit, where a storage declares `maintenance`: what can go wrong with its data that
             repairing mends, by name; each is given an open storage with some songs and ratings, and damages it.
-            One is named ``folds`` where `versions` tells a version of that name: it makes the folds, and their
+            One is named ``folds`` where `versions` has a version of that name: it makes the folds, and their
             version, those of another Unicode.
         losses: For the contract kit: ways in which the data of a storage can be taken away while it is open, by name;
             each is given the settings of a place, and a context manager that takes them away and brings them back.

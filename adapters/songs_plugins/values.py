@@ -9,6 +9,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from songs.limits import MAX_LEVEL
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _LONE_SURROGATES: Final = re.compile("[\ud800-\udfff]")
@@ -47,3 +49,8 @@ def encodable(text: str) -> bool:
 def clamped(number: int, largest: int = LARGEST_INT64) -> int:
     """Return `number` where it is between 0 and `largest`, else the nearest such number: for limits and offsets."""
     return min(max(number, 0), largest)
+
+
+def comparable_level(level: int) -> int:
+    """Return a level that any backend can compare with stored ones, and that no song has if none has `level`."""
+    return level if 0 <= level <= MAX_LEVEL else -1

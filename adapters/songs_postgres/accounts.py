@@ -1,15 +1,16 @@
 """The users and the sessions."""
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from songs.errors import TransientConflict, UserExists, UserNotFound, VersionConflict
+from songs.errors import TransientConflict, UserExists
 from songs.model import Session, User, name_key
 from songs.ports.sessions import Rotation
+from songs_plugins.decisions import ENDED_WITH_USER, decide_rotation, replaceable
+from songs_plugins.rows import SESSION_COLUMNS, USER_COLUMNS, session_of, session_row, user_of, user_row
 from songs_plugins.values import clamped, comparable, milliseconds
 from songs_postgres.connection import Transaction
-from songs_postgres.encoding import SESSION_COLUMNS, USER_COLUMNS, session_of, user_of
 
 GET_USER: Final = f"SELECT {USER_COLUMNS} FROM users WHERE id = %s"
 LOCK_USER: Final = f"{GET_USER} FOR NO KEY UPDATE"
@@ -24,7 +25,6 @@ REPLACE_USER: Final = (
     "UPDATE users SET password_hash = %s, role = %s, disabled = %s, created_at_ms = %s, token_version = %s, "
     "version = %s WHERE id = %s"
 )
-ENDED_WITH_USER: Final = 100
 DELETE_USER: Final = (
     "WITH ended AS (DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = %s "
     f"LIMIT {ENDED_WITH_USER})) DELETE FROM users WHERE id = %s RETURNING id"
@@ -47,9 +47,7 @@ class PostgresUsers:
 
     def add(self, user: User) -> None:
         self._transaction.writing()
-        created_at_ms = milliseconds(user.created_at)
-        row = (user.id, user.name, user.password_hash, user.role.value, user.disabled, created_at_ms)
-        if self._transaction.rows(ADD_USER, (*row, user.token_version, user.version, user.name_key)):
+        if self._transaction.rows(ADD_USER, (*user_row(user), user.name_key)):
             return
         stored = self._transaction.rows(STORED_USERS, (user.id, user.name_key))
         if not stored:
@@ -60,15 +58,10 @@ class PostgresUsers:
 
     def replace(self, user: User, *, if_version: int) -> None:
         self._transaction.writing()
-        stored = self._locked(user.id)
-        if stored == user:
-            return
-        if stored is None:
-            raise UserNotFound
-        if stored.version != if_version:
-            raise VersionConflict
-        row = (user.password_hash, user.role.value, user.disabled, milliseconds(user.created_at))
-        self._transaction.rows(REPLACE_USER, (*row, user.token_version, user.version, user.id))
+        rows = self._transaction.rows(LOCK_USER, (comparable(user.id),))
+        stored = user_of(rows[0]) if rows else None
+        if replaceable(stored, user, if_version=if_version) is not None:
+            self._transaction.rows(REPLACE_USER, (*user_row(user)[2:], user.id))
 
     def delete(self, user_id: str) -> bool:
         self._transaction.writing()
@@ -77,10 +70,6 @@ class PostgresUsers:
     def find(self, *, limit: int, after_id: str | None = None) -> tuple[User, ...]:
         rows = self._transaction.rows(FIND_USERS, (comparable(after_id or ""), clamped(limit)))
         return tuple(map(user_of, rows))
-
-    def _locked(self, user_id: str) -> User | None:
-        rows = self._transaction.rows(LOCK_USER, (comparable(user_id),))
-        return user_of(rows[0]) if rows else None
 
 
 GET_SESSION: Final = f"SELECT {SESSION_COLUMNS} FROM sessions WHERE id = %s"
@@ -108,9 +97,7 @@ class PostgresSessions:
 
     def add(self, session: Session) -> None:
         self._transaction.writing()
-        hashes = (session.current_hash, session.previous_hash)
-        times = map(milliseconds, (session.created_at, session.rotated_at, session.expires_at))
-        self._transaction.rows(ADD_SESSION, (session.id, session.user_id, *hashes, *times))
+        self._transaction.rows(ADD_SESSION, session_row(session))
 
     def get(self, session_id: str) -> Session | None:
         rows = self._transaction.rows(GET_SESSION, (comparable(session_id),))
@@ -119,17 +106,15 @@ class PostgresSessions:
     def rotate(self, session_id: str, *, presented_hash: str, next_hash: str, at: datetime, grace_s: float) -> Rotation:
         self._transaction.writing()
         rows = self._transaction.rows(LOCK_SESSION, (comparable(session_id),))
-        if not rows or (stored := session_of(rows[0])).expires_at <= at:
-            return Rotation.UNKNOWN
-        if (stored.current_hash, stored.previous_hash) == (next_hash, presented_hash):
-            return Rotation.ROTATED
-        if presented_hash == stored.current_hash:
-            self._transaction.rows(ROTATE_SESSION, (presented_hash, next_hash, milliseconds(at), stored.id))
-            return Rotation.ROTATED
-        if presented_hash == stored.previous_hash and abs(at - stored.rotated_at) <= timedelta(seconds=grace_s):
-            return Rotation.RETRIED
-        self._transaction.rows(DELETE_SESSION, (stored.id,))
-        return Rotation.REUSED
+        stored = session_of(rows[0]) if rows else None
+        rotation, rotated = decide_rotation(
+            stored, presented_hash=presented_hash, next_hash=next_hash, at=at, grace_s=grace_s
+        )
+        if rotated is not None:
+            self._transaction.rows(ROTATE_SESSION, (presented_hash, next_hash, milliseconds(at), rotated.id))
+        elif rotation is Rotation.REUSED:
+            self._transaction.rows(DELETE_SESSION, (comparable(session_id),))
+        return rotation
 
     def delete(self, session_id: str) -> None:
         self._transaction.writing()

@@ -7,11 +7,11 @@ from typing import Final
 from songs.model import Rating, RatingStats, Song, User, name_key
 from songs.ports.batches import RatedSong
 from songs.query import SongFilter
-from songs_plugins.values import clamped, comparable, encodable
+from songs_plugins.rows import USER_COLUMNS, user_of
+from songs_plugins.values import clamped, comparable, comparable_level, encodable
 from songs_postgres.connection import Transaction
-from songs_postgres.encoding import SONG_COLUMNS, USER_COLUMNS, song_of, user_of
 from songs_postgres.ratings import COUNTERS, EVENT_COLUMNS, rating_of, stats_of
-from songs_postgres.songs import comparable_level, pattern
+from songs_postgres.songs import SONG_COLUMNS, pattern, song_of
 
 SONGS: Final = f"SELECT {SONG_COLUMNS} FROM songs WHERE id = ANY (%s)"
 # Each song is looked up by its id, and only then compared with what is asked of it.

@@ -29,7 +29,7 @@ GRACE_S: Final = 0.2
 CHECKED_S: Final = 0.1
 """How often a wait looks for signals such as Ctrl-C."""
 SHORTEST_CONNECT_S: Final = 2
-"""What libpq makes of a shorter time limit."""
+"""The shortest time limit of libpq: it takes any other for this one."""
 
 SETUP: Final = (
     "SELECT set_config('search_path', %s, false), "
@@ -38,9 +38,9 @@ SETUP: Final = (
 
 
 class Transaction(Protocol):
-    """What a repository needs of its unit of work: statements of one transaction, with errors translated."""
+    """Statements of one transaction, with errors translated: a unit of work, as its repositories see it."""
 
-    def writing(self) -> None:
+    def writing(self) -> object:
         """Begin one write, of any number of statements; raise `ScopeViolation` where the unit may not write."""
         ...
 
@@ -89,7 +89,7 @@ class Connection(psycopg.Connection[Row]):
         self.warned = self.warned or notice.severity_nonlocalized == "WARNING"
 
 
-_TIMED_OUT: Final = states._WaitTimeout  # noqa: SLF001 - there is no other way to tell it from a broken connection
+_TIMED_OUT: Final = states._WaitTimeout  # noqa: SLF001 - nothing else distinguishes it from a broken connection
 
 
 def connect(parameters: Mapping[str, Any], schema_name: str, deadline: Deadline) -> Connection:
@@ -98,7 +98,7 @@ def connect(parameters: Mapping[str, Any], schema_name: str, deadline: Deadline)
     It is made in a thread of its own, because looking up the host's name cannot be bounded otherwise.
 
     Raises:
-        StorageUnavailable: There is none to be had, or not in time.
+        StorageUnavailable: It cannot be made, or not in time.
     """
     deadline.check()
     attempt = _Attempt(lambda: _connect(parameters, schema_name, deadline))
@@ -135,7 +135,7 @@ class _Attempt(threading.Thread):
         """Connect."""
         try:
             connection = self._make()
-        except BaseException as error:  # noqa: BLE001 - whoever waits raises it
+        except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
             self._error = error
         else:
             with self._turn:
@@ -146,7 +146,7 @@ class _Attempt(threading.Thread):
         self._ended.set()
 
     def outcome(self, patience_s: float) -> Connection:
-        """Return the connection, or raise why there is none."""
+        """Return the connection, or raise why it was not made."""
         self._ended.wait(patience_s)
         with self._turn:
             self._awaited = False
@@ -234,7 +234,7 @@ class Pool:
             self._close_idle()
 
     def _idle_one(self) -> Connection | None:
-        # The one used last comes first, so that the others can be told from a firewall's timeout by keepalives.
+        # The one used last comes first; of the others, keepalives show which ones a firewall has cut off.
         while self._idle:
             try:
                 connection = self._idle.pop()

@@ -76,7 +76,7 @@ def unreachable(error: psycopg.Error) -> SongsError:
     if isinstance(error, psycopg.ProgrammingError):
         return StorageUnavailable("SONGS_POSTGRES_URL cannot be used; check its options.")
     detail = _DETAILS.get(type(error))
-    # libpq tells what a server says when it refuses a connection in words alone; they may name host and user.
+    # When a server refuses a connection, libpq gives its message alone, and no code; it may name host and user.
     text = str(error)
     if detail is None:
         detail = next((_DETAILS[kind] for phrase, kind in _REFUSALS.items() if phrase in text), _UNREACHABLE)

@@ -7,8 +7,8 @@
   it is there exactly as long as its song, by a foreign key.
 - Ratings stand under their song's incarnation: its id, or another name where an earlier song with that id has left
   ratings behind (`songs_postgres.ratings`). NULL: the id.
-- ``level_totals`` is changed by the statement that changes ``songs``. Each level has up to 16 rows, of which a
-  connection uses one: writers seldom wait for each other, and a total is the sum of 16 rows, or 1616.
+- ``level_totals`` is changed by the statement that changes ``songs``. Each level has up to 16 rows, and a
+  connection uses one of them: writers seldom wait for each other, and a total is the sum of 16 rows, or 1616.
 - The index of trigrams holds what `songs.text.fold` made. Without ``fastupdate = off`` each search would look through
   whatever was added since the last vacuum.
 """
@@ -129,7 +129,7 @@ A table that was dropped and restored has another one, though a backup has the i
 PATIENCE_S: Final = 8.0
 """How long `open` and `prepare`, which are given no deadline, wait for the server and for locks of others."""
 LONGEST_STEP_S: Final = 600.0
-"""What bounds a step of `prepare` that works by itself: an index over many songs takes its time."""
+"""The bound of a step of `prepare` that waits for nobody: an index over many songs takes its time."""
 REFOLD_BATCH: Final = 1000
 OLDEST_SERVER: Final = 130000
 """PostgreSQL 13, the first in which an ordinary user may create the extension pg_trgm."""
@@ -192,7 +192,7 @@ def tables_of(connection: Connection, schema_name: str, identity: str | None) ->
 
 
 def identity_of(connection: Connection) -> str:
-    """Return what tells the data of a prepared schema from others, a restored backup of them included."""
+    """Return a text that no other data have, nor a restored backup of these."""
     identity, tables = _one(connection, f"SELECT identity, {TABLES_FOUND} FROM schema_version")  # noqa: S608 - constants
     return f"{identity} {tables}"
 
@@ -225,7 +225,7 @@ def bring_up_to_date(connection: Connection, schema_name: str, clock: Clock) -> 
 
 
 def _versions(connection: Connection, schema_name: str) -> tuple[int, str]:
-    """Return the version of the schema, 0 where there is none, and that of its folded texts."""
+    """Return the version of the schema, 0 where it is missing, and that of its folded texts."""
     if not _one(connection, _HAS_TABLE, (schema_name,))[0]:
         return 0, ""
     version, folded = _one(connection, _VERSIONS)
@@ -267,7 +267,7 @@ def _extension(connection: Connection) -> str:
 
 
 def _refold(connection: Connection, clock: Clock) -> None:
-    """Fold every song anew, for another Python may bring another Unicode."""
+    """Fold every song again, for another Python may bring another Unicode."""
     last = ""
     while rows := connection.execute(_FOLDED, (last, REFOLD_BATCH)).fetchall():
         last = rows[-1][0]

@@ -1,4 +1,4 @@
-"""What the entry point ``postgres`` loads."""
+"""The module of the entry point ``postgres``."""
 
 import os
 import secrets
@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl
 from songs_postgres.storage import PostgresSettings, PostgresStorage
-from songs_postgres.testing import LOSSES, shared_trial_server
+from songs_postgres.testing import LOSSES, shared_ephemeral_server
 
 TEST_URL: Final = "SONGS_TEST_POSTGRES_URL"
 
@@ -31,9 +31,9 @@ def sandbox(_folder: Path) -> Iterator[PostgresSettings]:
     It is made in the database that ``SONGS_TEST_POSTGRES_URL`` names, or else in a server of this process's own.
 
     Raises:
-        TrialServerError: There is neither of them.
+        EphemeralServerError: There is neither of them.
     """
-    url = os.environ.get(TEST_URL) or shared_trial_server().url
+    url = os.environ.get(TEST_URL) or shared_ephemeral_server().url
     settings = PostgresSettings(url=SecretStr(url), schema_name=f"songs_test_{secrets.token_hex(8)}")
     try:
         yield settings

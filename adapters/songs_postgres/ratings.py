@@ -2,7 +2,7 @@
 
 Ratings of songs that are gone, *orphans*, are removed a batch at a time: deleting a song takes as long as a batch. A
 deletion writes down in ``deleted_songs`` under which incarnation it leaves ratings behind. Nothing reads them any more,
-and a key of theirs is free again for whoever asks for it.
+and a key of theirs is free for any later rating.
 """
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 
@@ -11,9 +11,10 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 
-from songs.errors import KeyReused, SongNotFound, TransientConflict
+from songs.errors import SongNotFound, TransientConflict
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
+from songs_plugins.decisions import check_key
 from songs_plugins.values import clamped, comparable, milliseconds, moment
 from songs_postgres.connection import Connection, Transaction
 
@@ -116,8 +117,7 @@ class PostgresRatings:
         if keyed_id is None or gone:
             # The song of the rating that had the key has been deleted since, or this one has been added.
             raise TransientConflict
-        if (song_id.partition("/")[0], value) != (rating.song_id, rating.value):
-            raise KeyReused
+        check_key(rating, song_id=song_id.partition("/")[0], value=value)
         return RatingReceipt(stats, keyed_id)
 
 

@@ -6,21 +6,22 @@ a statement that has one is planned each time (``prepare=False`` where it is run
 """
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, LiteralString
 
-from songs.errors import DuplicateSong, SongNotFound, TransientConflict, VersionConflict
-from songs.limits import MAX_LEVEL
+from songs.errors import DuplicateSong, TransientConflict
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
-from songs_plugins.values import clamped, comparable, encodable
+from songs_plugins.decisions import check_version, replaceable
+from songs_plugins.values import clamped, comparable, comparable_level, encodable
 from songs_postgres.connection import Row, Transaction
-from songs_postgres.encoding import SONG_COLUMNS, identity_key, song_of
 from songs_postgres.ratings import NOTE_ORPHANS, ORPHANS_REMOVED, REMOVE_ORPHANS
 
 Query = tuple[LiteralString, tuple[object, ...]]
 
+SONG_COLUMNS: Final = "id, artist, title, difficulty_milli, level, released, version"
 GET: Final = f"SELECT {SONG_COLUMNS} FROM songs WHERE id = %s"
 LOCK: Final = f"{GET} FOR NO KEY UPDATE"
 IDENTIFY: Final = f"SELECT {SONG_COLUMNS} FROM songs WHERE identity_key = ANY (%s)"
@@ -106,13 +107,9 @@ class PostgresSongs:
 
     def replace(self, song: Song, *, if_version: int) -> None:
         self._transaction.writing()
-        stored = self._locked(song.id)
-        if stored == song:
-            return
+        stored = replaceable(self._locked(song.id), song, if_version=if_version)
         if stored is None:
-            raise SongNotFound
-        if stored.version != if_version:
-            raise VersionConflict
+            return
         key = identity_key(song.identity)
         if not self._transaction.rows(
             REPLACE,
@@ -140,9 +137,8 @@ class PostgresSongs:
         stored = self._locked(song_id)
         if stored is None:
             return False
-        if if_version is not None and stored.version != if_version:
-            raise VersionConflict
-        # Whoever rates has committed by then, or will find no counters.
+        check_version(stored.version, if_version)
+        # A concurrent rating has committed by then, or will find no counters.
         for (incarnation,) in self._transaction.rows(DELETE_STATS, (stored.id,)):
             ((removed,),) = self._transaction.rows(REMOVE_ORPHANS, (incarnation, ORPHANS_REMOVED))
             if removed == ORPHANS_REMOVED:
@@ -175,6 +171,26 @@ class PostgresSongs:
     def _locked(self, song_id: str) -> Song | None:
         rows = self._transaction.rows(LOCK, (comparable(song_id),))
         return song_of(rows[0]) if rows else None
+
+
+def identity_key(identity: SongIdentity) -> bytes:
+    """Return what stands for an identity in the index that keeps it unique: the texts may be too long for an index."""
+    text = f"{identity.artist}\0{identity.title}\0{identity.released.isoformat()}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def song_of(row: Row) -> Song:
+    """Return the song of a row of `SONG_COLUMNS`."""
+    song_id, artist, title, difficulty_milli, level, released, version = row
+    return Song(
+        id=song_id,
+        artist=artist,
+        title=title,
+        difficulty_milli=difficulty_milli,
+        level=level,
+        released=released,
+        version=version,
+    )
 
 
 def _columns(songs: Sequence[Song], keys: Sequence[bytes]) -> tuple[list[object], ...]:
@@ -213,11 +229,6 @@ def count_query(song_filter: SongFilter) -> Query | None:
         return None
     where, parameters = met
     return f"SELECT count(*) FROM songs{where}", tuple(parameters)
-
-
-def comparable_level(level: int) -> int:
-    """Return a level that can be sent, and that no song has if none has `level`."""
-    return level if 0 <= level <= MAX_LEVEL else -1
 
 
 def pattern(text: str) -> str:

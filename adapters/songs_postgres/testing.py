@@ -34,7 +34,7 @@ KEEPER: Final = """
 """
 
 
-class TrialServerError(Exception):
+class EphemeralServerError(Exception):
     """There is no server to be had; the message says why and what to do."""
 
 
@@ -42,19 +42,19 @@ def programs() -> Path:
     """Return the folder of the newest PostgreSQL server's programs on this machine.
 
     Raises:
-        TrialServerError: There is none.
+        EphemeralServerError: PostgreSQL is not installed.
     """
     on_path = shutil.which("initdb")
     found = [Path(on_path)] if on_path else [path for each in FOLDERS for path in Path("/").glob(f"{each}/initdb")]
     found = [path.parent for path in found if path.with_name("postgres").exists()]
     if not found:
-        raise TrialServerError(
+        raise EphemeralServerError(
             "there is no PostgreSQL to test with: set SONGS_TEST_POSTGRES_URL, or install Debian's package postgresql"
         )
     return max(found, key=lambda path: [int(digits) for digits in re.findall(r"\d+", str(path))])
 
 
-class TrialServer:
+class EphemeralServer:
     """A server that only this machine's users reach, by a socket in a folder of its own.
 
     It does not wait for the disk: of its data nothing is wanted once the machine has crashed.
@@ -73,7 +73,7 @@ class TrialServer:
         """Start it, and return when it answers; with the data that it had when it was stopped.
 
         Raises:
-            TrialServerError: It ended at once, or does not answer.
+            EphemeralServerError: It ended at once, or does not answer.
         """
         options = ["-k", str(self.folder), "-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=16MB"]
         server = [str(self._programs / "postgres"), "-D", str(self.folder / "data"), *options]
@@ -92,7 +92,7 @@ class TrialServer:
             if time.monotonic() > give_up_at_s or self._keeper.poll() is not None:
                 self.stop()
                 last = (self.folder / "log").read_text(errors="replace").splitlines()[-1:]
-                raise TrialServerError(f"postgres did not start: {' '.join(last)}")
+                raise EphemeralServerError(f"postgres did not start: {' '.join(last)}")
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -116,7 +116,7 @@ class TrialServer:
         )
         if result.returncode != 0:
             self.remove()
-            raise TrialServerError(f"initdb failed: {result.stderr.strip()}")
+            raise EphemeralServerError(f"initdb failed: {result.stderr.strip()}")
 
     def _answers(self) -> bool:
         try:
@@ -136,13 +136,13 @@ def _as_somebody() -> Mapping[str, Any]:
 
 
 @cache
-def shared_trial_server() -> TrialServer:
+def shared_ephemeral_server() -> EphemeralServer:
     """Return the server of this process, started when it is first asked for.
 
     Raises:
-        TrialServerError: PostgreSQL is not installed, or does not start.
+        EphemeralServerError: PostgreSQL is not installed, or does not start.
     """
-    server = TrialServer()
+    server = EphemeralServer()
     atexit.register(server.remove)
     server.start()
     return server

@@ -1,24 +1,16 @@
 """A unit of work: one transaction on one connection."""
 
 import math
-import threading
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Final, LiteralString, Self
+from typing import Final, LiteralString
 
 import psycopg
 
-from songs.errors import (
-    DeadlineExceeded,
-    OutcomeUnknown,
-    ScopeViolation,
-    SongsError,
-    StorageMismatch,
-    StorageUnavailable,
-)
+from songs.errors import OutcomeUnknown, StorageMismatch, StorageUnavailable
 from songs.ports.clock import Deadline
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
+from songs_plugins.guarded_unit import GuardedUnit
 from songs_postgres.accounts import PostgresSessions, PostgresUsers
 from songs_postgres.batches import PostgresBatches
 from songs_postgres.connection import Connection, Pool, Row, Transaction
@@ -42,7 +34,7 @@ LIMITS: Final = (
     "SELECT set_config('statement_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true), "
     f"{TABLES_FOUND}"
 )
-"""Travels ahead of the first statement: what the names of the tables lead to by now is told without a round trip."""
+"""Travels ahead of the first statement: to learn which tables the names lead to by now takes no round trip."""
 SLACK_MS: Final = 1000
 """How long after the deadline the server rolls back by itself a transaction whose client has vanished."""
 
@@ -66,8 +58,8 @@ class PostgresCoherence:
         return CoherenceRecord(*moved[0]) if moved else self.read()
 
 
-class Unit:
-    """A unit of work on a connection of `pool`, to be entered once.
+class Unit(GuardedUnit[Pool]):
+    """A unit of work on a connection of `pool`.
 
     It takes a connection with its first statement, which travels together with the beginning of the transaction, and so
     costs no round trip more. After an error of the driver or the end of its time it answers every call, and a clean end
@@ -75,45 +67,16 @@ class Unit:
     """
 
     def __init__(self, pool: Pool, scope: Scope, deadline: Deadline) -> None:
+        super().__init__(scope, deadline)
         self._pool = pool
-        self._scope = scope
-        self._deadline = deadline
         self._connection: Connection | None = None
-        self._thread = 0
-        self._state = "new"
-        self._wrote = False
         self._leaves_orphans = False
-        self._failure: SongsError | None = None
         self.songs: Final = PostgresSongs(self)
         self.ratings: Final = PostgresRatings(self)
         self.users: Final = PostgresUsers(self)
         self.sessions: Final = PostgresSessions(self)
         self.coherence: Final = PostgresCoherence(self)
         self.batches: Final = PostgresBatches(self)
-
-    def __enter__(self) -> Self:
-        if self._state != "new":
-            raise ScopeViolation("A unit of work is entered once; ask the storage for another.")
-        self._deadline.check()
-        self._state, self._thread = "open", threading.get_ident()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        connection, self._connection = self._connection, None
-        self._state = "left"
-        if connection is not None:
-            try:
-                if kind is None and self._failure is None:
-                    self._commit(connection)
-                else:
-                    self._roll_back(connection)
-            finally:
-                self._pool.give(connection)
-        if kind is None and self._failure is not None:
-            # The block swallowed an error after which the transaction is gone: it must not look committed.
-            raise self._failure
 
     def rows(self, sql: LiteralString, parameters: Sequence[object] = (), *, prepare: bool | None = None) -> list[Row]:
         """Run a statement; return its rows, none where it has none to return.
@@ -127,43 +90,32 @@ class Unit:
             ScopeViolation: The unit is not open in this thread.
             SongsError: The driver's error in the terms of the port.
         """
-        self._check()
+        self.reading()
         try:
             if self._connection is None:
                 return self._first(sql, parameters, prepare)
             return _found(self._connection.execute(sql, parameters, prepare=prepare))
-        except (psycopg.Error, UnicodeError) as failure:
-            self._failure = translated(failure)
-            raise self._failure from failure
+        except (psycopg.Error, UnicodeError) as error:
+            raise self.failed(translated(error)) from error
 
     def leave_orphans(self) -> None:
         """Note that ratings of a song that is gone are left, to be removed after the commit."""
         self._leaves_orphans = True
 
-    def writing(self) -> None:
-        """Begin one write of a repository, of any number of statements.
+    def _begin(self) -> Pool:
+        return self._pool
 
-        Raises:
-            ScopeViolation: The scope does not allow it, or the unit is not open in this thread.
-        """
-        self._check()
-        if self._scope is Scope.READ:
-            raise ScopeViolation("A READ unit of work was asked to write; use WRITE_ONE or WRITE_MANY.")
-        if self._scope is Scope.WRITE_ONE and self._wrote:
-            raise ScopeViolation("A WRITE_ONE unit of work was asked for a second write; use WRITE_MANY.")
-        self._wrote = True
-
-    def _check(self) -> None:
-        if self._state != "open":
-            raise ScopeViolation("A unit of work can be used within its with block only.")
-        if threading.get_ident() != self._thread:
-            raise ScopeViolation("A unit of work belongs to the thread that entered its with block.")
-        if self._failure is not None:
-            raise self._failure
-        if self._deadline.remaining_s() <= 0.0:
-            # Kept, because it may fall between two statements of one write.
-            self._failure = DeadlineExceeded()
-            raise self._failure
+    def _end(self, held: Pool, *, commit: bool) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            if commit:
+                self._commit(connection)
+            else:
+                self._roll_back(connection)
+        finally:
+            held.give(connection)
 
     def _first(self, sql: LiteralString, parameters: Sequence[object], prepare: bool | None) -> list[Row]:  # noqa: FBT001 - handed on
         connection = self._pool.take(self._deadline)
@@ -176,7 +128,7 @@ class Unit:
         try:
             self._pool.check_tables(limits.fetchall()[0][2])
         except StorageUnavailable as error:
-            self._failure = error
+            self.failed(error)
             raise
         return _found(cursor)
 

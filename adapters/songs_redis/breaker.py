@@ -82,6 +82,6 @@ _shared: Final[WeakValueDictionary[tuple[int, int, str], Breaker]] = WeakValueDi
 def shared(server: str, meter: Meter, clock: Clock) -> Breaker:
     """Return the breaker of all that this process asks of one server.
 
-    A request asks limiter and cache in turn: whoever has waited in vain for one of them shall not wait for the other.
+    A request asks limiter and cache in turn: if it waited in vain for one of them, it shall not wait for the other.
     """
     return _shared.setdefault((os.getpid(), id(clock), server), Breaker(clock, meter))

@@ -14,9 +14,9 @@ from songs_redis.scripts import CACHE_FILL, CACHE_GET, CACHE_INVALIDATE
 from songs_redis.wire import Command
 
 FORMAT: Final = b"\x01"
-"""What an entry begins with; another number when its layout changes."""
+"""The beginning of an entry; another number when its layout changes."""
 RANDOM_BYTES: Final = 15
-"""What makes a generation unlike any other; a character precedes it."""
+"""The random part of a generation; a character precedes it."""
 GENERATION_BYTES: Final = 16
 GENERATION_TTL_MS: Final = 24 * 60 * 60 * 1000
 

@@ -130,7 +130,7 @@ class Client:
                 server's name may lead elsewhere by now.
 
         Raises:
-            NotAnsweredError: There is none, after `call_s` at the latest; whether the server obeyed is unknown.
+            NotAnsweredError: No answer came, after `call_s` at the latest; whether the server obeyed is unknown.
         """
         (answer,) = self.calls((command,), probe=probe)
         if isinstance(answer, NotAnsweredError):
@@ -149,7 +149,7 @@ class Client:
         if ticket is None:
             raise NotAnsweredError("It did not answer a moment ago.")
         try:
-            answers = pool.exchange(commands, time.monotonic() + self._call_s, anew=probe)
+            answers = pool.exchange(commands, time.monotonic() + self._call_s, fresh=probe)
         except Exception as error:  # what a driver that is fed with rubbish may raise is anything
             breaker.failed(ticket)
             msg = f"The connection failed: {type(error).__name__}."
@@ -196,12 +196,12 @@ class _Pool:
         self._closed = False
         self._forgotten = 0
 
-    def exchange(self, commands: Sequence[Command], ends_at_s: float, *, anew: bool) -> list[Any]:
+    def exchange(self, commands: Sequence[Command], ends_at_s: float, *, fresh: bool) -> list[Any]:
         if not self._slots.acquire(timeout=max(0.0, ends_at_s - time.monotonic())):
             raise TimeoutError("all connections are in use")
         try:
             forgotten = self._forgotten
-            link = self._links.make() if anew else self._take()
+            link = self._links.make() if fresh else self._take()
             keep = False
             try:
                 answers = link.ask(commands, ends_at_s)

@@ -13,8 +13,8 @@ from songs_redis.wire import Command
 class RedisLimiter:
     """Counts hits on a Redis server, for all processes together.
 
-    A window is a key that expires when it ends, by the server's clock. A server that loses its data loses counts, which
-    whoever remembers a window notices by its name and serial.
+    A window is a key that expires when it ends, by the server's clock. A server that loses its data loses counts; a
+    caller that remembers a window notices by its name and serial.
 
     Args:
         client: Asks the server; opened and closed by this.
@@ -62,7 +62,7 @@ def verdict_of(answer: object) -> Verdict:
     """Return the verdict that a server's answer is.
 
     Raises:
-        LimiterUnavailable: It is none.
+        LimiterUnavailable: It has another form.
     """
     match answer:
         case [int(allowed), int(remaining), int(left_ms), bytes(name), int(serial)]:

@@ -1,4 +1,4 @@
-"""What the entry point ``redis`` loads."""
+"""The module of the entry point ``redis``."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

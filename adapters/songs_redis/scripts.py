@@ -4,13 +4,13 @@ They are sent whole (``EVAL``), not by their digest: that costs no measurable ti
 needs no second round trip.
 
 What makes leases of before a restart worthless, an old snapshot notwithstanding, is the server's replication id: a
-primary makes it anew whenever it starts, whenever it becomes one, and also when its first replica comes. It is the
-server's part of the cache's identity, and read anew in each script: a connection may live on when its server is no
+primary makes another one whenever it starts, whenever it becomes one, and also when its first replica comes. It is the
+server's part of the cache's identity, and read by each script: a connection may live on when its server is no
 primary any more.
 
-A server that goes on running and takes up an old state (``DEBUG RELOAD NOSAVE``, ``RESTORE``) keeps that id. What gives
-it away is how it holds a generation: a string that was made by ``SETRANGE`` has the encoding ``raw`` for as long as it
-lives; one that came from a dump has ``embstr``, as every short string, and is as good as missing.
+A server that goes on running and takes up an old state (``DEBUG RELOAD NOSAVE``, ``RESTORE``) keeps that id. It is
+given away by how it holds a generation: a string that was made by ``SETRANGE`` has the encoding ``raw`` for as long as
+it lives; one that came from a dump has ``embstr``, as every short string, and is as good as missing.
 """
 
 from typing import Final
@@ -52,7 +52,7 @@ return {{primary .. generation}}
 """KEYS: generation, entry. ARGV: 15 random bytes for a generation, its time to live in ms, the entry's format.
 
 Returns the lease, and the value where there is one. A key that holds anything unknown counts as missing. The first
-character of a generation says whether this server lets one tell that it came from a dump (R), or not (N).
+character of a generation says whether this server shows that it came from a dump (R), or not (N).
 """
 
 CACHE_FILL: Final = f"""

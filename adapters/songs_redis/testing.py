@@ -27,7 +27,7 @@ class PrivateServer:
     """A server process of one's own, on a socket that nobody else knows.
 
     Args:
-        folder: Where it keeps its snapshot, ``dump.rdb``, which it writes only when told to.
+        folder: Where it keeps its snapshot, ``dump.rdb``, which it writes only when asked to.
         options: More of its command line.
     """
 

@@ -25,7 +25,7 @@ Address = tuple[int, tuple[Any, ...]]
 class Resolver:
     """Looks up one host. Thread-safe.
 
-    The system's look-up cannot be told how long to take: it runs in a thread of its own, one at a time. While it takes
+    The system's look-up has no time limit: it runs in a thread of its own, one at a time. While it takes
     longer than a caller has, or fails, the addresses of the last one stand.
     """
 

@@ -30,7 +30,7 @@ _NO_PASSWORD: Final = "." * 53
 class BcryptPasswords:
     """Hashes and checks passwords.
 
-    bcrypt itself reads 72 bytes and no more. What it is given here is the base64 of an HMAC-SHA256 of the password, 44
+    bcrypt itself reads 72 bytes and no more. Here it is given the base64 of an HMAC-SHA256 of the password, 44
     characters in which every character of the password counts. The key of that HMAC is no secret: it only keeps
     such hashes apart from those that others make of the same password.
 
@@ -52,7 +52,7 @@ class BcryptPasswords:
         with self._slot(wait_s):
             # Where there is nothing to check against, the dummy takes as long and never matches.
             ok = bcrypt.checkpw(digest, (stored or _dummy(self._rounds)).encode("ascii"))
-            # Each cost is twice the one below: an older hash takes as long as today's, so that it does not tell a name.
+            # Each cost is twice the one below: an older hash takes as long as today's, which gives no name away.
             for rounds in range(_rounds(stored) if stored else self._rounds, self._rounds):
                 bcrypt.checkpw(digest, _dummy(rounds).encode("ascii"))
         if stored is None or not ok:
@@ -89,7 +89,7 @@ def _nfkc(text: str) -> str:
 
 
 def _stored(hashed: str | None) -> str | None:
-    """Return the bcrypt part of a stored hash, or None where there is none that can be checked."""
+    """Return the bcrypt part of a stored hash, or None where it has none that can be checked."""
     if hashed is None or not hashed.startswith(KIND):
         return None
     stored = hashed.removeprefix(KIND)

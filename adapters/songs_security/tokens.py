@@ -31,7 +31,7 @@ _REQUIRED: Final = ("iss", "aud", "sub", "jti", "iat", "exp", "name", "role", "v
 
 
 class _Verified(NamedTuple):
-    """What a token of ours says, and the time from which on it is good: ``nbf``, where it has one, and ``iat``."""
+    """The claims of a token of ours, and the time from which on it is good: ``nbf``, where it has one, and ``iat``."""
 
     claims: AccessClaims
     good_from: datetime
@@ -43,9 +43,9 @@ class JwtTokens:
     A token's first part must be, byte by byte, one of those that this program writes: one for each secret, which name
     algorithm, type and secret. So the secret is found without trying, and no header of anyone else's is ever read.
 
-    What a good token says is remembered, since nothing in it and no secret ever changes; times are compared at every
-    call, so that a token is good no longer than it would be if it was read anew. This program writes no ``nbf``; where
-    another one that knows the secret does, the token is refused before it.
+    The claims of a good token are remembered, since nothing in it and no secret ever changes; times are compared at
+    every call, so that a token is good no longer than it would be if it was read each time. This program writes no
+    ``nbf``; where another one that knows the secret does, the token is refused before it.
 
     Args:
         secret: Signs, and verifies; at least 32 bytes.

@@ -1,16 +1,16 @@
 """The repositories of users and sessions."""
-
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 
-# ruff: noqa: S608 - statements are put together from constants of this package; values are bound
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from songs.errors import UserExists, UserNotFound, VersionConflict
+from songs.errors import UserExists
 from songs.model import Session, User, name_key
 from songs.ports.sessions import Rotation
+from songs_plugins.decisions import ENDED_WITH_USER, decide_rotation, is_repeat, replaceable
+from songs_plugins.rows import SESSION_COLUMNS, USER_COLUMNS, session_of, session_row, user_of, user_row
 from songs_plugins.values import clamped, comparable, milliseconds
-from songs_sqlite.connection import SESSION_COLUMNS, USER_COLUMNS, Transaction, session_of, session_row, user_of
+from songs_sqlite.connection import Transaction
 
 GET: Final = f"SELECT {USER_COLUMNS} FROM users WHERE id = ?"
 BY_NAME: Final = f"SELECT {USER_COLUMNS} FROM users WHERE name_key = ?"
@@ -21,8 +21,6 @@ REPLACE: Final = (
     "WHERE id = ?"
 )
 DELETE: Final = "DELETE FROM users WHERE id = ?"
-ENDED_WITH_USER: Final = 100
-"""How many sessions go with their user: a write that removed any number of them would keep all others waiting."""
 DELETE_SESSIONS: Final = (
     f"DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = ? LIMIT {ENDED_WITH_USER})"
 )
@@ -46,47 +44,15 @@ class SqliteUsers:
 
     def add(self, user: User) -> None:
         self._transaction.writing()
-        added = self._transaction.change(
-            ADD,
-            (
-                user.id,
-                user.name,
-                user.password_hash,
-                user.role.value,
-                user.disabled,
-                milliseconds(user.created_at),
-                user.token_version,
-                user.version,
-                user.name_key,
-            ),
-        )
-        if added:
+        if self._transaction.change(ADD, (*user_row(user), user.name_key)):
             return
-        stored = self.get(user.id)
-        if stored is None or stored.name_key != user.name_key:
+        if not is_repeat(self.get(user.id), user):
             raise UserExists
 
     def replace(self, user: User, *, if_version: int) -> None:
         self._transaction.writing()
-        stored = self.get(user.id)
-        if stored == user:
-            return
-        if stored is None:
-            raise UserNotFound
-        if stored.version != if_version:
-            raise VersionConflict
-        self._transaction.change(
-            REPLACE,
-            (
-                user.password_hash,
-                user.role.value,
-                user.disabled,
-                milliseconds(user.created_at),
-                user.token_version,
-                user.version,
-                user.id,
-            ),
-        )
+        if replaceable(self.get(user.id), user, if_version=if_version) is not None:
+            self._transaction.change(REPLACE, (*user_row(user)[2:], user.id))
 
     def delete(self, user_id: str) -> bool:
         self._transaction.writing()
@@ -129,18 +95,14 @@ class SqliteSessions:
 
     def rotate(self, session_id: str, *, presented_hash: str, next_hash: str, at: datetime, grace_s: float) -> Rotation:
         self._transaction.writing()
-        session = self.get(session_id)
-        if session is None or session.expires_at <= at:
-            return Rotation.UNKNOWN
-        if (session.current_hash, session.previous_hash) == (next_hash, presented_hash):
-            return Rotation.ROTATED
-        if presented_hash == session.current_hash:
-            self._transaction.change(ROTATE, (presented_hash, next_hash, milliseconds(at), session.id))
-            return Rotation.ROTATED
-        if presented_hash == session.previous_hash and abs(at - session.rotated_at) <= timedelta(seconds=grace_s):
-            return Rotation.RETRIED
-        self._transaction.change(DELETE_SESSION, (session.id,))
-        return Rotation.REUSED
+        rotation, rotated = decide_rotation(
+            self.get(session_id), presented_hash=presented_hash, next_hash=next_hash, at=at, grace_s=grace_s
+        )
+        if rotated is not None:
+            self._transaction.change(ROTATE, (presented_hash, next_hash, milliseconds(at), rotated.id))
+        elif rotation is Rotation.REUSED:
+            self._transaction.change(DELETE_SESSION, (comparable(session_id),))
+        return rotation
 
     def delete(self, session_id: str) -> None:
         self._transaction.writing()

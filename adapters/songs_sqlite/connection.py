@@ -20,9 +20,8 @@ from songs.errors import (
     StorageUnavailable,
     TransientConflict,
 )
-from songs.model import Role, Session, Song, User
+from songs.model import Song
 from songs.ports.clock import Clock, Deadline
-from songs_plugins.values import milliseconds, moment
 
 RETRYABLE: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 """Primary codes of a lock that another connection holds: waiting helps."""
@@ -241,7 +240,7 @@ class Transaction(Protocol):
         """Run a statement of a write; return how many rows it changed."""
         ...
 
-    def leave_behind(self) -> None:
+    def leave_orphans(self) -> None:
         """Note that ratings of a song that is gone are left, to be removed after the commit."""
         ...
 
@@ -251,8 +250,6 @@ class Transaction(Protocol):
 
 
 SONG_COLUMNS: Final = "id, artist, title, difficulty_milli, level, released, version"
-USER_COLUMNS: Final = "id, name, password_hash, role, disabled, created_at_ms, token_version, version"
-SESSION_COLUMNS: Final = "id, user_id, current_hash, previous_hash, created_at_ms, rotated_at_ms, expires_at_ms"
 
 
 def song_of(row: Row) -> Song:
@@ -265,44 +262,4 @@ def song_of(row: Row) -> Song:
         level=row[4],
         released=date.fromisoformat(row[5]),
         version=row[6],
-    )
-
-
-def user_of(row: Row) -> User:
-    """Return the user of a row of `USER_COLUMNS`."""
-    return User(
-        id=row[0],
-        name=row[1],
-        password_hash=row[2],
-        role=Role(row[3]),
-        disabled=bool(row[4]),
-        created_at=moment(row[5]),
-        token_version=row[6],
-        version=row[7],
-    )
-
-
-def session_of(row: Row) -> Session:
-    """Return the session of a row of `SESSION_COLUMNS`."""
-    return Session(
-        id=row[0],
-        user_id=row[1],
-        current_hash=row[2],
-        previous_hash=row[3],
-        created_at=moment(row[4]),
-        rotated_at=moment(row[5]),
-        expires_at=moment(row[6]),
-    )
-
-
-def session_row(session_of: Session) -> Parameters:
-    """Return the row of `SESSION_COLUMNS` for a session."""
-    return (
-        session_of.id,
-        session_of.user_id,
-        session_of.current_hash,
-        session_of.previous_hash,
-        milliseconds(session_of.created_at),
-        milliseconds(session_of.rotated_at),
-        milliseconds(session_of.expires_at),
     )

@@ -54,7 +54,7 @@ def check_header(path: Path, newest: int) -> None:
         if stat.S_ISDIR(mode):
             raise StorageUnavailable(f"{path} is a folder; choose the path of a file.")
         if not stat.S_ISREG(mode):
-            # Opening a pipe would wait for whoever writes to it.
+            # Opening a pipe would wait for its writer.
             raise StorageUnavailable(f"The database file {path} is not a regular file; choose another path.")
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
@@ -98,7 +98,7 @@ _SALTS: Final = slice(16, 24)
 """Two numbers in the header that change whenever the log is begun again."""
 _SHARED_FIRST: Final = 0x4000_0002
 _SHARED_SIZE: Final = 510
-"""The bytes of a database file of which each connection in WAL mode keeps a shared lock."""
+"""The number of bytes of a database file that each connection in WAL mode keeps a shared lock on."""
 _BEGINNING_S: Final = 1.0
 """How long another process may take from its lock to its log."""
 _PAUSE_S: Final = 0.01
@@ -210,8 +210,8 @@ class OpenFiles:
         """Raise where the file was cut off; return where SQLite shortened it, as the database itself is shorter now.
 
         Args:
-            database_bytes: How large SQLite believes the database to be, with what is in the log. What the file does
-                not have of that before the log was moved into it is gone, and pages in memory would hide that.
+            database_bytes: How large SQLite believes the database to be, with what is in the log. Where the file
+                was shorter before the log was moved into it, its end is gone, and pages in memory would hide that.
         """
         if database_bytes >= self._file_bytes:
             raise _lost("database file")
@@ -310,7 +310,7 @@ class OpenFiles:
             self._beside = None  # not prepared yet: without a log
 
     def forget_log(self) -> None:
-        """Forget it, since no connection has one open any more: whoever is the last to close it removes it."""
+        """Forget it, since no connection has one open any more: the last one to close it removes it."""
         self._beside = self._written = None
         self._spoilt = False
 

@@ -24,7 +24,7 @@ from songs_sqlite.songs import LONGEST, TRIGRAM
 from songs_sqlite.unit import Unit
 
 Definition = tuple[str, str, str]
-"""What kind, its name, and the statement that makes it."""
+"""The kind, name and defining statement of a table, index or trigger."""
 
 BATCH: Final = 500
 """Songs that are looked at, or ratings that are removed, in one transaction."""
@@ -52,7 +52,7 @@ STATS: Final = """
     FROM page LEFT JOIN stats ON stats.song_id = page.id LEFT JOIN ratings ON ratings.song_id = page.incarnation
     GROUP BY page.id ORDER BY page.id
 """
-COUNT_ANEW: Final = """
+RECOUNT: Final = """
     INSERT INTO stats (song_id, incarnation, n1, n2, n3, n4, n5) VALUES (?1, nullif(?2, ?1), ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT (song_id)
     DO UPDATE SET n1 = excluded.n1, n2 = excluded.n2, n3 = excluded.n3, n4 = excluded.n4, n5 = excluded.n5
@@ -66,12 +66,12 @@ REMOVE_RATINGS: Final = f"DELETE FROM ratings WHERE (song_id, id) IN (SELECT son
 STATS_OF_NOTHING: Final = "FROM stats WHERE NOT EXISTS (SELECT 1 FROM songs WHERE songs.id = stats.song_id)"
 REMOVE_STATS: Final = f"DELETE FROM stats WHERE song_id IN (SELECT song_id {STATS_OF_NOTHING} LIMIT ?)"
 TOTALS: Final = """
-    SELECT level, sum(told), sum(told_milli), sum(found), sum(found_milli) FROM (
-        SELECT level, count AS told, sum_milli AS told_milli, 0 AS found, 0 AS found_milli FROM level_totals
+    SELECT level, sum(kept), sum(kept_milli), sum(found), sum(found_milli) FROM (
+        SELECT level, count AS kept, sum_milli AS kept_milli, 0 AS found, 0 AS found_milli FROM level_totals
         UNION ALL SELECT level, 0, 0, count(*), sum(difficulty_milli) FROM songs GROUP BY level
-    ) GROUP BY level HAVING sum(told) <> sum(found) OR sum(told_milli) <> sum(found_milli)
+    ) GROUP BY level HAVING sum(kept) <> sum(found) OR sum(kept_milli) <> sum(found_milli)
 """
-ADD_UP_ANEW: Final = (
+ADD_UP: Final = (
     "DELETE FROM level_totals",
     "INSERT INTO level_totals SELECT level, count(*), sum(difficulty_milli) FROM songs GROUP BY level",
 )
@@ -124,11 +124,11 @@ class Examination:
             elif kind != "table" and there != wanted:
                 what = f"the {kind} {name} is {'missing' if there is None else 'defined otherwise'}"
                 mended = self._repair and self._define(wanted, there)
-                yield Finding(what=what, remedy="define it anew", mended=mended), False
+                yield Finding(what=what, remedy="create it again", mended=mended), False
 
     def _define(self, wanted: Definition, there: Definition | None) -> bool:
         kind, name, sql = wanted
-        # A unique index cannot be made while there is something twice, which is told then.
+        # A unique index cannot be made while a value is there twice; the finding stays then.
         with suppress(StorageUnavailable), self._writing() as unit:
             if there is not None:
                 unit.change(f"DROP {kind} {name}")
@@ -137,20 +137,20 @@ class Examination:
         return False
 
     def _file(self) -> Iterator[Finding]:
-        """Compare pages, rows and indexes; an index that does not agree with its table is built anew."""
-        told = self._read("PRAGMA integrity_check", patience_s=WHOLE_FILE_S)
-        if told == SOUND:
+        """Compare pages, rows and indexes; an index that does not agree with its table is rebuilt."""
+        lines = self._read("PRAGMA integrity_check", patience_s=WHOLE_FILE_S)
+        if lines == SOUND:
             return
         if self._repair:
             with suppress(StorageUnavailable), self._writing() as unit:
                 unit.change("REINDEX")
-                if any(SEARCH_INDEX in line for (line,) in told):
+                if any(SEARCH_INDEX in line for (line,) in lines):
                     unit.change(BUILD_SEARCH)
-        left = self._read("PRAGMA integrity_check", patience_s=WHOLE_FILE_S) if self._repair else told
-        for (line,) in told:
+        left = self._read("PRAGMA integrity_check", patience_s=WHOLE_FILE_S) if self._repair else lines
+        for (line,) in lines:
             stays = self._repair and (line,) in left
             if " index " in line and not stays:
-                yield Finding(what=f"the file: {line}", remedy="build its indexes anew", mended=self._repair)
+                yield Finding(what=f"the file: {line}", remedy="rebuild its indexes", mended=self._repair)
             else:
                 yield Finding(what=f"the file: {line}: stop the service and restore a backup")
 
@@ -163,13 +163,13 @@ class Examination:
                 with self._writing() as unit:
                     # Others may have rated since: what is stored now was counted under the lock.
                     now = unit.rows(STATS, (after, last, -1))
-                    unit.change_each(COUNT_ANEW, [(*row[:2], *row[7:]) for row in now if row[2:7] != row[7:]])
+                    unit.change_each(RECOUNT, [(*row[:2], *row[7:]) for row in now if row[2:7] != row[7:]])
             for song_id, _, *counts in wrong:
-                told, found = counts[:5], counts[5:]
-                say = "are missing" if None in told else f"are {_shown(told)}"
+                kept, found = counts[:5], counts[5:]
+                say = "are missing" if None in kept else f"are {_shown(kept)}"
                 yield Finding(
                     what=f"the statistics of the song {song_id} {say}, where its ratings make {_shown(found)}",
-                    remedy="count them anew",
+                    remedy="recount them",
                     mended=self._repair,
                 )
 
@@ -202,13 +202,13 @@ class Examination:
         wrong = self._read(TOTALS)
         if wrong and self._repair:
             with self._writing() as unit:
-                for statement in ADD_UP_ANEW:
+                for statement in ADD_UP:
                     unit.change(statement)
-        for level, told, told_milli, found, found_milli in wrong:
+        for level, kept, kept_milli, found, found_milli in wrong:
             yield Finding(
-                what=f"the totals of level {level} are {told} songs and {told_milli} thousandths of difficulty, "
+                what=f"the totals of level {level} are {kept} songs and {kept_milli} thousandths of difficulty, "
                 f"where its songs make {found} and {found_milli}",
-                remedy="add them up anew",
+                remedy="add them up again",
                 mended=self._repair,
             )
 
@@ -228,7 +228,7 @@ class Examination:
             with self._writing() as unit:
                 unit.change(BUILD_SEARCH)
         what = f"the search index lacks {len(lacking)} songs, the song {lacking[0]} first"
-        yield Finding(what=what, remedy="build it anew", mended=self._repair)
+        yield Finding(what=what, remedy="rebuild it", mended=self._repair)
 
     def _folds(self) -> Iterator[Finding]:
         """Compare the folds; the version is noted when all are known to be of this one."""
@@ -251,7 +251,7 @@ class Examination:
         yield Finding(
             what=f"{wrong} songs are not folded as version {FOLD_VERSION} folds them, and the data say that version "
             f"{_version(stored)} did: searches may miss them",
-            remedy="fold them anew",
+            remedy="fold them again",
             mended=self._repair,
         )
 

@@ -133,7 +133,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     ("INSERT INTO meta VALUES ('identity', lower(hex(randomblob(16))))",),
     (
-        # What songs that are gone leave behind is removed later: see `leftovers`. NULL: the song's id.
+        # Ratings of songs that are gone are removed later: see `songs_sqlite.pool`. NULL: the song's id.
         "ALTER TABLE stats ADD COLUMN incarnation TEXT",
         "CREATE TABLE deleted_songs (incarnation TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
         "DROP TRIGGER song_added",
@@ -239,10 +239,10 @@ def check_identity(connection: Connection, path: Path, identity: str | None, dea
 
 
 def identity_of(connection: Connection, path: Path, deadline: Deadline) -> str:
-    """Return what tells this database, in this file, from any other.
+    """Return a text that no other database has, nor this one in another file.
 
-    A copy has the same random number and another file: whoever puts one in the place of a file that is open must not
-    have it taken for that, as the log beside it belongs to the other one.
+    A copy has the same random number and another file: put in the place of a file that is open, it must not be taken
+    for that, as the log beside it belongs to the other one.
     """
     ((number,),) = connection.wait_for("SELECT value FROM meta WHERE name = 'identity'", deadline)
     return f"{number}/{path.stat().st_ino}"
@@ -254,7 +254,7 @@ def warn_of_other_folds(connection: Connection, path: Path, deadline: Deadline) 
     if version != FOLD_VERSION:
         _log.warning(
             "The songs in %s were folded by version %s, and this program folds by %s: searches may miss some of them, "
-            "until `songs doctor --repair` has folded them anew.",
+            "until `songs doctor --repair` has folded them again.",
             path,
             version,
             FOLD_VERSION,

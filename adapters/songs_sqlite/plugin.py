@@ -1,4 +1,4 @@
-"""What the entry point ``sqlite`` loads."""
+"""The module of the entry point ``sqlite``."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager

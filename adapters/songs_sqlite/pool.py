@@ -3,7 +3,7 @@
 Orphans are ratings of songs that are gone. They are removed a batch at a time, so that deleting a song takes as long as
 a batch. A song's ratings stand under its *incarnation*: its id, or, where ratings of an earlier song with that id are
 not all removed yet, the id, a slash and a random number. A deletion writes it down in ``deleted_songs`` if it leaves
-ratings behind. Nothing reads them any more; a key of theirs is free again for whoever asks for it.
+ratings behind. Nothing reads them any more; a key of theirs is free for any later rating.
 """
 
 import ctypes
@@ -86,7 +86,7 @@ def orphans_exist(connection: Connection) -> bool:
 
 
 class RunsStatements(Protocol):
-    """What runs statements: a connection, or a unit of work."""
+    """A connection, or a unit of work: it runs statements."""
 
     def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """Return the rows of a statement."""
@@ -108,7 +108,7 @@ def collect_orphans(connection: RunsStatements) -> bool:
 
 
 LARGE_LOG_BYTES: Final = 16 * 2**20
-"""From this size on the log is emptied after a commit. SQLite itself begins it anew at a quarter of that, but only when
+"""From this size on the log is emptied after a commit. SQLite itself starts it over at a quarter of that, but only when
 it happens to find no reader in it, and under steady reading the log would grow without end."""
 
 
@@ -117,7 +117,7 @@ class Pool:
 
     Threads of a server come and go, so connections belong to nobody: each unit takes one and gives it back. `writing`
     is held by the one thread of this process that is writing or is the next to: threads then queue here, where the next
-    one is woken at once, and not for SQLite's lock, which they would have to poll. `has_leftovers` says that each write
+    one is woken at once, and not for SQLite's lock, which they would have to poll. `has_orphans` says that each write
     is to be followed by the removal of a batch of them.
     """
 
@@ -134,7 +134,7 @@ class Pool:
         self._pid = os.getpid()
         self._closed = False
         self.files = OpenFiles(path)
-        self.has_leftovers = False
+        self.has_orphans = False
         self._needs_room = False
         self._opening = threading.Lock()
         self._opened = 0
@@ -199,8 +199,8 @@ class Pool:
     def make_room(self, connection: Connection) -> None:
         """Empty the log before a write, where it `needs_room`.
 
-        SQLite does so after commits alone, of which there are none on a full disk: when the reader has gone for whom
-        the log had grown, it would stay full. And what is in the log may need as much room again in the file.
+        SQLite does so after commits alone, and on a full disk there are none: when the reader has gone for whom the log
+        had grown, it would stay full. And what is in the log may need as much room again in the file.
 
         Raises:
             StorageUnavailable: There is too little room, and a reader needs the log.
@@ -210,19 +210,19 @@ class Pool:
         if not self.files.has_room():
             raise StorageUnavailable("The disk is nearly full; nothing was changed. Free some space.")
 
-    def collect_leftovers(self, connection: Connection) -> bool:
+    def collect_orphans(self, connection: Connection) -> bool:
         """Remove a batch of what songs that are gone have left, in a transaction of its own; return whether to go on.
 
         Nothing depends on it, so nothing is raised: what cannot be removed now is removed another time.
         """
         try:
             connection.rows("BEGIN IMMEDIATE")
-            self.has_leftovers = collect_orphans(connection)
+            self.has_orphans = collect_orphans(connection)
             connection.change("COMMIT")
         except sqlite3.Error:
             connection.end("ROLLBACK")
             return False
-        return self.has_leftovers
+        return self.has_orphans
 
     def close(self) -> None:
         """Close all idle connections, and each that is in use as soon as it is given back."""

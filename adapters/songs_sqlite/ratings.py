@@ -3,9 +3,10 @@
 
 from typing import Final
 
-from songs.errors import KeyReused, SongNotFound
+from songs.errors import SongNotFound
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
+from songs_plugins.decisions import check_key
 from songs_plugins.values import clamped, comparable, milliseconds, moment
 from songs_sqlite.connection import Transaction
 
@@ -75,7 +76,7 @@ class SqliteRatings:
         )
 
     def _stored_id(self, rating: Rating) -> str | None:
-        """Return the id of the stored event because of which `rating` was not stored; None: one of a song that is gone.
+        """Return the id of the stored event that kept `rating` out; None where its song is gone.
 
         Raises:
             KeyReused: It is of another song or value.
@@ -85,6 +86,5 @@ class SqliteRatings:
         rating_id, incarnation, value, gone = self._transaction.rows(BY_KEY, (rating.user_id, rating.key))[0]
         if gone:
             return None
-        if (incarnation.partition("/")[0], value) != (rating.song_id, rating.value):
-            raise KeyReused
+        check_key(rating, song_id=incarnation.partition("/")[0], value=value)
         return str(rating_id)

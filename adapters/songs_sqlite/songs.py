@@ -2,21 +2,19 @@
 
 A filter with an artist goes through the index of folded artists; one with a text of three characters or more through
 the index of trigrams; a shorter text has no trigram, and MATCH would silently find nothing, so the songs (of a level,
-if given) are looked through. What the index of trigrams finds for a text of more than three is verified.
+if given) are looked through. Songs that the index of trigrams finds for a text of more than three are verified.
 """
-
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 
-# ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from songs.errors import DuplicateSong, SongNotFound, VersionConflict
-from songs.limits import MAX_LEVEL
+from songs.errors import DuplicateSong
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
-from songs_plugins.values import clamped, comparable, encodable
+from songs_plugins.decisions import check_version, is_repeat, replaceable
+from songs_plugins.values import clamped, comparable, comparable_level, encodable
 from songs_sqlite.connection import SONG_COLUMNS, Parameters, Transaction, song_of
 from songs_sqlite.pool import NOTE_ORPHANS, ORPHANS_AT_ONCE, REMOVE_ORPHANS
 
@@ -58,13 +56,8 @@ def count_statement(song_filter: SongFilter) -> Query | None:
     return _statement("count(*)", _INDEX if conditions == [_MATCH] else tables, conditions), tuple(parameters)
 
 
-def clamped_level(level: int) -> int:
-    """Return a level that can be bound, and that no song has if none has `level`."""
-    return level if 0 <= level <= MAX_LEVEL else -1
-
-
 def trigrams(text: str) -> str:
-    """Return what finds in the index the rows that contain the trigrams of which the beginning of a text consists.
+    """Return a MATCH expression for the rows that contain all trigrams of the beginning of a text.
 
     Every third one and the last cover it. As one phrase the index would be asked for all, and for their places too.
     """
@@ -88,10 +81,10 @@ def _meets(song_filter: SongFilter) -> tuple[str, list[str], list[object]] | Non
         conditions.append(_MATCH)
         parameters.append(trigrams(text))
         if len(text) == TRIGRAM and _CONFUSED.isdisjoint(text):
-            text = None  # the index has told all
+            text = None  # the index needs no verification
     if level is not None:
         conditions.append("level = ?")
-        parameters.append(clamped_level(level))
+        parameters.append(comparable_level(level))
     if text is not None:
         conditions.append(_CONTAINS)
         parameters += (text, text)
@@ -144,7 +137,7 @@ class SqliteSongs:
         self._transaction.writing()
         if self._transaction.change(ADD, _added(song)):
             return
-        if not self._is_stored(song):
+        if not is_repeat(self.get(song.id), song):
             raise DuplicateSong
 
     def add_many(self, songs: Sequence[Song]) -> frozenset[str]:
@@ -154,17 +147,13 @@ class SqliteSongs:
             self._transaction.change(MERGE_SEARCH)
         if added == len(songs):
             return frozenset()
-        return frozenset(song.id for song in songs if not self._is_stored(song))
+        return frozenset(song.id for song in songs if not is_repeat(self.get(song.id), song))
 
     def replace(self, song: Song, *, if_version: int) -> None:
         self._transaction.writing()
-        stored = self.get(song.id)
-        if stored == song:
-            return
+        stored = replaceable(self.get(song.id), song, if_version=if_version)
         if stored is None:
-            raise SongNotFound
-        if stored.version != if_version:
-            raise VersionConflict
+            return
         if stored.identity != song.identity and self._identified(song.identity) is not None:
             raise DuplicateSong
         released = song.released.isoformat()
@@ -189,12 +178,11 @@ class SqliteSongs:
         rows = self._transaction.rows(VERSION, key)
         if not rows:
             return False
-        if if_version is not None and rows[0][0] != if_version:
-            raise VersionConflict
+        check_version(rows[0][0], if_version)
         for incarnation in self._transaction.rows(DELETE_STATS, key):
             if self._transaction.change(REMOVE_ORPHANS, (*incarnation, ORPHANS_AT_ONCE)) == ORPHANS_AT_ONCE:
                 self._transaction.change(NOTE_ORPHANS, incarnation)
-                self._transaction.leave_behind()
+                self._transaction.leave_orphans()
         self._transaction.change(DELETE, key)
         return True
 
@@ -214,7 +202,7 @@ class SqliteSongs:
         rows = (
             self._transaction.rows(TOTALS)
             if level is None
-            else self._transaction.rows(LEVEL_TOTALS, (clamped_level(level),))
+            else self._transaction.rows(LEVEL_TOTALS, (comparable_level(level),))
         )
         return DifficultyTotals(*rows[0]) if rows else DifficultyTotals(0, 0)
 
@@ -224,10 +212,6 @@ class SqliteSongs:
             return None
         rows = self._transaction.rows(IDENTIFY, (artist, title, released.isoformat()))
         return song_of(rows[0]) if rows else None
-
-    def _is_stored(self, song: Song) -> bool:
-        stored = self.get(song.id)
-        return stored is not None and stored.identity == song.identity
 
 
 def _added(song: Song) -> Parameters:

@@ -113,7 +113,7 @@ class SqliteStorage:
         self._open(check)
         pool = self._opened()
         with _connected(pool, Deadline.after(self._clock, PATIENCE_S)) as connection:
-            pool.has_leftovers = orphans_exist(connection)
+            pool.has_orphans = orphans_exist(connection)
 
     def identity(self) -> str:
         deadline = Deadline.after(self._clock, PATIENCE_S)
@@ -137,7 +137,7 @@ class SqliteStorage:
             pool.files.note_log()
             warn_of_other_folds(connection, self.path, deadline)
             sweeping = Deadline.after(self._clock, SWEEP_S)
-            while pool.collect_leftovers(connection) and sweeping.remaining_s() > 0.0:
+            while pool.collect_orphans(connection) and sweeping.remaining_s() > 0.0:
                 pool.keep_log_short(connection)
 
     def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:

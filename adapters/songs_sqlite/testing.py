@@ -57,7 +57,7 @@ DAMAGES: Final = {name: _damaging(statements) for name, statements in STATEMENTS
 
 
 _CODES: Final = {"before": sqlite3.SQLITE_FULL, "after": sqlite3.SQLITE_IOERR_FSYNC}
-"""What SQLite says where it wrote nothing, and where it cannot tell what reached the disk."""
+"""SQLite's codes for a write that did nothing, and for one that may have reached the disk."""
 
 
 def faults(_settings: SqliteSettings) -> AbstractContextManager[FailingCalls]:

@@ -51,13 +51,13 @@ class Unit(GuardedUnit[Connection]):
     its first statement, which may find a lock held for a moment and then waits for it.
     """
 
-    __slots__ = ("_fixed", "_leaves", "_pool")
+    __slots__ = ("_fixed", "_leaves_orphans", "_pool")
 
     def __init__(self, pool: Pool, scope: Scope, deadline: Deadline) -> None:
         super().__init__(scope, deadline)
         self._pool = pool
         self._fixed = scope is not Scope.READ
-        self._leaves = False
+        self._leaves_orphans = False
 
     @property
     def songs(self) -> SqliteSongs:
@@ -112,9 +112,9 @@ class Unit(GuardedUnit[Connection]):
         except _DRIVER_ERRORS as error:
             raise self.failed(self._translated(error)) from error
 
-    def leave_behind(self) -> None:
+    def leave_orphans(self) -> None:
         """Note that ratings of a song that is gone are left, to be removed after the commit."""
-        self._leaves = True
+        self._leaves_orphans = True
 
     def _begin(self) -> Connection:
         pool = self._pool
@@ -188,9 +188,9 @@ class Unit(GuardedUnit[Connection]):
         except sqlite3.Error as error:
             raise OutcomeUnknown("The database cannot be read any more.") from error
         pool.keep_log_short(connection)
-        pool.has_leftovers |= self._leaves
-        if pool.has_leftovers and self._deadline.remaining_s() > 0.0:
-            pool.collect_leftovers(connection)
+        pool.has_orphans |= self._leaves_orphans
+        if pool.has_orphans and self._deadline.remaining_s() > 0.0:
+            pool.collect_orphans(connection)
 
     def _check_size(self, connection: Connection) -> None:
         self._pool.files.check_shorter(connection.database_bytes())

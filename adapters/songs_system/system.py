@@ -10,7 +10,7 @@ from songs.ports.clock import Clock
 
 
 class SystemClock:
-    """What the operating system says."""
+    """The clock of the operating system."""
 
     # Not a method: several times in each request, a call that does nothing but call another.
     monotonic_s = staticmethod(time.monotonic)
@@ -34,7 +34,7 @@ class TimeOrderedIds:
     """Makes ids of 128 bits: 48 of milliseconds since 1970, then 80 random ones.
 
     Within one millisecond, and when the clock stands still or goes back, the next id is the last one plus a random
-    step of 1 to 2**32, so that ids only grow and the next one cannot be told from the last. That is method 2 of
+    step of 1 to 2**32, so that ids only grow and the next one cannot be guessed from the last. That is method 2 of
     RFC 9562, section 6.2; the layout is its version 7 without the version and variant bits, as ids are opaque.
 
     Args:

@@ -246,7 +246,7 @@ def test_the_command_says_what_is_wrong(
         out, err = capfd.readouterr()
         assert err == (
             "songs: warning: the statistics of the song song-0000 are 2/1/1/0/0, where its ratings make 1/1/1/0/0; "
-            "--repair would count them anew\n"
+            "--repair would recount them\n"
             "songs: warning: the statistics of the song song-0000 do not agree with its 3 ratings\n"
         )
         assert out.endswith("wrong: 2\n")

@@ -21,7 +21,7 @@ from songs.text import FOLD_VERSION
 from songs_mongo import MongoSettings, MongoStorage
 from songs_mongo.client import connect
 from songs_mongo.plugin import TEST_URL
-from songs_mongo.testing import TrialServer
+from songs_mongo.testing import EphemeralServer
 from songs_system.system import SystemClock
 
 Document = dict[str, Any]
@@ -172,9 +172,9 @@ def deadline(clock: Clock) -> Callable[[float], Deadline]:
 
 
 @pytest.fixture(scope="session")
-def trial() -> Iterator[TrialServer]:
+def trial() -> Iterator[EphemeralServer]:
     """A server that stores, for all tests of the session."""
-    server = TrialServer()
+    server = EphemeralServer()
     yield server
     server.stop()
 

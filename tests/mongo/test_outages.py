@@ -22,7 +22,7 @@ from songs.query import SongFilter
 from songs_contract.models.samples import FILLING, WRITES
 from songs_mongo import MongoSettings, MongoStorage
 from songs_mongo.schema import INDEXES, SONGS, UNIQUE
-from songs_mongo.testing import TrialServer
+from songs_mongo.testing import EphemeralServer
 from songs_mongo.unit import Unit
 
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
@@ -133,9 +133,9 @@ def test_a_server_that_goes_away_at_any_command(
 
 
 @pytest.fixture
-def standing() -> Iterator[TrialServer]:
+def standing() -> Iterator[EphemeralServer]:
     """A server of its own, for a test that stops it."""
-    server = TrialServer()
+    server = EphemeralServer()
     yield server
     with contextlib.suppress(ProcessLookupError):
         os.kill(server.pid, signal.SIGCONT)
@@ -143,7 +143,11 @@ def standing() -> Iterator[TrialServer]:
 
 
 def test_a_server_that_stands_still(
-    standing: TrialServer, clock: Clock, song: Callable[..., Song], rating: Any, deadline: Callable[[float], Deadline]
+    standing: EphemeralServer,
+    clock: Clock,
+    song: Callable[..., Song],
+    rating: Any,
+    deadline: Callable[[float], Deadline],
 ) -> None:
     """Reads and writes end with an error, and nothing hangs; when it goes on, all works and nothing counts twice."""
     storage = MongoStorage(MongoSettings(url=SecretStr(standing.url)), clock, connections=4)

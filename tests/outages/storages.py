@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tests.postgres.database_user import no_programs
 
-from songs_mongo.testing import TrialServer
-from songs_postgres.testing import TrialServer as PostgresServer
+from songs_mongo.testing import EphemeralServer
+from songs_postgres.testing import EphemeralServer as PostgresServer
 
 Variables = dict[str, str]
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -46,7 +46,7 @@ def _jsonfile(folder: Path) -> Iterator[Variables]:
 
 @contextmanager
 def _mongo(folder: Path) -> Iterator[Variables]:
-    server = TrialServer(str(folder))
+    server = EphemeralServer(str(folder))
     try:
         yield {"SONGS_MONGO_URL": server.url}
     finally:

@@ -20,7 +20,7 @@ from tests.outages.writers import acknowledged, stored, writing
 from songs_api.http.app import OPERATIONS
 from songs_api.http.kernel.operation import Operation
 from songs_contract.harness.timing import eventually
-from songs_mongo.testing import TrialServer
+from songs_mongo.testing import EphemeralServer
 
 pytestmark = pytest.mark.server
 
@@ -75,7 +75,7 @@ def _locked(database: Path, _: Service) -> Iterator[None]:
 
 
 @contextmanager
-def _stopped(servers: list[TrialServer], _: Service) -> Iterator[None]:
+def _stopped(servers: list[EphemeralServer], _: Service) -> Iterator[None]:
     """The server hangs."""
     os.kill(servers[-1].pid, signal.SIGSTOP)
     try:
@@ -85,11 +85,11 @@ def _stopped(servers: list[TrialServer], _: Service) -> Iterator[None]:
 
 
 @contextmanager
-def _killed(servers: list[TrialServer], data: str, _: Service) -> Iterator[None]:
+def _killed(servers: list[EphemeralServer], data: str, _: Service) -> Iterator[None]:
     """The server dies, and is started again."""
     servers[-1].stop()
     yield
-    servers.append(TrialServer(data, servers[-1].port))
+    servers.append(EphemeralServer(data, servers[-1].port))
 
 
 @pytest.fixture(params=["sqlite-full", "sqlite-locked", "mongo-killed", "mongo-stopped"])
@@ -103,7 +103,7 @@ def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outage]:
         yield Outage({**variables, "SONGS_SQLITE_PATH": str(database)}, failing, reads_fail=False)
         return
     data = str(tmp_path)
-    servers = [TrialServer(data)]
+    servers = [EphemeralServer(data)]
     failing = partial(_killed, servers, data) if failure == "killed" else partial(_stopped, servers)
     yield Outage({**variables, "SONGS_MONGO_URL": servers[-1].url}, failing, reads_fail=True)
     servers[-1].stop()

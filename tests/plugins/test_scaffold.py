@@ -1,5 +1,7 @@
 """A new adapter's distribution: it installs where nothing can be fetched, is found, and says what to write first."""
 
+import ast
+import inspect
 import json
 import os
 import re
@@ -11,6 +13,11 @@ from pathlib import Path
 import pytest
 from tests.running import HANGS_S
 
+from songs.ports.coherence import CoherenceRepository
+from songs.ports.ratings import RatingRepository
+from songs.ports.sessions import SessionRepository
+from songs.ports.songs import SongRepository
+from songs.ports.users import UserRepository
 from songs_plugins import Port
 from songs_plugins.registry import PluginError
 from songs_plugins.scaffold import PORTS, scaffold
@@ -73,6 +80,30 @@ def test_every_port(tmp_path: Path, port: Port) -> None:
     assert [each["clauses"] for each in document["failures"]] == [[FIRST[port]]]
     assert document["failures"][0]["cause"].endswith(".open is not written yet: write it.")
     assert {each["verdict"] for each in document["clauses"] if each["id"] != FIRST[port]} == {"not tested"}
+
+
+REPOSITORIES = (SongRepository, RatingRepository, UserRepository, SessionRepository, CoherenceRepository)
+
+
+def test_repositories_have_the_signatures_of_the_port(tmp_path: Path) -> None:
+    """Each method takes and returns what its port says, whether it is written or to be written."""
+    modules = (scaffold("acme", Port.STORAGE, tmp_path) / "src" / "songs_acme").glob("*.py")
+    classes = [each for path in modules for each in ast.parse(path.read_text()).body if isinstance(each, ast.ClassDef)]
+
+    for port in REPOSITORIES:
+        name = f"Acme{port.__name__.removesuffix('Repository')}"
+        methods = _methods(next(each for each in classes if each.name.removesuffix("s") == name.removesuffix("s")))
+        declared = _methods(ast.parse(inspect.getsource(port)).body[0])
+        assert {each: methods.get(each) for each in declared} == declared
+
+
+def _methods(found: ast.stmt) -> dict[str, tuple[str, str | None]]:
+    """Return the parameters and the result of each method of a class, as they are written."""
+    assert isinstance(found, ast.ClassDef)
+    methods = [each for each in found.body if isinstance(each, ast.FunctionDef)]
+    return {
+        each.name: (ast.unparse(each.args), ast.unparse(each.returns) if each.returns else None) for each in methods
+    }
 
 
 @pytest.mark.parametrize("port", PORTS)

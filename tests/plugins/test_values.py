@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from songs.limits import MAX_LEVEL
 from songs_plugins.values import (
     LARGEST_INT32,
     LARGEST_INT64,
     clamped,
     comparable,
+    comparable_level,
     encodable,
     milliseconds,
     moment,
@@ -75,3 +77,10 @@ def test_clamped(number: int) -> None:
     """The nearest number between 0 and the largest."""
     assert clamped(number) == sorted((0, number, LARGEST_INT64))[1]
     assert clamped(number, LARGEST_INT32) == sorted((0, number, LARGEST_INT32))[1]
+
+
+@pytest.mark.parametrize(("level", "comparable_as"), [(0, 0), (MAX_LEVEL, MAX_LEVEL), (-1, -1), (MAX_LEVEL + 1, -1)])
+def test_a_level_that_no_song_has_is_compared_as_one_that_fits(level: int, comparable_as: int) -> None:
+    """Also where it is too large for any backend's integers."""
+    assert comparable_level(level) == comparable_as
+    assert comparable_level(10**30) == comparable_level(-(10**30)) == -1

@@ -9,7 +9,7 @@ from tests.postgres.database_user import User, no_programs, no_server, song
 
 from songs_postgres import PostgresSettings, PostgresStorage
 from songs_postgres.plugin import sandbox
-from songs_postgres.testing import TrialServer, shared_trial_server
+from songs_postgres.testing import EphemeralServer, shared_ephemeral_server
 from songs_system.system import SystemClock
 
 
@@ -28,15 +28,15 @@ def user(tmp_path: Path) -> Iterator[User]:
 
 
 @pytest.fixture
-def own_server() -> TrialServer:
+def own_server() -> EphemeralServer:
     """A server to be stopped and frozen: that of this process, which nobody else uses meanwhile."""
     if reason := no_programs():
         pytest.skip(reason)
-    return shared_trial_server()
+    return shared_ephemeral_server()
 
 
 @pytest.fixture
-def breakable(own_server: TrialServer) -> Iterator[User]:
+def breakable(own_server: EphemeralServer) -> Iterator[User]:
     """An open storage on that server, with one song."""
     settings = PostgresSettings(url=SecretStr(own_server.url), schema_name="breakable")
     user = User(settings, PostgresStorage(settings, SystemClock(), connections=4))

@@ -19,7 +19,7 @@ from songs.ports.storage import Scope, UnitOfWork
 from songs.text import fold
 from songs_postgres import PostgresSettings, PostgresStorage
 from songs_postgres.plugin import TEST_URL
-from songs_postgres.testing import TrialServerError, programs
+from songs_postgres.testing import EphemeralServerError, programs
 from songs_system.system import SystemClock
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ def no_programs() -> str:
     """Return why a test can start no PostgreSQL here; nothing where it can, as it must in CI."""
     try:
         programs()
-    except TrialServerError as error:
+    except EphemeralServerError as error:
         if os.environ.get("CI") == "true":
             raise
         return str(error)

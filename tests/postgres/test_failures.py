@@ -26,17 +26,17 @@ from songs.ports.storage import Scope, UnitOfWork
 from songs_postgres import PostgresStorage
 from songs_postgres.connection import Connection
 from songs_postgres.errors import NoAnswerError
-from songs_postgres.testing import TrialServer
+from songs_postgres.testing import EphemeralServer
 from songs_system.system import SystemClock
 
 SLACK_S = 0.5
 """What STO-14 allows; the machine's own delays come on top, so that a loaded one fails no test."""
 LOAD_S = 3.0
 
-CALLS: dict[str, Callable[[User], object]] = {
-    "a read": lambda user: user.run(Scope.READ, lambda unit: unit.songs.get("s1"), 0.5),
-    "a write": lambda user: user.rate("r9", deadline_s=0.5),
-    "ping": lambda user: user.storage.ping(deadline=deadline(0.5)),
+CALLS: dict[str, Callable[[User, float], object]] = {
+    "a read": lambda user, left_s: user.run(Scope.READ, lambda unit: unit.songs.get("s1"), left_s),
+    "a write": lambda user, left_s: user.rate("r9", deadline_s=left_s),
+    "ping": lambda user, left_s: user.storage.ping(deadline=deadline(left_s)),
 }
 
 
@@ -60,33 +60,33 @@ def test_a_database_that_is_being_restored(user: User) -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_server_that_is_stopped(name: str, own_server: TrialServer, breakable: User) -> None:
+def test_a_server_that_is_stopped(name: str, own_server: EphemeralServer, breakable: User) -> None:
     """Each call is refused at once, and works again by itself when the server is back; nothing is lost or doubled."""
     breakable.rate("r1")
     own_server.stop()
     try:
         for _ in range(2):
             with within(0.5), pytest.raises(StorageUnavailable, match="reached"):
-                CALLS[name](breakable)
+                CALLS[name](breakable, 20)
     finally:
         own_server.start()
-    CALLS[name](breakable)
+    CALLS[name](breakable, 20)
     assert breakable.rated()[0] == "r1"
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_server_that_hangs(name: str, own_server: TrialServer, breakable: User) -> None:
+def test_a_server_that_hangs(name: str, own_server: EphemeralServer, breakable: User) -> None:
     """Each call ends with its deadline, on a connection that it has and on one that it would make."""
     breakable.rate("r1")
     with frozen(own_server.pid):
         for _ in range(3):
             with within(0.5), pytest.raises((StorageUnavailable, DeadlineExceeded)):
-                CALLS[name](breakable)
-    CALLS[name](breakable)
+                CALLS[name](breakable, 0.5)
+    CALLS[name](breakable, 20)
     assert breakable.rated()[0] == "r1"
 
 
-def test_a_server_that_hangs_at_a_commit(own_server: TrialServer, breakable: User) -> None:
+def test_a_server_that_hangs_at_a_commit(own_server: EphemeralServer, breakable: User) -> None:
     """Nobody can say whether it was kept, so that is said; under its id it is stored once."""
     with ExitStack() as freezing, within(0.8), pytest.raises(OutcomeUnknown) as caught:  # noqa: PT012, SIM117 - the end of the block raises
         with breakable.storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(0.8)) as unit:
@@ -97,7 +97,7 @@ def test_a_server_that_hangs_at_a_commit(own_server: TrialServer, breakable: Use
     assert breakable.run(Scope.READ, lambda unit: unit.songs.get("s2")) == song("s2")
 
 
-def test_a_server_that_hangs_in_a_block(own_server: TrialServer, breakable: User) -> None:
+def test_a_server_that_hangs_in_a_block(own_server: EphemeralServer, breakable: User) -> None:
     """An exception leaves the block as it is and in time, though the server cannot be told to roll back."""
     planted = ValueError()
     with ExitStack() as freezing, within(0.8), pytest.raises(ValueError) as caught:  # noqa: PT011, SIM117, PT012 - the very one
@@ -109,7 +109,7 @@ def test_a_server_that_hangs_in_a_block(own_server: TrialServer, breakable: User
     assert breakable.run(Scope.READ, lambda unit: unit.songs.get("s2")) is None
 
 
-def test_opening_a_server_that_is_stopped(own_server: TrialServer, breakable: User) -> None:
+def test_opening_a_server_that_is_stopped(own_server: EphemeralServer, breakable: User) -> None:
     """It cannot be opened, and can when the server is there."""
     other = _other(breakable)
     own_server.stop()
@@ -239,6 +239,31 @@ def test_a_forked_process_does_not_use_what_it_inherited(user: User) -> None:
     assert user.rated() == ["r1", "r3", "r4"]
 
 
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_process_forked_inside_a_unit_does_not_use_its_connection(user: User, *, clean: bool) -> None:
+    """The child is refused however its copy of the block ends; the parent's transaction goes on, and commits."""
+    with user.storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(20)) as unit:
+        unit.songs.add(song("s2"))
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                with pytest.raises(StorageClosed):
+                    unit.songs.get("s2")
+                left = unit.__exit__
+                if clean:
+                    with pytest.raises(StorageClosed):
+                        left(None, None, None)
+                else:
+                    left(ValueError, ValueError(), None)
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert unit.songs.get("s2") == song("s2")
+    assert user.run(Scope.READ, lambda unit: unit.songs.get("s2")) == song("s2")
+
+
 def test_a_block_that_swallows_an_error(user: User) -> None:
     """After an error of the server the unit answers nothing but that error, and a clean end does not look committed."""
 
@@ -295,7 +320,7 @@ def _rating_for_ever(user: User, name: str) -> Iterator["subprocess.Popen[str]"]
         process.communicate()
 
 
-def test_killed_writers_and_a_killed_server(own_server: TrialServer, breakable: User) -> None:
+def test_killed_writers_and_a_killed_server(own_server: EphemeralServer, breakable: User) -> None:
     """Whenever writers and server are killed, what was acknowledged is there once, and no more than what was sent."""
     told: list[str] = []
     for r in range(5):

@@ -59,7 +59,7 @@ def test_writes_go_on_with_it(rated: SqliteStorage, unit: Units, path: Path, rat
             write.ratings.add(rating(f"T{number}", "S2"))
         assert before - _left(path) <= ORPHANS_AT_ONCE
     assert _left(path) == 0
-    assert not rated._opened().has_leftovers
+    assert not rated._opened().has_orphans
 
 
 @pytest.mark.parametrize("how", ["prepare", "open_existing", "examine"])
@@ -72,7 +72,7 @@ def test_others_go_on_with_it(
     other = SqliteStorage(path, clock, connections=2)
     if how == "open_existing":
         other.open_existing()
-        assert other._opened().has_leftovers
+        assert other._opened().has_orphans
         other.close()
         return
     other.open()

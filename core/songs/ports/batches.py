@@ -21,8 +21,8 @@ class RatedSong:
 class Batches(Protocol):
     """Reads of up to 100 records at once, within one unit of work: an ability of storages that answer over a network.
 
-    What looks at every record (`songs doctor`, `songs copy`) asks for a batch where there is such an object, and for
-    one record after another where there is none, as `songs.one_by_one` does: right for a storage in this process.
+    `songs doctor` and `songs copy`, which read every record, ask for a batch where there is such an object, and else
+    for one record after another, as `songs.one_by_one` does: right for a storage in this process.
 
     BAT-1: `songs`, `users` and `users_named` return what `SongRepository.get`, `UserRepository.get` and
         `UserRepository.by_name` return for each of these ids or names, by that id or name. What is not there is left

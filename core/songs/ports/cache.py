@@ -1,8 +1,8 @@
 """The cache: bytes under (group, key), with leases.
 
 The idea of the lease is from "Scaling Memcache at Facebook" (NSDI 2013): a miss hands out a lease, and a fill counts
-only while nothing was invalidated since. How services stay coherent with a cache that fails is told in
-`songs.caching.coherence`.
+only while nothing was invalidated since. `songs.caching.coherence` says how services stay coherent with a cache that
+fails.
 """
 
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True)
 class CacheCapabilities:
-    """What a cache declares of itself."""
+    """The abilities that a cache declares."""
 
     shared: bool
     """Other processes see the same entries and invalidations."""
@@ -68,7 +68,7 @@ class Cache(Protocol):
 
     @property
     def capabilities(self) -> CacheCapabilities:
-        """What this cache can do."""
+        """The abilities of this cache."""
         ...
 
     def open(self) -> None:
@@ -85,7 +85,7 @@ class Cache(Protocol):
     def ping(self) -> str:
         """Return the identity of the cache, when it answers and would take an invalidation.
 
-        It looks for the server anew: where a name or a proxy leads elsewhere by now, calls go there from then on.
+        It looks for the server again: where a name or a proxy leads elsewhere by now, calls go there from then on.
 
         Raises:
             CacheUnavailable: It does not, within 0.2 s.

@@ -8,7 +8,7 @@ from songs.errors import DeadlineExceeded
 
 @runtime_checkable
 class Clock(Protocol):
-    """What time it is, and how long things take. Thread-safe.
+    """The time of day, and a monotonic time for durations. Thread-safe.
 
     CLK-1: `now` returns an aware datetime whose tzinfo is `datetime.UTC`, in whole milliseconds, whatever the
         machine's time zone is. It may go back.

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True)
 class LimiterCapabilities:
-    """What a limiter declares of itself, in its descriptor."""
+    """The abilities that a limiter declares, in its descriptor."""
 
     shared: bool
     """All processes count together. False: it counts in this process's memory, so that it neither fails nor forgets."""

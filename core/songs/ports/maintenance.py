@@ -1,4 +1,4 @@
-"""What a storage may offer beside its port: a look at what no other port shows, and its repair."""
+"""Maintenance, an ability beside the port of a storage: checks of data that no other port shows, and their repair."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,8 +11,7 @@ class Finding:
 
     Attributes:
         what: What it is, with the id of the record or the name of the index.
-        remedy: What repairing does about it ("count them anew"); empty where somebody else has to do something, which
-            `what` says then.
+        remedy: The repair ("recount them"); empty where somebody else has to do something, which `what` says then.
         mended: Whether that was done.
     """
 
@@ -23,7 +22,7 @@ class Finding:
 
 @runtime_checkable
 class Maintenance(Protocol):
-    """What a storage offers as well whose capabilities declare `maintenance`. Thread-safe, as all of the storage.
+    """Checks and repair, offered by a storage that declares `maintenance`. Thread-safe, as all of the storage.
 
     MNT-1: `examine` yields a finding for what is kept twice and does not agree (statistics and events, totals and
         songs, folds and texts, indexes), for what is missing, and for what belongs to nothing. It changes nothing. Of

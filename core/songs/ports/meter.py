@@ -3,7 +3,7 @@
 from typing import Final, Literal, Protocol
 
 CacheOutcome = Literal["hit", "miss", "outdated", "off", "elsewhere", "unavailable"]
-"""What asking the cache came to: `outdated` is a hit that was not believed, `off` that the cache is switched off."""
+"""The result of asking the cache: `outdated` is a hit that was not believed, `off` that the cache is switched off."""
 
 
 class Meter(Protocol):
@@ -12,7 +12,7 @@ class Meter(Protocol):
     def unit(self, scope: str, outcome: str, attempts: int, duration_s: float) -> None:
         """Note a unit of work, with its attempts and how long they took.
 
-        `outcome` is ``ok``, the code of its error, or ``defect`` for an exception that is none of ours.
+        `outcome` is ``ok``, the code of its error, or ``defect`` for any other exception.
         """
         ...
 

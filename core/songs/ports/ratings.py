@@ -8,7 +8,7 @@ from songs.model import Rating, RatingStats
 
 @dataclass(frozen=True, slots=True)
 class RatingReceipt:
-    """What `add` leaves: the song's statistics now, and the id of the event that is stored for the call.
+    """The result of `add`: the song's statistics now, and the id of the event that is stored for the call.
 
     `rating_id` is the id of the given rating, or that of an earlier one to which its idempotency key belongs.
     """

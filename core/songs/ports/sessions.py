@@ -1,4 +1,4 @@
-"""The sessions of a storage: refresh tokens, of which each is good for one rotation."""
+"""The sessions of a storage: refresh tokens, each good for one rotation."""
 
 from datetime import datetime
 from enum import Enum, auto
@@ -8,7 +8,7 @@ from songs.model import Session
 
 
 class Rotation(Enum):
-    """What a rotation came to."""
+    """The result of a rotation."""
 
     ROTATED = auto()
     """The token was the current one; the next one is current now."""

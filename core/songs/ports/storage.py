@@ -14,7 +14,7 @@ from songs.ports.users import UserRepository
 
 
 class Scope(Enum):
-    """What a unit of work is going to do. Services read, or make one write; only tools make several."""
+    """The reads and writes that a unit of work may make. Services read, or make one write; only tools make several."""
 
     READ = auto()
     """Reads only."""
@@ -26,7 +26,7 @@ class Scope(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageCapabilities:
-    """What a storage declares of itself. The contract kit holds it to what it declares, and probes what it denies."""
+    """The abilities that a storage declares. The contract kit holds it to them, and probes those that it denies."""
 
     durable: bool
     """An acknowledged write survives a crash of the process (STO-11)."""
@@ -123,7 +123,7 @@ class Storage(Protocol):
 
     @property
     def capabilities(self) -> StorageCapabilities:
-        """What this storage can do; the same for the life of the object once it is open."""
+        """The abilities of this storage; the same for the life of the object once it is open."""
         ...
 
     def open(self) -> None:
@@ -171,7 +171,7 @@ class Storage(Protocol):
 
 @runtime_checkable
 class IdentifiedStorage(Protocol):
-    """A durable storage that can tell its data from others; an ability beside `Storage`.
+    """A durable storage whose data have an identity; an ability beside `Storage`.
 
     The workers of a server open such a storage as the data with which the server was started, and create nothing. A
     worker that takes the place of another one while the data are out of reach (a volume that is not mounted, a
@@ -191,7 +191,7 @@ class IdentifiedStorage(Protocol):
     """
 
     def identity(self) -> str:
-        """Return what tells the data of this storage, which is open and prepared, from others.
+        """Return the identity of the data of this storage, which is open and prepared.
 
         Raises:
             StorageUnavailable: It does not answer.

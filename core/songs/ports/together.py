@@ -10,7 +10,7 @@ from songs.ports.limiter import RateLimit, RateLimiter, Verdict
 class Together(Protocol):
     """One round trip in place of two, for a request that counts a hit and then reads an entry. Thread-safe.
 
-    It is open while both the cache and the limiter are of which it was made.
+    It is open while its cache and its limiter are.
 
     TOG-1: A hit is one of the limiter's own, on this bucket and limit: its verdict is what `RateLimiter.hit` would
         return, and hits of either kind share one count, however many threads make them at once.

@@ -9,7 +9,7 @@ from songs.model import Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessClaims:
-    """What an access token says of its holder. Times are UTC, in whole seconds."""
+    """The claims of an access token. Times are UTC, in whole seconds."""
 
     token_id: str
     user_id: str

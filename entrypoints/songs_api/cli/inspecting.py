@@ -99,7 +99,7 @@ def new(
     port: Annotated[Port, typer.Option(help=f"The port of the adapter: {', '.join(PORTS)}.")] = Port.STORAGE,
     into: Annotated[Path, typer.Option(help="The folder in which the folder songs_NAME is created.")] = Path(),
 ) -> None:
-    """Create a distribution for a new adapter, with every method as a stub, and print the first steps."""
+    """Create a distribution for a new adapter, with methods to be written, and print the first steps."""
     folder = scaffold(name, port, into)
     typer.echo(f"made {folder}; begin with its README.md:")
     typer.echo(f"  cd {shlex.quote(str(folder))}")
@@ -209,7 +209,7 @@ def doctor(
                 typer.echo(f"mended: {finding.what}") if finding.mended else wrong.append(_described(finding))
         finally:
             if repair:
-                # Whatever a cache holds may be of before this repair, or before one that was killed.
+                # The entries of a cache may be older than this repair, or than one that was killed.
                 with audited(container, "repair", mended=mended) if mended else nullcontext(), naming(name):
                     container.coherence().outdate()
         with _progress(StorageReader(name, runner, clock).count()) as show:
@@ -233,7 +233,7 @@ def _findings(name: str, storage: Storage, *, repair: bool) -> Iterator[Finding]
         StorageUnavailable: It does not respond.
     """
     if not isinstance(storage, Maintenance):
-        typer.echo("this storage offers no look at what it alone can see, and no repair")
+        typer.echo("this storage offers no checks of its own, and no repair")
         return
     with naming(name):
         typer.echo(", ".join(f"{what} {version}" for what, version in storage.versions().items()))

@@ -1,13 +1,14 @@
 """The users and their sessions."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from songs.errors import UserExists, UserNotFound, VersionConflict
+from songs.errors import UserExists
 from songs.model import Session, User, name_key
 from songs.ports.sessions import Rotation
 from songs_jsonfile.changes import Put, Remove
+from songs_plugins.decisions import decide_rotation, is_repeat, replaceable
 
 if TYPE_CHECKING:
     from songs_jsonfile.unit import Unit
@@ -31,7 +32,7 @@ class JsonFileUsers:
     def add(self, user: User) -> None:
         with self._unit.write() as state:
             same_id = state.users.get(user.id)
-            if same_id is not None and same_id.name_key == user.name_key:
+            if is_repeat(same_id, user):
                 return
             if same_id is not None or user.name_key in state.names:
                 raise UserExists
@@ -39,15 +40,9 @@ class JsonFileUsers:
 
     def replace(self, user: User, *, if_version: int) -> None:
         with self._unit.write() as state:
-            stored = state.users.get(user.id)
-            if stored is None:
-                raise UserNotFound
-            changed = replace(user, name=stored.name)
-            if changed == stored:
-                return
-            if stored.version != if_version:
-                raise VersionConflict
-            self._unit.record(Put((changed,)))
+            stored = replaceable(state.users.get(user.id), user, if_version=if_version)
+            if stored is not None:
+                self._unit.record(Put((replace(user, name=stored.name),)))
 
     def delete(self, user_id: str) -> bool:
         with self._unit.write() as state:
@@ -79,19 +74,15 @@ class JsonFileSessions:
 
     def rotate(self, session_id: str, *, presented_hash: str, next_hash: str, at: datetime, grace_s: float) -> Rotation:
         with self._unit.write() as state:
-            session = state.sessions.get(session_id)
-            if session is None or session.expires_at <= at:
-                return Rotation.UNKNOWN
-            if (session.current_hash, session.previous_hash) == (next_hash, presented_hash):
-                return Rotation.ROTATED
-            if session.current_hash == presented_hash:
-                rotated = replace(session, current_hash=next_hash, previous_hash=presented_hash, rotated_at=at)
+            stored = state.sessions.get(session_id)
+            rotation, rotated = decide_rotation(
+                stored, presented_hash=presented_hash, next_hash=next_hash, at=at, grace_s=grace_s
+            )
+            if rotated is not None:
                 self._unit.record(Put((rotated,)))
-                return Rotation.ROTATED
-            if session.previous_hash == presented_hash and abs(at - session.rotated_at) <= timedelta(seconds=grace_s):
-                return Rotation.RETRIED
-            self._unit.record(Remove(Session, (session_id,)))
-            return Rotation.REUSED
+            elif rotation is Rotation.REUSED:
+                self._unit.record(Remove(Session, (session_id,)))
+            return rotation
 
     def delete(self, session_id: str) -> None:
         with self._unit.write() as state:

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from songs.errors import KeyReused, SongNotFound
+from songs.errors import SongNotFound
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
 from songs_jsonfile.changes import Put
+from songs_plugins.decisions import check_key
 
 if TYPE_CHECKING:
     from songs_jsonfile.unit import Unit
@@ -25,8 +26,8 @@ class JsonFileRatings:
             earlier = events.get(rating.id)
             if earlier is None and rating.key is not None:
                 earlier = state.rating_of_key(rating.user_id, rating.key)
-                if earlier is not None and (earlier.song_id, earlier.value) != (rating.song_id, rating.value):
-                    raise KeyReused
+                if earlier is not None:
+                    check_key(rating, song_id=earlier.song_id, value=earlier.value)
             if earlier is None:
                 self._unit.record(Put((rating,)))
             return RatingReceipt(state.stats[rating.song_id], (earlier or rating).id)

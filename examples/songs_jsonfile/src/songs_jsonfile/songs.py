@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from songs.errors import DuplicateSong, SongNotFound, VersionConflict
+from songs.errors import DuplicateSong
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs_jsonfile.changes import Put, Remove
 from songs_jsonfile.state import State
+from songs_plugins.decisions import check_version, replaceable, sort_out
 
 if TYPE_CHECKING:
     from songs_jsonfile.unit import Unit
@@ -35,20 +36,16 @@ class JsonFileSongs:
 
     def add_many(self, songs: Sequence[Song]) -> frozenset[str]:
         with self._unit.write() as state:
-            new, refused = _sorted_out(state, songs)
+            stored = {each.id: state.songs[each.id].identity for each in songs if each.id in state.songs}
+            new, refused = sort_out([(each, each.identity) for each in songs], stored=stored, taken=state.identities)
             if new:
-                self._unit.record(Put(new))
+                self._unit.record(Put(tuple(new)))
             return refused
 
     def replace(self, song: Song, *, if_version: int) -> None:
         with self._unit.write() as state:
-            stored = state.songs.get(song.id)
-            if stored is None:
-                raise SongNotFound
-            if stored == song:
+            if replaceable(state.songs.get(song.id), song, if_version=if_version) is None:
                 return
-            if stored.version != if_version:
-                raise VersionConflict
             if state.identities.get(song.identity, song.id) != song.id:
                 raise DuplicateSong
             self._unit.record(Put((song,)))
@@ -58,8 +55,7 @@ class JsonFileSongs:
             stored = state.songs.get(song_id)
             if stored is None:
                 return False
-            if if_version is not None and stored.version != if_version:
-                raise VersionConflict
+            check_version(stored.version, if_version)
             self._unit.record(Remove(Song, (song_id,)))
             return True
 
@@ -91,21 +87,3 @@ def _matching(state: State, wanted: SongFilter, after_id: str | None = None) -> 
             and (wanted.text is None or wanted.text in artist or wanted.text in title)
         ):
             yield song
-
-
-def _sorted_out(state: State, songs: Sequence[Song]) -> tuple[tuple[Song, ...], frozenset[str]]:
-    """Return the songs to store, and the ids of those that are refused; the rest is stored already."""
-    new: dict[str, Song] = {}
-    taken: set[SongIdentity] = set()
-    refused: set[str] = set()
-    for song in songs:
-        same_id = new.get(song.id) or state.songs.get(song.id)
-        if same_id is not None:
-            if same_id.identity != song.identity:
-                refused.add(song.id)
-        elif song.identity in taken or song.identity in state.identities:
-            refused.add(song.id)
-        else:
-            new[song.id] = song
-            taken.add(song.identity)
-    return tuple(new.values()), frozenset(refused)

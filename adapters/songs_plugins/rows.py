@@ -1,0 +1,72 @@
+"""Rows of users and sessions, for storages in tables: the columns, and their values as numbers and texts.
+
+GET = f"SELECT {USER_COLUMNS} FROM users WHERE id = ?"
+ADD = f"INSERT INTO users ({USER_COLUMNS}, name_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+connection.execute(ADD, (*user_row(user), user.name_key))
+users = map(user_of, connection.execute(GET, (user_id,)))
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from songs.model import Role, Session, User
+from songs_plugins.values import milliseconds, moment
+
+USER_COLUMNS: Final = "id, name, password_hash, role, disabled, created_at_ms, token_version, version"
+"""The first two never change (USR-5)."""
+SESSION_COLUMNS: Final = "id, user_id, current_hash, previous_hash, created_at_ms, rotated_at_ms, expires_at_ms"
+
+
+def user_row(user: User) -> tuple[object, ...]:
+    """Return the values of `USER_COLUMNS` for a user."""
+    return (
+        user.id,
+        user.name,
+        user.password_hash,
+        user.role.value,
+        user.disabled,
+        milliseconds(user.created_at),
+        user.token_version,
+        user.version,
+    )
+
+
+def user_of(row: Sequence[Any]) -> User:
+    """Return the user of a row of `USER_COLUMNS`."""
+    return User(
+        id=row[0],
+        name=row[1],
+        password_hash=row[2],
+        role=Role(row[3]),
+        disabled=bool(row[4]),
+        created_at=moment(row[5]),
+        token_version=row[6],
+        version=row[7],
+    )
+
+
+def session_row(session: Session) -> tuple[object, ...]:
+    """Return the values of `SESSION_COLUMNS` for a session."""
+    return (
+        session.id,
+        session.user_id,
+        session.current_hash,
+        session.previous_hash,
+        milliseconds(session.created_at),
+        milliseconds(session.rotated_at),
+        milliseconds(session.expires_at),
+    )
+
+
+def session_of(row: Sequence[Any]) -> Session:
+    """Return the session of a row of `SESSION_COLUMNS`."""
+    return Session(
+        id=row[0],
+        user_id=row[1],
+        current_hash=row[2],
+        previous_hash=row[3],
+        created_at=moment(row[4]),
+        rotated_at=moment(row[5]),
+        expires_at=moment(row[6]),
+    )
