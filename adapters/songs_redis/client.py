@@ -181,7 +181,11 @@ def _refused(error: ResponseError) -> NotAnsweredError:
 
 
 class _Pool:
-    """The connections of one process. Thread-safe."""
+    """The connections of one process. Thread-safe.
+
+    It needs no bulkhead: a call, waiting included, ends within its time, and the breaker fails fast for a server that
+    stalls.
+    """
 
     def __init__(self, links: Links, breaker: Breaker, connections: int) -> None:
         self.pid = os.getpid()
