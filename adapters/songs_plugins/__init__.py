@@ -10,14 +10,16 @@ name, and its object is a module (or class instance) with a `hookimpl` of `songs
         return [AdapterSpec(port=Port.STORAGE, name="acme", summary="...", factory=AcmeStorage.from_settings)]
 """
 
+import warnings
+
 from songs_plugins.faults import FailingCalls, failing, moved_away, overwritten, replaced
 from songs_plugins.spec import (
     API_VERSION,
     AdapterContext,
     AdapterSpec,
     CacheFaultInjector,
+    CountingFaultInjector,
     FaultInjector,
-    JoinedFaultInjector,
     LastingFaultInjector,
     NoSettings,
     Port,
@@ -29,9 +31,9 @@ __all__ = [
     "AdapterContext",
     "AdapterSpec",
     "CacheFaultInjector",
+    "CountingFaultInjector",
     "FailingCalls",
     "FaultInjector",
-    "JoinedFaultInjector",
     "LastingFaultInjector",
     "NoSettings",
     "Port",
@@ -41,3 +43,11 @@ __all__ = [
     "overwritten",
     "replaced",
 ]
+
+
+def __getattr__(name: str) -> type:
+    if name != "JoinedFaultInjector":
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    warnings.warn("JoinedFaultInjector is now CountingFaultInjector", DeprecationWarning, stacklevel=2)
+    return CountingFaultInjector

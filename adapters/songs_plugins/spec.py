@@ -112,8 +112,8 @@ class CacheFaultInjector(FaultInjector, Protocol):
 
 
 @runtime_checkable
-class JoinedFaultInjector(CacheFaultInjector, Protocol):
-    """The same for a cache that joins a limiter, see `songs.ports.together`: their backend can fail one of the two."""
+class CountingFaultInjector(CacheFaultInjector, Protocol):
+    """The same for a counting cache, whose backend can fail for entries alone."""
 
     def refuse_entries(self) -> None:
         """Let the backend refuse what it is asked about entries, and answer the limiter, until `heal`."""
@@ -144,7 +144,7 @@ class AdapterSpec:
             each is given the settings of a place, and a context manager that takes them away and brings them back.
         faults: For the contract kit: given the settings of a place, a context manager of a `FaultInjector` for the
             backend calls of whatever is built from them; of a storage, if it can, a `LastingFaultInjector`; of a cache,
-            a `CacheFaultInjector`; of one that joins a limiter, if it can, a `JoinedFaultInjector`. None: the kit does
+            a `CacheFaultInjector`; of a counting cache, if it can, a `CountingFaultInjector`. None: the kit does
             not test how the adapter bears such faults.
         api_version: The version of this descriptor that the adapter was written for.
     """

@@ -163,6 +163,8 @@ class Pool:
     """At most `size` connections at once, made when they are needed and kept for the next one. Thread-safe.
 
     It belongs to the process that made it: another one on the same connections would read the other's answers.
+    Callers wait for a connection until their deadlines, and do not fail fast, as at a bulkhead: a unit that takes long
+    is no stall.
     `has_orphans` says that each write is to be followed by the removal of a batch of ratings of songs that are gone.
     `tables` is what the names of the tables led to when they were first seen (`migrations.TABLES_FOUND`).
     """

@@ -4,8 +4,8 @@ Every operation is one script and one round trip. A server that does not answer 
 nothing for a while.
 """
 
-from songs_redis.cache import RedisCache
+from songs_redis.cache import RedisCache, RedisCountingCache
 from songs_redis.client import RedisSettings
 from songs_redis.limiter import RedisLimiter
 
-__all__ = ["RedisCache", "RedisLimiter", "RedisSettings"]
+__all__ = ["RedisCache", "RedisCountingCache", "RedisLimiter", "RedisSettings"]

@@ -1,9 +1,7 @@
 """The circuit breaker: while a server is known not to answer, nobody waits for it."""
 
-import os
 import threading
 from typing import Final
-from weakref import WeakValueDictionary
 
 from songs.ports.clock import Clock
 from songs.ports.meter import UNMETERED, Meter
@@ -74,14 +72,3 @@ class Breaker:
             self._closed = False
             self._pauses += 1
             self._trial_at_s = self._clock.monotonic_s() + self._pause_s
-
-
-_shared: Final[WeakValueDictionary[tuple[int, int, str], Breaker]] = WeakValueDictionary()
-
-
-def shared(server: str, meter: Meter, clock: Clock) -> Breaker:
-    """Return the breaker of all that this process asks of one server.
-
-    A request asks limiter and cache in turn: if it waited in vain for one of them, it shall not wait for the other.
-    """
-    return _shared.setdefault((os.getpid(), id(clock), server), Breaker(clock, meter))

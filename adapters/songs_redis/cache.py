@@ -1,8 +1,8 @@
-"""The cache."""
+"""The cache, and the same with the limiter."""
 
 import hashlib
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any, Final
 
 from songs.errors import CacheUnavailable
@@ -84,12 +84,6 @@ class RedisCache:
             return ""
         return self._identified(self._call(*self._invalidate_command(*map(self._generation_key, groups))))
 
-    def together_with(self, limiter: object) -> "RedisTogether | None":
-        """Return what asks this cache and `limiter` together, if that is a limiter on the same server."""
-        if isinstance(limiter, RedisLimiter) and limiter.is_on(self._client):
-            return RedisTogether(self._client, limiter.hit_command, self._get_command, self._found)
-        return None
-
     def _get_command(self, group: str, key: str) -> Command:
         return (
             "EVAL",
@@ -137,29 +131,15 @@ class RedisCache:
         return f"{self._prefix}:e:{_digest(f'{len(group)}:{group}{key}')}"
 
 
-class RedisTogether:
-    """Asks limiter and cache in one round trip.
+class RedisCountingCache(RedisCache, RedisLimiter):
+    """Cache and limiter on one Redis server, with the same connections.
 
     Args:
-        client: Asks the server; opened and closed by the cache.
-        hit_command: Makes the limiter's command.
-        get_command: Makes the cache's.
-        found: Reads the answer to that; raises `CacheUnavailable` where it makes no sense.
+        client: Asks the server; opened and closed by this.
+        prefix: What all keys begin with.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        hit_command: Callable[[str, RateLimit], Command],
-        get_command: Callable[[str, str], Command],
-        found: Callable[[object], Hit | Miss],
-    ) -> None:
-        self._client = client
-        self._hit_command = hit_command
-        self._get_command = get_command
-        self._found = found
-
-    def hit_and_get(self, bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, Hit | Miss | None]:
+    def count_and_get(self, bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, Hit | Miss | None]:
         try:
             hit, got = self._client.calls((self._hit_command(bucket, limit), self._get_command(group, key)))
         except NotAnsweredError as error:

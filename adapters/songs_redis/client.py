@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -12,6 +12,7 @@ from redis.connection import parse_url
 from redis.exceptions import ReadOnlyError, ResponseError
 
 from songs.ports.clock import Clock
+from songs.ports.meter import UNMETERED, Meter
 from songs_redis.breaker import Breaker
 from songs_redis.wire import Command, Link, Links
 
@@ -78,7 +79,7 @@ class Client:
         clock: For the pauses of the circuit breaker.
         connections: How many calls may be under way at once; others wait, within their time.
         call_s: How long a call takes at most.
-        new_breaker: Makes the circuit breaker, in each process that makes calls.
+        meter: Shows the circuit breaker.
     """
 
     def __init__(
@@ -88,20 +89,15 @@ class Client:
         *,
         connections: int,
         call_s: float = CALL_S,
-        new_breaker: Callable[[Clock], Breaker] = Breaker,
+        meter: Meter = UNMETERED,
     ) -> None:
         self._settings = settings
-        self._new_breaker = new_breaker
         self._clock = clock
+        self._meter = meter
         self._connections = connections
         self._call_s = call_s
         self._lock = threading.Lock()
         self._pool: _Pool | None = None
-
-    @property
-    def server(self) -> str:
-        """The server's address, with credentials: for comparing, not for showing."""
-        return self._settings.url.get_secret_value()
 
     @property
     def database(self) -> int:
@@ -173,7 +169,7 @@ class Client:
         return pool
 
     def _new_pool(self) -> "_Pool":
-        return _Pool(Links(self._settings.options()), self._new_breaker(self._clock), self._connections)
+        return _Pool(Links(self._settings.options()), Breaker(self._clock, self._meter), self._connections)
 
 
 def _refused(error: ResponseError) -> NotAnsweredError:
@@ -185,7 +181,11 @@ def _refused(error: ResponseError) -> NotAnsweredError:
 
 
 class _Pool:
-    """The connections of one process. Thread-safe."""
+    """The connections of one process. Thread-safe.
+
+    It needs no bulkhead: a call, waiting included, ends within its time, and the breaker fails fast for a server that
+    stalls.
+    """
 
     def __init__(self, links: Links, breaker: Breaker, connections: int) -> None:
         self.pid = os.getpid()

@@ -33,7 +33,7 @@ class RedisLimiter:
 
     def hit(self, bucket: str, limit: RateLimit) -> Verdict:
         try:
-            answer = self._client.call(self.hit_command(bucket, limit))
+            answer = self._client.call(self._hit_command(bucket, limit))
         except NotAnsweredError as error:
             raise unavailable(error) from error
         return verdict_of(answer)
@@ -44,12 +44,7 @@ class RedisLimiter:
         except NotAnsweredError as error:
             raise unavailable(error) from error
 
-    def is_on(self, client: Client) -> bool:
-        """Return whether it counts on the server that `client` asks."""
-        return self._client.server == client.server
-
-    def hit_command(self, bucket: str, limit: RateLimit) -> Command:
-        """Return the command that counts a hit."""
+    def _hit_command(self, bucket: str, limit: RateLimit) -> Command:
         window_ms, new_name = limit.window_s * 1000, os.urandom(8).hex()
         return ("EVAL", LIMITER_HIT, 1, self._key(bucket, limit), limit.amount, window_ms, new_name)
 

@@ -36,7 +36,8 @@ class BcryptPasswords:
 
     Args:
         rounds: The cost of new hashes: 2 to the power of `rounds` steps.
-        concurrency: How many hashes may be computed at once.
+        concurrency: How many hashes may be computed at once. Others wait for as long as they say (PWD-4): a bulkhead
+            would refuse some of them sooner, and hashing never stalls.
     """
 
     def __init__(self, *, rounds: int, concurrency: int) -> None:

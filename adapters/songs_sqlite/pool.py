@@ -26,7 +26,8 @@ class FifoLock:
     """A lock with a queue. Thread-safe.
 
     With `threading.Lock` a thread that lets go and comes again overtakes those that wait: of several writers some then
-    wait for hundreds of turns of the others, and miss their deadlines.
+    wait for hundreds of turns of the others, and miss their deadlines. A bulkhead would not do either: its
+    free slots go to the first to ask.
     """
 
     def __init__(self) -> None:
@@ -118,7 +119,8 @@ class Pool:
     Threads of a server come and go, so connections belong to nobody: each unit takes one and gives it back. `writing`
     is held by the one thread of this process that is writing or is the next to: threads then queue here, where the next
     one is woken at once, and not for SQLite's lock, which they would have to poll. `has_orphans` says that each write
-    is to be followed by the removal of a batch of them.
+    is to be followed by the removal of a batch of them. Callers wait for a connection until their deadlines, and do not
+    fail fast, as at a bulkhead: a unit that takes long is no stall.
     """
 
     def __init__(self, path: Path, size: int, clock: Clock) -> None:

@@ -24,11 +24,7 @@ _PROTOCOLS: Final = {
         "songs.ports.maintenance:Maintenance",
         "songs.ports.batches:Batches",
     ),
-    "cache": (
-        "songs.ports.cache:Cache",
-        "songs.ports.together:Together",
-        "songs.ports.together:JoinsLimiter",
-    ),
+    "cache": ("songs.ports.cache:Cache", "songs.ports.cache:CountingCache"),
     "limiter": ("songs.ports.limiter:RateLimiter",),
     "tokens": ("songs.ports.tokens:TokenIssuer",),
     "passwords": ("songs.ports.passwords:PasswordHasher",),

@@ -25,10 +25,9 @@ from songs.application.sessions import Lifetimes, Sessions
 from songs.caching.coherence import Coherence
 from songs.caching.queries import CatalogueQueries, Prefetcher
 from songs.model import Role, SongDetails, User
-from songs.ports.cache import Cache
+from songs.ports.cache import Cache, CountAndGet
 from songs.ports.clock import Deadline
 from songs.ports.limiter import RateLimiter
-from songs.ports.together import Together
 from songs.ports.tokens import AccessClaims, TokenIssuer
 from songs_api.http.app import create_app
 from songs_api.http.kernel.read_plans import REPRESENTATION_VERSION
@@ -82,7 +81,7 @@ def build_parts(
     log: TextIO | None = None,
     max_hashing: int = 8,
     replaced: Mapping[str, object] | None = None,
-    join: Callable[[Cache, RateLimiter], Together] | None = None,
+    counting: Callable[[Cache, RateLimiter], CountAndGet] | None = None,
     window_table: WindowTable | None = None,
 ) -> tuple[AppServices, TokenIssuer]:
     """Return open parts over an empty storage in memory.
@@ -94,7 +93,7 @@ def build_parts(
         log: Where lines go, as JSON.
         max_hashing: How many requests may hash a password or wait for that.
         replaced: Ports to use instead: `storage`, `cache`, `limiter`, `passwords`.
-        join: Makes what asks cache and limiter together.
+        counting: Makes a counting cache's `count_and_get` of cache and limiter.
         window_table: What this process and others remember together of their limits.
     """
     clock = ManualClock()
@@ -132,7 +131,7 @@ def build_parts(
         catalogue=catalogue,
         ratings=ratings,
         queries=CatalogueQueries(catalogue, ratings, coherence, form=REPRESENTATION_VERSION),
-        prefetcher=Prefetcher(join(ports["cache"], ports["limiter"]), coherence) if join else None,
+        prefetcher=Prefetcher(counting(ports["cache"], ports["limiter"]), coherence) if counting else None,
         window_table=window_table,
         telemetry=telemetry,
         options=options or HttpOptions(),

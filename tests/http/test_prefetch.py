@@ -7,7 +7,7 @@ import pytest
 from songs.caching.coherence import REFRESH_S
 from songs.errors import CacheUnavailable, LimiterUnavailable
 from songs.model import Rating, Role
-from songs.ports.cache import Cache, Hit, Miss
+from songs.ports.cache import Cache, CountAndGet, Hit, Miss
 from songs.ports.limiter import RateLimit, RateLimiter, Verdict
 from songs.ports.storage import Scope
 from songs_api.http.kernel import read_plans
@@ -26,12 +26,12 @@ class OneServer:
         self.down = False
         self.cache_down = False
 
-    def join(self, cache: Cache, limiter: RateLimiter) -> "OneServer":
-        """Note what either is asked."""
+    def counting(self, cache: Cache, limiter: RateLimiter) -> CountAndGet:
+        """Note what either is asked, and return what asks both."""
         self._get, self._hit = cache.get, limiter.hit
         found: Any = (cache, limiter)
         found[0].get, found[1].hit = self.get, self.hit
-        return self
+        return self.count_and_get
 
     def get(self, group: str, key: str) -> Hit | Miss:
         """As the cache's."""
@@ -47,9 +47,9 @@ class OneServer:
             raise LimiterUnavailable
         return self._hit(bucket, limit)
 
-    def hit_and_get(self, bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, Hit | Miss | None]:
+    def count_and_get(self, bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, Hit | Miss | None]:
         """Both."""
-        self.asked.append("hit and get")
+        self.asked.append("count and get")
         if self.down:
             raise LimiterUnavailable
         return self._hit(bucket, limit), None if self.cache_down else self._get(group, key)
@@ -64,7 +64,7 @@ def server() -> OneServer:
 @pytest.fixture
 def service(build: Build, server: OneServer) -> Service:
     """A service with its cache and its limiter there."""
-    return build(HttpOptions(limits=LIMIT), cached=True, join=server.join)
+    return build(HttpOptions(limits=LIMIT), cached=True, counting=server.counting)
 
 
 def _gets(service: Service, headers: dict[str, str], *paths: str) -> list[Any]:
@@ -84,7 +84,7 @@ def test_the_second_time_is_one_round_trip(service: Service, server: OneServer) 
         server.asked.clear()
         first, second = _gets(service, headers, path, path)
 
-        assert server.asked == ["hit", "get", "hit and get"]
+        assert server.asked == ["hit", "get", "count and get"]
         assert second.content == first.content
         assert first.status_code == second.status_code == 200
 
@@ -108,7 +108,7 @@ def test_what_was_written_is_read(service: Service, server: OneServer) -> None:
     (after,) = _gets(service, editor, f"/songs/{song}/ratings")
 
     assert after.json["count"] == 1
-    assert server.asked == ["hit and get"]
+    assert server.asked == ["count and get"]
 
 
 def test_an_entry_of_an_older_epoch_is_not_taken(service: Service, server: OneServer) -> None:
@@ -127,12 +127,12 @@ def test_an_entry_of_an_older_epoch_is_not_taken(service: Service, server: OneSe
     answers = _gets(service, headers, *[f"/songs/{song}/ratings"] * 2)
 
     assert [answer.json["count"] for answer in answers] == [1, 1]
-    assert server.asked == ["hit and get", "get", "hit and get"]
+    assert server.asked == ["count and get", "get", "count and get"]
 
 
 def test_a_refused_request_gets_nothing(build: Build, server: OneServer) -> None:
     """The limit is kept whatever was brought along."""
-    service = build(HttpOptions(limits=Limits(default=RateLimit(2, 60))), cached=True, join=server.join)
+    service = build(HttpOptions(limits=Limits(default=RateLimit(2, 60))), cached=True, counting=server.counting)
     headers, song = service.join("reader"), service.add_song()
 
     answers = _gets(service, headers, *[f"/songs/{song}"] * 3)
@@ -177,7 +177,7 @@ def test_targets_are_remembered_within_bounds(
 
     _gets(service, headers, f"/songs/{songs[2]}", f"/songs/{songs[0]}", long)
 
-    assert server.asked == ["hit and get", "hit", "get", "hit", "get"]
+    assert server.asked == ["count and get", "hit", "get", "hit", "get"]
 
 
 def test_a_change_is_asked_for_as_before(service: Service, server: OneServer) -> None:
@@ -190,4 +190,4 @@ def test_a_change_is_asked_for_as_before(service: Service, server: OneServer) ->
     (missing,) = _gets(service, editor, f"/songs/{song}")
 
     assert (gone.status_code, missing.status_code) == (204, 404)
-    assert server.asked == ["hit", "hit and get"]
+    assert server.asked == ["hit", "count and get"]

@@ -14,7 +14,7 @@ LIMIT = RateLimit(1, 1)
 
 
 class _Server:
-    """A cache, a limiter, and what asks both, on a server that may be down."""
+    """A counting cache on a server that may be down."""
 
     capabilities = CacheCapabilities(shared=True)
 
@@ -42,7 +42,7 @@ class _Server:
             raise LimiterUnavailable
         return Verdict(allowed=True, remaining=1, reset_s=1.0)
 
-    def hit_and_get(self, bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, Miss | None]:
+    def count_and_get(self, bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, Miss | None]:
         return self.hit(bucket, limit), None if self.entries_down else Miss(None)
 
     def another_method(self) -> str:
@@ -58,7 +58,7 @@ class _Watched:
         server: Any = self.server
         self.cache: Any = self.all.watched_cache(server)
         self.limiter: Any = self.all.watched_limiter(server)
-        self.together: Any = self.all.watched_together(server)
+        self.count_and_get = self.all.watched_counts(server.count_and_get)
 
     def call(self, name: str) -> None:
         """Make one of the calls, whatever it comes to."""
@@ -68,7 +68,7 @@ class _Watched:
             "fill": lambda: self.cache.fill("g", "k", b"", lease=b"", ttl_s=1.0),
             "invalidate": lambda: self.cache.invalidate(["g"]),
             "hit": lambda: self.limiter.hit("b", LIMIT),
-            "hit_and_get": lambda: self.together.hit_and_get("b", LIMIT, "g", "k"),
+            "count_and_get": lambda: self.count_and_get("b", LIMIT, "g", "k"),
         }
         try:
             calls[name]()
@@ -88,7 +88,7 @@ def watched(caplog: pytest.LogCaptureFixture) -> _Watched:
     return _Watched(caplog)
 
 
-@pytest.mark.parametrize("call", ["ping", "get", "fill", "invalidate", "hit", "hit_and_get"])
+@pytest.mark.parametrize("call", ["ping", "get", "fill", "invalidate", "hit", "count_and_get"])
 def test_one_line_when_it_goes_and_one_when_it_is_back(watched: _Watched, call: str) -> None:
     """Whichever call finds it out, and however many follow; with what that means, and how long it took."""
     watched.call(call)
@@ -100,7 +100,7 @@ def test_one_line_when_it_goes_and_one_when_it_is_back(watched: _Watched, call: 
         watched.clock.sleep(0.1)
     (lost,) = watched.told()
     assert "does not answer" in lost
-    assert ("counts on its own" if "hit" in call else "reads go to the storage") in lost
+    assert ("counts on its own" if call in {"hit", "count_and_get"} else "reads go to the storage") in lost
 
     watched.server.down = False
     for _ in range(200):
@@ -113,7 +113,7 @@ def test_one_line_when_it_goes_and_one_when_it_is_back(watched: _Watched, call: 
 def test_entries_that_do_not_come_along_are_the_caches(watched: _Watched) -> None:
     """The limiter answered: nothing is said of it."""
     watched.server.entries_down = True
-    watched.call("hit_and_get")
+    watched.call("count_and_get")
 
     (lost,) = watched.told()
     assert lost.startswith("The cache 'far'")
@@ -165,5 +165,6 @@ def test_what_is_in_this_process_is_not_watched() -> None:
     server: Any = _Server()
     none = Availabilities.of(ManualClock(), cache=None, limiter=None)
 
-    watched = (none.watched_cache(server), none.watched_limiter(server), none.watched_together(server))
+    watched = (none.watched_cache(server), none.watched_limiter(server))
     assert all(each is server for each in watched)
+    assert none.watched_counts(server.count_and_get) == server.count_and_get

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+import songs_plugins
+
 MOVED = {"songs.deadline": ("songs.ports.clock", "Deadline"), "songs.meter": ("songs.ports.meter", "Meter")}
 ADAPTER = """
 import songs.deadline
 import songs.meter
+import songs.ports.together
+from songs_plugins import JoinedFaultInjector
 from songs_system.plugin import songs_adapters
 """
 
@@ -26,6 +30,24 @@ def test_a_former_name_warns_and_is_the_same(former: str, monkeypatch: pytest.Mo
         moved = importlib.import_module(former)
 
     assert getattr(moved, name) is getattr(importlib.import_module(module), name)
+
+
+def test_the_former_ports_of_a_counting_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are there, and the warning says what replaces them."""
+    monkeypatch.delitem(sys.modules, "songs.ports.together", raising=False)
+
+    with pytest.warns(DeprecationWarning, match="is replaced: offer a songs.ports.cache.CountingCache"):
+        former = importlib.import_module("songs.ports.together")
+
+    assert callable(former.Together.hit_and_get)
+    assert callable(former.JoinsLimiter.together_with)
+
+
+def test_the_former_name_of_a_fault_injector() -> None:
+    """It warns, and is the same."""
+    with pytest.warns(DeprecationWarning, match="JoinedFaultInjector is now CountingFaultInjector"):
+        assert songs_plugins.JoinedFaultInjector is songs_plugins.CountingFaultInjector
+    assert not hasattr(songs_plugins, "another name")
 
 
 def test_the_kit_takes_an_adapter_that_uses_former_names(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.outages.relay import Relay as Way
 from tests.own_time import Stopwatch
 
 from songs.ports.cache import Miss
-from songs_redis import RedisCache, RedisLimiter, RedisSettings
+from songs_redis import RedisCache, RedisCountingCache, RedisLimiter, RedisSettings
 from songs_redis.client import Client
 from songs_redis.testing import PrivateServer
 
@@ -133,6 +133,18 @@ def new_limiter(new_client: Callable[..., Client]) -> Callable[..., RedisLimiter
         limiter = RedisLimiter(new_client(url, **limits), "songs")
         limiter.open()
         return limiter
+
+    return make
+
+
+@pytest.fixture
+def new_counting_cache(new_client: Callable[..., Client]) -> Callable[..., RedisCountingCache]:
+    """Makes an open counting cache on the server of a URL."""
+
+    def make(url: str, **limits: Any) -> RedisCountingCache:
+        cache = RedisCountingCache(new_client(url, **limits), "songs")
+        cache.open()
+        return cache
 
     return make
 

@@ -82,11 +82,10 @@ def test_nobody_waits_for_the_limiter_and_then_for_the_cache(clock: Any, new_rel
     relay = new_relay(lambda _asked: None)
     context = AdapterContext(clock=clock, ids=clock, concurrency=4)
     settings = RedisSettings(url=SecretStr(relay.url))
-    with closing(plugin.cache(settings, context)) as cache, closing(plugin.limiter(settings, context)) as limiter:
+    with closing(plugin.counting_cache(settings, context)) as cache:
         cache.open()
-        limiter.open()
         with pytest.raises(LimiterUnavailable):
-            limiter.hit("b", RateLimit(1, 60))
+            cache.hit("b", RateLimit(1, 60))
         with pytest.raises(CacheUnavailable):
             cache.get("g", "k")
     assert relay.connections == 1

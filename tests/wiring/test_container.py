@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
@@ -13,14 +14,19 @@ import pytest
 from falcon import testing
 
 from songs.errors import BadCursor, StorageInUse, StorageUnavailable
+from songs.ports.limiter import RateLimit, RateLimiter, Verdict
 from songs.query import SongFilter
 from songs_api.bootstrap import startup
 from songs_api.bootstrap.container import Container, max_calls, max_held
 from songs_api.bootstrap.handover import UserError
 from songs_api.settings import Settings, Source, Variables, resolve
+from songs_memory.cache import MemoryCache
+from songs_memory.limiter import MemoryLimiter
 from songs_memory.storage import MemoryStorage
 from songs_plugins import AdapterSpec, Port, hookimpl
 from songs_plugins.registry import GROUP, PluginError, Registry
+from songs_redis import RedisCache, RedisLimiter
+from songs_redis.client import Client
 
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
 
@@ -139,17 +145,75 @@ def test_settings_reach_the_parts(settings: Settings) -> None:
     assert [max_held(threads) for threads in (4, 8, 32)] == [3, 7, 28]
 
 
-def test_what_is_on_one_redis_is_asked_together(settings: Settings, variables: Variables) -> None:
-    """Cache and limiter of one address have a read-ahead, others none; a limiter of this process is not shared."""
+def test_cache_and_limiter_on_one_redis_are_one_object(settings: Settings, variables: Variables) -> None:
+    """Of one adapter they have a prefetcher, others none; a limiter of this process is not shared."""
     redis = {"SONGS_CACHE": "redis", "SONGS_LIMITER": "redis", "SONGS_WORKERS": "3"}
-    joined = Container(settings=resolve(variables.replacing(redis), Registry())).services()
-    apart = Container(settings=resolve(variables.replacing({"SONGS_CACHE": "redis"}), Registry())).services()
+    one = Container(settings=resolve(variables.replacing(redis), Registry()))
+    apart = Container(settings=resolve(variables.replacing({"SONGS_CACHE": "redis"}), Registry()))
 
-    assert joined.prefetcher is not None
-    assert joined.options.limits.shared
-    assert joined.options.limits.processes == 3
-    assert apart.prefetcher is None
-    assert not apart.options.limits.shared
+    assert one.limiter() is one.cache()
+    assert one.services().prefetcher is not None
+    assert one.services().options.limits.shared
+    assert one.services().options.limits.processes == 3
+    assert apart.limiter() is not apart.cache()
+    assert apart.services().prefetcher is None
+    assert not apart.services().options.limits.shared
+
+
+@pytest.mark.parametrize("changed", ["factory", "settings", "cache"])
+def test_what_one_factory_would_not_make_twice_is_two_objects(
+    settings: Settings, variables: Variables, changed: str
+) -> None:
+    """Another factory or other settings may lead elsewhere, and not everything that one factory makes counts."""
+    redis = {"SONGS_CACHE": "redis", "SONGS_LIMITER": "redis"}
+    found = resolve(variables.replacing(redis), Registry())
+    choices = dict(found.adapters)
+    of_cache, of_limiter = choices[Port.CACHE], choices[Port.LIMITER]
+    if changed == "factory":
+        choices[Port.LIMITER] = replace(of_limiter, spec=replace(of_limiter.spec, factory=_plain_redis))
+    elif changed == "settings":
+        choices[Port.LIMITER] = replace(of_limiter, settings=of_limiter.settings.model_copy(update={"prefix": "other"}))
+    else:
+        for port, choice in ((Port.CACHE, of_cache), (Port.LIMITER, of_limiter)):
+            choices[port] = replace(choice, spec=replace(choice.spec, factory=_plain_redis))
+
+    container = Container(settings=replace(found, adapters=choices))
+
+    assert container.limiter() is not container.cache()
+    assert container.services().prefetcher is None
+
+
+class _PlainRedis(RedisCache, RedisLimiter):
+    """Cache and limiter, without a common round trip."""
+
+
+def _plain_redis(settings: Any, context: Any) -> _PlainRedis:
+    return _PlainRedis(Client(settings, context.clock, connections=1), settings.prefix)
+
+
+class _Joining(MemoryCache):
+    """A cache with the port of before."""
+
+    def together_with(self, limiter: RateLimiter) -> "_Joined | None":
+        return _Joined(limiter) if isinstance(limiter, MemoryLimiter) else None
+
+
+class _Joined:
+    def __init__(self, limiter: RateLimiter) -> None:
+        self._limiter = limiter
+
+    def hit_and_get(self, bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, None]:
+        return self._limiter.hit(bucket, limit), None
+
+
+def test_a_cache_of_the_former_port_is_still_asked(settings: Settings) -> None:
+    """With `songs.ports.together`, for one release, and a warning."""
+    choice = settings.adapters[Port.CACHE]
+    spec = replace(choice.spec, factory=lambda _, context: _Joining(context.clock, max_bytes=1))
+    former = replace(settings, adapters={**settings.adapters, Port.CACHE: replace(choice, spec=spec)})
+
+    with pytest.warns(DeprecationWarning, match=r"_Joining.together_with is replaced: offer a songs.ports.cache"):
+        assert Container(settings=former).services().prefetcher is not None
 
 
 def test_cursors_are_good_in_every_process_with_the_same_secret(settings: Settings, variables: Variables) -> None:

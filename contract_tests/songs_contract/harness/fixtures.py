@@ -1,18 +1,16 @@
 """The fixtures of the suites."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from songs.ports.cache import Cache, Hit, Miss
+from songs.ports.cache import CountingCache, Hit, Miss
 from songs.ports.clock import Deadline
-from songs.ports.limiter import RateLimit, RateLimiter, Verdict
+from songs.ports.limiter import RateLimit, Verdict
 from songs.ports.storage import Storage
-from songs.ports.together import JoinsLimiter, Together
 from songs_contract.harness.driver import StorageUser
 from songs_contract.harness.session import ContractSession
 from songs_contract.harness.subject import Subject, place
@@ -24,20 +22,18 @@ TTL_S: Final = 60.0
 
 
 @dataclass(frozen=True)
-class Both:
-    """A cache, a limiter, and what asks them together."""
+class CountingCacheUser:
+    """Short ways to use a counting cache."""
 
-    cache: Cache
-    limiter: RateLimiter
-    together: Together
+    cache: CountingCache
 
     def hit(self, bucket: str = "bucket", limit: RateLimit = LIMIT) -> Verdict:
         """Count a hit, whatever the entry is."""
-        return self.together.hit_and_get(bucket, limit, "group", "key")[0]
+        return self.cache.count_and_get(bucket, limit, "group", "key")[0]
 
     def get(self, group: str = "group", key: str = "key", bucket: str = "of entries") -> Hit | Miss:
         """Return an entry, for a hit that is allowed."""
-        found = self.together.hit_and_get(bucket, PLENTY, group, key)[1]
+        found = self.cache.count_and_get(bucket, PLENTY, group, key)[1]
         assert found is not None, "the cache can answer"
         return found
 
@@ -58,12 +54,6 @@ class Both:
     def fill(self, value: bytes, lease: bytes, key: str = "key", ttl_s: float = TTL_S) -> None:
         """Fill an entry of the group with a lease."""
         self.cache.fill("group", key, value, lease=lease, ttl_s=ttl_s)
-
-
-def joined(cache: Cache, limiter: RateLimiter) -> Together | None:
-    """Return what asks both, if there is something."""
-    assert isinstance(cache, JoinsLimiter)
-    return cache.together_with(limiter)
 
 
 @pytest.fixture
@@ -112,32 +102,22 @@ def injector(subject: Subject) -> Iterator[FaultInjector]:
 
 
 @pytest.fixture
-def limiter_spec(subject: Subject, contract: ContractSession) -> AdapterSpec:
-    """The limiter that is offered under the name of a cache which joins limiters."""
-    if not isinstance(subject.build(), JoinsLimiter):
-        pytest.skip("declared unsupported: together_with")
+def counting(subject: Subject) -> CountingCacheUser:
+    """The counting cache under test, open."""
+    cache = subject.build()
+    if not isinstance(cache, CountingCache):
+        pytest.skip("declared unsupported: count_and_get")
+    cache.open()
+    return CountingCacheUser(cache)
+
+
+@pytest.fixture
+def limiter_spec(counting: CountingCacheUser, contract: ContractSession) -> AdapterSpec:
+    """The limiter that is offered under the name of a counting cache."""
     spec = contract.offered.get(Port.LIMITER)
     if spec is None:
         pytest.skip("declared unsupported: a limiter of the same name")
     return spec
-
-
-@pytest.fixture
-def beside(subject: Subject, limiter_spec: AdapterSpec) -> Iterator[Subject]:
-    """That limiter, in the cache's place."""
-    with closing(subject.beside(limiter_spec)) as found:
-        yield found
-
-
-@pytest.fixture
-def both(subject: Subject, beside: Subject) -> Both:
-    """Both, open."""
-    cache: Cache = subject.open()
-    limiter: RateLimiter = beside.open()
-    together = joined(cache, limiter)
-    if together is None:
-        pytest.skip("not tested: together_with returns None")
-    return Both(cache, limiter, together)
 
 
 @pytest.fixture

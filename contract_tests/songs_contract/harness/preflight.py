@@ -76,6 +76,8 @@ def _take(spec: AdapterSpec, enter_place: Callable[[], Subject]) -> FirstSteps:
     adapter = _step("building it (AdapterSpec.factory)", law, "an adapter, without I/O", subject.build)
     if hasattr(spec.port.protocol, "open"):
         _step("open()", law, "it returns, and the adapter is ready", adapter.open)
+    if hasattr(spec.port.protocol, "capabilities"):
+        # A limiter has them in its descriptor alone: those of a counting cache are the cache's.
         declared = getattr(adapter, "capabilities", declared)
     if spec.port is Port.STORAGE:
         _ask(subject, adapter)

@@ -118,11 +118,6 @@ class Subject:
         adapter.open()
         return adapter
 
-    def beside(self, spec: AdapterSpec) -> "Subject":
-        """Return another adapter in the same place, with settings of the same values, as far as it has them."""
-        known = {name: value for name, value in self.settings if name in spec.settings.model_fields}
-        return Subject(self.target, spec, spec.settings.model_validate(known), self.clock, self.ids)
-
     def storage(self) -> Storage:
         """Return a new object of a storage adapter, open and prepared."""
         storage: Storage = self.open()

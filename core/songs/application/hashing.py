@@ -28,7 +28,8 @@ class HashingTurns:
     Hashing is slow by design, so a client that sends more passwords than can be hashed would decide who waits.
     Therefore turns are not given in the order of arrival: the lowest rank is next, and among equals the first to come.
     When all places to wait are taken, a lower rank takes the place of the highest, which is refused. So clients that
-    have tried more often, however many they are, keep nobody out.
+    have tried more often, however many they are, keep nobody out. A `Bulkhead` does not serve here: it knows no
+    ranks, and bounds those that wait only while its callee stalls.
 
     Args:
         at_once: The number of turns at the same time.

@@ -1,23 +1,22 @@
 """A cache entry that is read in the round trip that counts the request."""
 
-from songs.ports.cache import Hit, Miss
+from songs.ports.cache import CountAndGet, Hit, Miss
 from songs.ports.limiter import RateLimit, Verdict
-from songs.ports.together import Together
 
 
 class Prefetched:
     """Counts one request, and fetches the cache entry that it will read in the same round trip.
 
     Args:
-        together: Asks limiter and cache.
+        count_and_get: Asks the counting cache.
         group: The cache group of the entry.
         entry: The expected name of the entry in its group.
     """
 
-    __slots__ = ("_entry", "_found", "_group", "_together")
+    __slots__ = ("_count_and_get", "_entry", "_found", "_group")
 
-    def __init__(self, together: Together, group: str, entry: str) -> None:
-        self._together = together
+    def __init__(self, count_and_get: CountAndGet, group: str, entry: str) -> None:
+        self._count_and_get = count_and_get
         self._group = group
         self._entry = entry
         self._found: Hit | Miss | None = None
@@ -28,7 +27,7 @@ class Prefetched:
         Raises:
             LimiterUnavailable: The limiter does not answer.
         """
-        verdict, self._found = self._together.hit_and_get(bucket, limit, self._group, self._entry)
+        verdict, self._found = self._count_and_get(bucket, limit, self._group, self._entry)
         return verdict
 
     def take(self, group: str, entry: str) -> Hit | Miss | None:

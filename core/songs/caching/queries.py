@@ -10,8 +10,8 @@ from songs.application.ratings import Ratings
 from songs.caching.coherence import Coherence
 from songs.caching.prefetch import Prefetched
 from songs.model import DifficultyTotals, RatingStats, Song
+from songs.ports.cache import CountAndGet
 from songs.ports.clock import Deadline
-from songs.ports.together import Together
 from songs.query import PageNumber, SongFilter, SongPage, Walk
 
 
@@ -103,15 +103,15 @@ class Prefetcher:
     """Prefetches cache entries for requests whose read is known in advance. Thread-safe.
 
     Args:
-        together: Asks limiter and cache.
+        count_and_get: Asks the counting cache.
         coherence: Knows the names of entries.
     """
 
-    def __init__(self, together: Together, coherence: Coherence) -> None:
-        self._together = together
+    def __init__(self, count_and_get: CountAndGet, coherence: Coherence) -> None:
+        self._count_and_get = count_and_get
         self._coherence = coherence
 
     def begin(self, read: CachedQuery) -> Prefetched | None:
         """Return the request; None where no entry can be expected, as the cache is off."""
         entry = self._coherence.entry(read.key)
-        return None if entry is None else Prefetched(self._together, read.group, entry)
+        return None if entry is None else Prefetched(self._count_and_get, read.group, entry)

@@ -5,9 +5,11 @@ only while nothing was invalidated since. `songs.caching.coherence` says how ser
 fails.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from songs.ports.limiter import RateLimit, RateLimiter, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +117,41 @@ class Cache(Protocol):
 
         Raises:
             CacheUnavailable: The cache does not answer; whether it forgot is unknown.
+        """
+        ...
+
+
+CountAndGet: TypeAlias = Callable[[str, RateLimit, str, str], tuple[Verdict, Hit | Miss | None]]
+"""The type of `CountingCache.count_and_get`."""
+
+
+@runtime_checkable
+class CountingCache(Cache, RateLimiter, Protocol):
+    """A cache that is a rate limiter too: it counts a hit and reads an entry in one round trip. Optional. Thread-safe.
+
+    It keeps the clauses of both ports. A service whose cache and limiter are made by one factory with equal settings
+    builds one object for both.
+
+    TOG-1: A hit is one of the limiter's own, on this bucket and limit: its verdict is what `hit` would return, and hits
+        of either kind share one count, however many threads make them at once.
+    TOG-2: The entry is what `get` would return: that value, or a miss where `get` would miss.
+    TOG-3: A lease that comes with a miss is as good as one of `get`, and no better: a fill with it counts unless the
+        group was invalidated since it was handed out.
+    TOG-4: The entry is read whether the hit is allowed or not.
+    TOG-5: Where the limiter answers and the cache does not, the entry is None, and the hit is counted as ever.
+    TOG-6: Where the limiter does not answer, `songs.errors.LimiterUnavailable` is raised, as LIM-6 has it, and nothing
+        else, whatever becomes of the entry.
+    TOG-7: `count_and_get` takes one round trip to a server.
+    TOG-8: The limiter that is offered under the cache's own name has the cache's factory and settings: one object
+        serves both ports, also when it is opened and closed as each of them.
+    TOG-9: Any other limiter, one of the same name with other settings included, counts for itself.
+    TOG-10: The entry, or its miss, names the identity of the cache that answered, as that of `get` does.
+    """
+
+    def count_and_get(self, bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, Hit | Miss | None]:
+        """Do what `hit` and `get` do, and return both results; None for an entry that the cache cannot tell.
+
+        Raises:
+            LimiterUnavailable: The limiter does not answer; whether the hit was counted is unknown.
         """
         ...

@@ -3,6 +3,7 @@
 import hmac
 import logging
 import os
+import warnings
 from typing import Any, Final, cast
 
 from dependency_injector import containers, providers
@@ -19,13 +20,12 @@ from songs.application.runner import UnitRunner
 from songs.application.sessions import Lifetimes, Sessions
 from songs.caching.coherence import ANNOUNCE_S, Coherence
 from songs.caching.queries import CatalogueQueries, Prefetcher
-from songs.ports.cache import Cache, CacheCapabilities
+from songs.ports.cache import Cache, CacheCapabilities, CountAndGet, CountingCache
 from songs.ports.clock import Clock
 from songs.ports.ids import IdGenerator
 from songs.ports.limiter import LimiterCapabilities, RateLimiter
 from songs.ports.meter import UNMETERED
 from songs.ports.storage import StorageCapabilities
-from songs.ports.together import JoinsLimiter
 from songs_api.bootstrap.handover import METRICS_FOLDER, WINDOW_TABLE
 from songs_api.http.kernel.read_plans import REPRESENTATION_VERSION
 from songs_api.http.services import AppServices, HttpOptions, Limits
@@ -140,14 +140,31 @@ def _availabilities(settings: Settings, clock: Clock) -> Availabilities:
     )
 
 
+def _limiter(settings: Settings, cache: Any, *arguments: Any) -> Any:  # noqa: ANN401 - the container's providers
+    # One factory would make the same of the same settings once more.
+    of_cache, of_limiter = settings.adapters[Port.CACHE], settings.adapters[Port.LIMITER]
+    same = (of_cache.spec.factory, of_cache.settings) == (of_limiter.spec.factory, of_limiter.settings)
+    return cache if same and isinstance(cache, CountingCache) else _build(settings, Port.LIMITER, *arguments)
+
+
 def _prefetcher(
     cache: Any,  # noqa: ANN401 - checked by the spec
     limiter: Any,  # noqa: ANN401 - checked by the spec
     coherence: Coherence,
     availabilities: Availabilities,
 ) -> Prefetcher | None:
-    together = cache.together_with(limiter) if isinstance(cache, JoinsLimiter) else None
-    return None if together is None else Prefetcher(availabilities.watched_together(together), coherence)
+    count_and_get = cache.count_and_get if cache is limiter else _former_count_and_get(cache, limiter)
+    return Prefetcher(availabilities.watched_counts(count_and_get), coherence) if count_and_get else None
+
+
+def _former_count_and_get(cache: Any, limiter: RateLimiter) -> CountAndGet | None:  # noqa: ANN401 - checked by the spec
+    # The port `songs.ports.together`, for one release.
+    if not hasattr(cache, "together_with"):
+        return None
+    msg = f"{type(cache).__qualname__}.together_with is replaced: offer a songs.ports.cache.CountingCache"
+    warnings.warn(msg, DeprecationWarning, stacklevel=2)
+    joined = cache.together_with(limiter)
+    return None if joined is None else cast("CountAndGet", joined.hit_and_get)
 
 
 def _sessions(settings: Settings, *arguments: Any) -> Sessions:  # noqa: ANN401 - the container's providers
@@ -226,7 +243,7 @@ class Container(containers.DeclarativeContainer):
     telemetry = providers.ThreadSafeSingleton(_telemetry, settings, clock)
     storage = providers.ThreadSafeSingleton(_build, settings, Port.STORAGE, clock, ids, telemetry)
     cache = providers.ThreadSafeSingleton(_build, settings, Port.CACHE, clock, ids, telemetry)
-    limiter = providers.ThreadSafeSingleton(_build, settings, Port.LIMITER, clock, ids, telemetry)
+    limiter = providers.ThreadSafeSingleton(_limiter, settings, cache, clock, ids, telemetry)
     tokens = providers.ThreadSafeSingleton(_build, settings, Port.TOKENS, clock, ids)
     passwords = providers.ThreadSafeSingleton(_build, settings, Port.PASSWORDS, clock, ids)
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from songs.errors import CacheUnavailable, LimiterUnavailable, SongsError
-from songs.ports.cache import Cache, Hit, Miss
+from songs.ports.cache import Cache, CountAndGet, Hit, Miss
 from songs.ports.clock import Clock
 from songs.ports.limiter import RateLimit, RateLimiter, Verdict
-from songs.ports.together import Together
 
 FIRST_SETTLE_S: Final = 5.0
 LONGEST_SETTLE_S: Final = 60.0
@@ -123,11 +122,27 @@ class Availabilities:
             return limiter
         return cast("RateLimiter", _Watched(limiter, self.limiter, LimiterUnavailable, ("hit", "give_back")))
 
-    def watched_together(self, together: Together) -> Together:
-        """Return what asks both, with every call noted."""
-        if self.cache is None or self.limiter is None:
-            return together
-        return _WatchedTogether(together, self.cache, self.limiter)
+    def watched_counts(self, count_and_get: CountAndGet) -> CountAndGet:
+        """Return `CountingCache.count_and_get` of a cache, with every call noted for cache and limiter apart."""
+        cache, limiter = self.cache, self.limiter
+        if cache is None or limiter is None:
+            return count_and_get
+
+        def noted(bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, Hit | Miss | None]:
+            try:
+                verdict, entry = count_and_get(bucket, limit, group, key)
+            except LimiterUnavailable as error:
+                limiter.failed(error)
+                raise
+            if limiter.is_lost:
+                limiter.worked()
+            if entry is None:
+                cache.failed()
+            elif cache.is_lost:
+                cache.worked()
+            return verdict, entry
+
+        return noted
 
 
 class _Watched:
@@ -159,24 +174,3 @@ def _noted(call: Callable[..., Any], availability: Availability, unavailable: ty
         return result
 
     return noted
-
-
-class _WatchedTogether:
-    def __init__(self, together: Together, cache: Availability, limiter: Availability) -> None:
-        self._together = together
-        self._cache = cache
-        self._limiter = limiter
-
-    def hit_and_get(self, bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, Hit | Miss | None]:
-        try:
-            verdict, entry = self._together.hit_and_get(bucket, limit, group, key)
-        except LimiterUnavailable as error:
-            self._limiter.failed(error)
-            raise
-        if self._limiter.is_lost:
-            self._limiter.worked()
-        if entry is None:
-            self._cache.failed()
-        elif self._cache.is_lost:
-            self._cache.worked()
-        return verdict, entry

@@ -25,7 +25,7 @@ from songs_sqlite.ratings import SqliteRatings
 from songs_sqlite.storage import SqliteStorage
 from songs_sqlite.unit import Unit
 
-from . import togethers
+from . import counting_caches
 from .maintenance import planted
 from .planting import PlantedStorage, adapter, repositories, storage
 
@@ -135,7 +135,7 @@ def _no_server(folder: Path) -> Iterator[NoSettings]:
 has_no_sandbox = replace(storage(PlantedStorage), sandbox=_no_server)
 
 
-joins_without_a_limiter = togethers.right[0]
+counts_without_a_limiter = counting_caches.right[0]
 
 
 class _SentRatings(SqliteRatings):

@@ -149,7 +149,8 @@ class BodySlots:
     So a client holds more than its share only while no other client wants it. Bodies that arrive at once never wait
     long for slow ones, from however many addresses these come: each address is first once. While more bodies arrive
     than there are places to wait, and for clients that were slow, `SLOW_S` replaces `GRACE_S`, so that this is soon
-    over.
+    over. `songs.application.bulkhead.Bulkhead` does not serve here: its slots are alike, and stay with their holders,
+    whom nobody can cut.
 
     Args:
         request_threads: The number of requests that the server handles at once.
