@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from songs.ports.meter import CacheOutcome
-from songs_api.telemetry.snapshots import CACHE_ON, EPOCH, Record, Snapshot, Snapshots, Together, Totals
+from songs_api.telemetry.snapshots import CACHE_ON, EPOCH, Record, Snapshot, Snapshots, SharedCounts, Totals
 
 T = TypeVar("T")
 
@@ -200,7 +200,7 @@ class Metrics:
         for snapshot in self._shared.others():
             totals.add(_parsed(snapshot))
         together = CollectorRegistry()
-        together.register(Together(self._registry, totals))
+        together.register(SharedCounts(self._registry, totals))
         return generate_latest(together)
 
     def _own(self) -> Totals:

@@ -216,7 +216,7 @@ class Totals:
         self.record = max(self.record, other.record)
 
 
-class Together(Collector):
+class SharedCounts(Collector):
     """The metrics of a registry with the values of totals, which include the registry's own.
 
     Args:
