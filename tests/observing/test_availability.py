@@ -8,7 +8,7 @@ from tests.clock import ManualClock
 from songs.errors import CacheUnavailable, LimiterUnavailable
 from songs.ports.cache import CacheCapabilities, Miss
 from songs.ports.limiter import RateLimit, Verdict
-from songs_api.telemetry.availability import FIRST_SETTLE_S, LONGEST_SETTLE_S, Availabilities
+from songs_api.telemetry.telemetry import FIRST_SETTLE_S, LONGEST_SETTLE_S, Availabilities
 
 LIMIT = RateLimit(1, 1)
 

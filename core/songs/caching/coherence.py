@@ -39,8 +39,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from songs.application.runner import UnitRunner
-from songs.caching.coherence_view import FIRST_EPOCH, CoherenceView, Seen, is_on, was_never_advanced
-from songs.caching.prefetch import Prefetched
+from songs.caching.coherence_view import FIRST_EPOCH, CoherenceView, Prefetched, Seen, is_on, was_never_advanced
 from songs.errors import CacheUnavailable, OutcomeUnknown, SongsError, Unavailable
 from songs.ports.cache import Cache, Miss
 from songs.ports.clock import Clock, Deadline

@@ -8,7 +8,7 @@ from songs.application.catalogue import Catalogue
 from songs.application.changes import CATALOGUE, song_group, stats_group
 from songs.application.ratings import Ratings
 from songs.caching.coherence import Coherence
-from songs.caching.prefetch import Prefetched
+from songs.caching.coherence_view import Prefetched
 from songs.model import DifficultyTotals, RatingStats, Song
 from songs.ports.cache import CountAndGet
 from songs.ports.clock import Deadline

@@ -32,9 +32,8 @@ from songs_api.http.services import AppServices, HttpOptions, Limits
 from songs_api.settings import Settings
 from songs_api.settings.resolve import secrets_of
 from songs_api.shared_windows import TABLE_LOST, WindowTable
-from songs_api.telemetry.availability import Availabilities
 from songs_api.telemetry.logs import renderer
-from songs_api.telemetry.telemetry import Telemetry
+from songs_api.telemetry.telemetry import Availabilities, Telemetry
 from songs_plugins import AdapterContext, Port
 from songs_plugins.processors import usable_cores
 from songs_plugins.registry import PluginError

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from songs.ports.meter import CacheOutcome
-from songs_api.telemetry.snapshots import CACHE_ON, EPOCH, Record, Snapshot, Snapshots, SharedCounts, Totals
+from songs_api.telemetry.snapshots import CACHE_ON, EPOCH, Record, SharedCounts, Snapshot, Snapshots, Totals
 
 T = TypeVar("T")
 

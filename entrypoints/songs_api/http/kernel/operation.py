@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from songs import errors
 from songs.application.access import Principal
-from songs.caching.prefetch import Prefetched
+from songs.caching.coherence_view import Prefetched
 from songs.errors import SongsError, Unauthenticated
 from songs.model import Role
 from songs.ports.clock import Deadline

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
-from songs.caching.prefetch import Prefetched
+from songs.caching.coherence_view import Prefetched
 from songs.errors import RateLimited
 from songs.ports.limiter import RateLimit, RateLimiter, Verdict
 from songs_api.http.kernel.operation import RequestContext
