@@ -7,14 +7,16 @@ import signal
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.outages.disk import SmallDisk
 from tests.outages.relay import Relay
-from tests.outages.service import Service
-from tests.outages.storages import POSTGRESQL, SQLITE, Kind
+from tests.outages.service import METRICS_TOKEN, Service
+from tests.outages.storages import POSTGRESQL, POSTGRESQL_TABLES, SQLITE, Kind
 from tests.outages.traffic import Traffic
 from tests.running import free_port
 
@@ -25,8 +27,8 @@ pytestmark = [pytest.mark.server, pytest.mark.redis]
 
 READ_MS, FIRST_WRITE_MS = 200.0, 1500.0
 """What an outage of the cache may cost: any read, and the first write of each process."""
+DISK_MIB = 64
 RETURN_S = 90.0
-METRICS_TOKEN = "a-token-for-those-who-watch"
 _RECORD = re.compile(r"^songs_coherence_(epoch|cache_on) ([0-9.]+)$", re.MULTILINE)
 
 
@@ -64,15 +66,29 @@ def relays(cache: PrivateServer) -> Iterator[list[Relay]]:
 
 
 @pytest.fixture
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
+def disk(request: pytest.FixtureRequest) -> Iterator[SmallDisk | None]:
+    """A small disk for storage and metrics, of so many MiB; none, unless the test says how many."""
+    size_mib: int = getattr(request, "param", 0)
+    with SmallDisk.mounted(size_mib) if size_mib else nullcontext() as mounted:
+        yield mounted
+
+
+@pytest.fixture
+def storage(request: pytest.FixtureRequest, disk: SmallDisk | None, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The settings of the storage of both processes: SQLite, unless the test names another kind."""
     kind: Kind = getattr(request, "param", SQLITE)
-    with kind.variables(tmp_path) as variables:
+    with kind.variables(disk.folder if disk else tmp_path) as variables:
         yield {**variables, "SONGS_STORAGE": kind.name}
 
 
 @pytest.fixture
-def services(relays: list[Relay], storage: dict[str, str], new_service: Callable[..., Service]) -> list[Service]:
+def services(
+    relays: list[Relay],
+    disk: SmallDisk | None,
+    storage: dict[str, str],
+    tmp_path: Path,
+    new_service: Callable[..., Service],
+) -> list[Service]:
     """Two services, of two processes each, on one storage, one cache and one limiter."""
     variables = {
         **storage,
@@ -82,7 +98,12 @@ def services(relays: list[Relay], storage: dict[str, str], new_service: Callable
         "SONGS_METRICS_TOKEN": METRICS_TOKEN,
         "SONGS_WORKERS": "2",
     }
-    services = [new_service({**variables, "SONGS_REDIS_URL": relay.url}) for relay in relays]
+    services = []
+    for number, relay in enumerate(relays):
+        metrics = (disk.folder if disk else tmp_path) / f"metrics-{number}"
+        metrics.mkdir()
+        own = {"SONGS_REDIS_URL": relay.url, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+        services.append(new_service({**variables, **own}))
     services[0].add_user("ada", "editor")
     _start(services)
     return services
@@ -106,10 +127,10 @@ def strangers(
 
 
 @pytest.fixture
-def traffic(services: list[Service]) -> Traffic:
+def traffic(services: list[Service], disk: SmallDisk | None) -> Traffic:
     """Clients of both."""
     token = services[0].signed_in("ada")
-    return Traffic([partial(service.connect, token) for service in services])
+    return Traffic([partial(service.connect, token) for service in services], disk)
 
 
 class Outages:
@@ -284,21 +305,23 @@ def test_a_command_without_the_cache(
         assert [level() for _ in range(20)] == [now] * 20
 
 
-@pytest.mark.thorough
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("storage", [SQLITE, POSTGRESQL], ids=lambda kind: kind.name, indirect=True)
-def test_no_stale_read_for_a_minute(
+Minute = Callable[[], None]
+
+
+@pytest.fixture
+def minute(
     outages: Outages,
     services: list[Service],
     strangers: list[Service],
     standby: PrivateServer,
     new_redis_admin: Callable[..., Any],
     ports: list[int],
-) -> None:
-    """The same for longer, each outage with the cache in use before; and nobody waits longer than promised."""
-    traffic = outages.traffic
-    with traffic.flowing():
-        traffic.wait("before", 5.0)
+) -> Minute:
+    """Lets everything befall the cache, each with the cache in use before."""
+    # Signed in before anything can be in the way of that.
+    token = services[0].signed_in("ada")
+
+    def befall() -> None:
         outages.flushed(2.0)
         outages.restored(1.0)
         outages.over(2.0)
@@ -308,9 +331,22 @@ def test_no_stale_read_for_a_minute(
         outages.over(2.0)
         outages.failed_over(standby, new_redis_admin(standby), ports, 5.0)
         outages.over(2.0)
-        outages.written_by(strangers, services[0].signed_in("ada"), 10.0)
+        outages.written_by(strangers, token, 10.0)
         outages.over(2.0)
         outages.gone(5.0)
+
+    return befall
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("storage", [SQLITE, POSTGRESQL], ids=lambda kind: kind.name, indirect=True)
+def test_no_stale_read_for_a_minute(outages: Outages, minute: Minute) -> None:
+    """The same for longer; and nobody waits longer than promised."""
+    traffic = outages.traffic
+    with traffic.flowing():
+        traffic.wait("before", 5.0)
+        minute()
     print(traffic.report())  # noqa: T201 - for -rP
     assert traffic.faults == []
     broken = ("flushed", "restored", "stopped", "continued", "cut off", "healed", "promoted", "moved", "moved back")
@@ -319,3 +355,24 @@ def test_no_stale_read_for_a_minute(
             # What this machine takes where nobody waits for the cache.
             usual_ms = max(max(traffic.took_ms(each, write=write)) for each in ("before", "off"))
             assert max(traffic.took_ms(during, write=write), default=0) <= added_ms + usual_ms, during
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("disk", [DISK_MIB], ids=["full"], indirect=True)
+@pytest.mark.parametrize("storage", [SQLITE, POSTGRESQL_TABLES], ids=lambda kind: kind.name, indirect=True)
+def test_no_stale_read_on_a_disk_that_fills_up(
+    outages: Outages, minute: Minute, disk: SmallDisk, services: list[Service]
+) -> None:
+    """The same while the disk of data and metrics is full now and then: only writes are refused, and no worker ends."""
+    traffic = outages.traffic
+    running = [service.running for service in services if service.running]
+    eventually(lambda: [len(each.children()) for each in running] == [2, 2], within_s=RETURN_S)
+    workers = [each.children() for each in running]
+    with traffic.flowing(), disk.full_now_and_then():
+        traffic.wait("before", 5.0)
+        minute()
+    print(traffic.report(), disk.changes, traffic.refused)  # noqa: T201 - for -rP
+    assert traffic.faults == []
+    assert traffic.refused["storage_unavailable"] > 0, "the disk was never full"
+    assert [each.children() for each in running] == workers
