@@ -54,21 +54,35 @@ class SmallDisk:
 
     @classmethod
     @contextmanager
-    def mounted(cls, size_mib: int, folder: Path | None = None) -> Iterator["SmallDisk"]:
-        """Mount one during the block, in a folder that other users may enter; skip the test if that is forbidden."""
-        place = folder or Path(tempfile.mkdtemp(prefix="songs-disk-"))
-        options = f"size={size_mib}m,mode=0755"
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
-        try:
-            if subprocess.run(command, capture_output=True, check=False).returncode:
-                pytest.skip("nothing may be mounted here")
+    def mounted(
+        cls, size_mib: int, folder: Path | None = None, *, block_bytes: int | None = None
+    ) -> Iterator["SmallDisk"]:
+        """Mount one during the block, in a folder that other users may enter; skip the test if that is forbidden.
+
+        Args:
+            size_mib: Its size.
+            folder: Where; a new folder, if there is none.
+            block_bytes: The size of its blocks; by default those of the machine's memory.
+        """
+        with tempfile.TemporaryDirectory(prefix="songs-disk-") as made:
+            place, image = folder or Path(made) / "disk", Path(made) / "image"
+            Path(made).chmod(0o755)
+            place.mkdir(exist_ok=True)
+            commands = [["mount", "-t", "tmpfs", "-o", f"size={size_mib}m,mode=0755", "tmpfs", str(place)]]
+            if block_bytes:
+                image.touch()
+                os.truncate(image, size_mib * 2**20)
+                commands = [
+                    ["mkfs.ext4", "-q", "-m", "0", "-b", str(block_bytes), str(image)],
+                    ["mount", "-o", "loop", str(image), str(place)],
+                ]
+            for command in commands:
+                if subprocess.run(command, capture_output=True, check=False).returncode:
+                    pytest.skip("nothing may be mounted here")
             try:
                 yield cls(place)
             finally:
                 subprocess.run(["umount", "--lazy", str(place)], check=True)
-        finally:
-            if folder is None:
-                place.rmdir()
 
     def fill(self, left_bytes: int = 0) -> None:
         """Leave no more room than this."""
