@@ -26,6 +26,7 @@ _IN_THE_WAY: Final = (
     states.UniqueViolation,
     states.ForeignKeyViolation,
 )
+_ENDS_OF_A_SESSION: Final = ("FATAL", "PANIC")
 _DETAILS: Final[dict[type[psycopg.Error], str]] = {
     states.DiskFull: "The database server's disk is full; nothing was changed. Free some space.",
     states.TooManyConnections: "The database server has no connection left; "
@@ -67,7 +68,9 @@ def translated(error: psycopg.Error | UnicodeError) -> SongsError:
 def translated_commit(error: psycopg.Error) -> SongsError:
     """Return the error that a caller of the port sees for one that COMMIT raised."""
     # An answer of the server says that it rolled back; no answer says nothing, and neither does a server that goes.
-    answered = error.sqlstate is not None and not error.sqlstate.startswith(("57P", "08", "XX"))
+    # It goes whenever it cannot write its log, with the SQLSTATE of the disk: the commit may be in the log already.
+    goes = error.diag.severity_nonlocalized in _ENDS_OF_A_SESSION
+    answered = not goes and error.sqlstate is not None and not error.sqlstate.startswith(("57P", "08", "XX"))
     return translated(error) if answered and not isinstance(error, states.QueryCanceled) else OutcomeUnknown()
 
 

@@ -20,6 +20,7 @@ from typing import Final, TypeVar
 
 from songs.errors import StorageMismatch, StorageUnavailable
 from songs.ports.clock import Clock, Deadline
+from songs_sqlite.room import PAGE_BYTES, fill_holes, hole_bytes, may_be_mapped
 
 APPLICATION_ID: Final = 0x534F4E47
 """Marks our files, at offset 68 of the header: "SONG"."""
@@ -157,6 +158,7 @@ class OpenFiles:
 
     Attributes:
         log_bytes: How large the log was when last looked at.
+        hole_bytes: How much of its index had no place on the disk then.
         is_shorter: Whether the database file was shorter then than before: see `check_shorter`.
     """
 
@@ -168,7 +170,7 @@ class OpenFiles:
         self._beside: tuple[FileId, FileId] | None = None
         self._written: _Log | None = None
         self._spoilt = False
-        self.log_bytes = 0
+        self.log_bytes = self.hole_bytes = 0
         self.is_shorter = False
         self.adopt()
 
@@ -236,6 +238,8 @@ class OpenFiles:
         if ((log.st_dev, log.st_ino), (index.st_dev, index.st_ino)) != beside:
             raise _lost("write-ahead log")
         self.log_bytes = log.st_size
+        if index.st_blksize < PAGE_BYTES:
+            self.hole_bytes = hole_bytes(index)
         emptied = False
         if written is not None and log.st_size < written.size:
             header = self._read(_header)
@@ -246,7 +250,9 @@ class OpenFiles:
         return emptied
 
     def has_room(self) -> bool:
-        """Return whether the log's file system has as much room as the log takes, as far as it says."""
+        """Return whether the log's file system has as much room as the log takes, as far as it says; and the index."""
+        if self.hole_bytes and not self.reserve_index():
+            return False
         if not self.log_bytes:
             return True
         try:
@@ -254,6 +260,10 @@ class OpenFiles:
         except OSError:
             return True
         return not found.f_blocks or found.f_bavail * found.f_frsize >= self.log_bytes
+
+    def reserve_index(self) -> bool:
+        """Give the index the room that it has not yet; return whether it has all. To be called while it is open."""
+        return fill_holes(self._index)
 
     def check_emptied(self, *, has_frames: bool) -> None:
         """Raise where SQLite believes to have something in the log that `check` found empty, and it still is.
@@ -330,6 +340,16 @@ class OpenFiles:
             if patience.remaining_s() <= 0.0:
                 raise _lost("write-ahead log")
             clock.sleep(_PAUSE_S)
+
+    def refuse_index_without_room(self) -> None:
+        """Raise where making the index anew may end this process: to be called as `refuse_lost_log`, after it.
+
+        Raises:
+            StorageUnavailable: That is so.
+        """
+        # What another process has open is not made anew.
+        if not may_be_mapped(self._log) and not self._is_open_elsewhere():
+            raise StorageUnavailable("The disk is too full to open the database. Free some space.")
 
     def _is_open_elsewhere(self) -> bool:
         try:

@@ -255,12 +255,14 @@ class Pool:
             self.files.check()
             if not self._opened and not _opened_here(self.path):
                 self.files.refuse_lost_log(self._clock)
+                self.files.refuse_index_without_room()
             try:
                 connection = Connection(self.path, deadline, self._clock)
                 self._opened += 1
                 try:
                     connection.open_log(deadline)
                     self.files.note_log()
+                    self.files.reserve_index()
                 except BaseException:
                     self._close(connection)
                     raise

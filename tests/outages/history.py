@@ -54,6 +54,11 @@ class History:
         """Note that it was acknowledged."""
         self.acknowledged = len(self.states) - 1
 
+    def refuse(self) -> None:
+        """Note that it was refused and changed nothing, so that its state never was."""
+        self.states[-1] = self.states[-2]
+        self.end()
+
 
 class Read(Protocol):
     """A read, and what is looked at of its answer."""

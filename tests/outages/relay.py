@@ -2,8 +2,12 @@
 
 import socket
 import threading
+import time
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
+
+from songs_redis.client import CALL_S
 
 CHUNK_BYTES = 65_536
 
@@ -15,12 +19,17 @@ class Relay:
 
     While it is cut, connections seem to be made and nothing arrives. What was sent arrives when it is healed, also from
     clients that have hung up since: a network delivers late, and a server obeys.
+
+    Attributes:
+        waits_in_vain: How many calls were not answered within the time that a client waits.
     """
 
     def __init__(self, server: Path) -> None:
+        self.waits_in_vain = 0
         self._server = server
         self._through = threading.Event()
         self._through.set()
+        self._counting = threading.Lock()
         self._open: list[socket.socket] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
@@ -62,14 +71,27 @@ class Relay:
                 except OSError:
                     client.close()
                     continue
+                asked_s: deque[float] = deque()
                 for one, other in ((client, server), (server, client)):
-                    threading.Thread(target=self._hand_on, args=(one, other), daemon=True).start()
+                    threading.Thread(target=self._hand_on, args=(one, other, asked_s), daemon=True).start()
 
-    def _hand_on(self, one: socket.socket, other: socket.socket) -> None:
+    def _hand_on(self, one: socket.socket, other: socket.socket, asked_s: deque[float]) -> None:
+        """Hand on one direction of a connection, on which a client waits for each answer before it asks again."""
+        from_client = one.family == socket.AF_INET
         with suppress(OSError):
             while sent := one.recv(CHUNK_BYTES):
+                if from_client:
+                    asked_s.append(time.monotonic())
                 self._through.wait()
+                if not from_client:
+                    self._note_end(asked_s, CALL_S)
                 other.sendall(sent)
+        self._note_end(asked_s, 0.0)
         self._through.wait()
         with suppress(OSError):
             other.shutdown(socket.SHUT_WR)
+
+    def _note_end(self, asked_s: deque[float], longest_s: float) -> None:
+        """Note that the call, if one is open, was answered, or given up: after how long it was in vain."""
+        with suppress(IndexError), self._counting:
+            self.waits_in_vain += time.monotonic() - asked_s.popleft() > longest_s

@@ -14,6 +14,7 @@ from tests.running import SONGS, Running, environment, free_port
 from tests.submitted import Submitted
 
 PREFIX = "/api/v1"
+METRICS_TOKEN = "a-token-for-those-who-watch"
 PASSWORD = "correct horse battery staple"
 ANSWER_S = 60.0
 """How long a client waits for an answer: none may take so long, on a machine however busy."""

@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 from tests.postgres.database_user import no_programs
 
 from songs_mongo.testing import EphemeralServer
@@ -65,6 +67,25 @@ def _postgres(_folder: Path) -> Iterator[Variables]:
         server.remove()
 
 
+@contextmanager
+def _postgres_tables(folder: Path) -> Iterator[Variables]:
+    """Only tables and indexes are in the folder: a server without room for its log ends, as PostgreSQL documents."""
+    if reason := no_programs():
+        pytest.skip(reason)
+    server = PostgresServer()
+    try:
+        server.start()
+        tables, owner = folder / "tables", server.folder.stat()
+        tables.mkdir()
+        os.chown(tables, owner.st_uid, owner.st_gid)
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE TABLESPACE small LOCATION {}").format(str(tables)))
+            connection.execute("ALTER DATABASE postgres SET default_tablespace = small")
+        yield {"SONGS_POSTGRES_URL": server.url}
+    finally:
+        server.remove()
+
+
 def _installed(example: Path, folder: Path) -> Mapping[str, str]:
     """Return what lets a process find the adapters of an example as if it had been installed, editable."""
     project = tomllib.loads((example / "pyproject.toml").read_text())["project"]
@@ -79,4 +100,8 @@ def _installed(example: Path, folder: Path) -> Mapping[str, str]:
 SQLITE = Kind("sqlite", 2, _sqlite)
 MONGO = Kind("mongo", 2, _mongo)
 POSTGRESQL = Kind("postgres", 2, _postgres)
-KINDS = (SQLITE, Kind("jsonfile", 1, _jsonfile), MONGO, POSTGRESQL)
+JSON_FILE = Kind("jsonfile", 1, _jsonfile)
+KINDS = (SQLITE, JSON_FILE, MONGO, POSTGRESQL)
+POSTGRESQL_TABLES = Kind("postgres", 2, _postgres_tables)
+KINDS_IN_A_FOLDER = (SQLITE, JSON_FILE, POSTGRESQL_TABLES)
+"""Those whose data are in the folder that they are given; the stand-in for MongoDB is no witness of a full disk."""

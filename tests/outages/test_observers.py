@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.outages.disk import SmallDisk
 from tests.running import SONGS, Running, environment, free_port
 from tests.servers.conftest import command_of
 from tests.submitted import Submitted
@@ -185,32 +186,10 @@ def _counted(running: Running, route: str = "/api/v1/health/ready") -> float:
 
 
 @contextlib.contextmanager
-def _small_disk(folder: Path) -> Iterator[None]:
-    """Mount a disk of 2 MiB."""
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("nothing may be mounted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def _fill(folder: Path) -> None:
-    with contextlib.suppress(OSError), (folder / "ballast").open("wb") as ballast:
-        while True:
-            ballast.write(b"x" * 4096)
-            ballast.flush()
-
-
-@contextlib.contextmanager
 def _metrics_full(folder: Path, _: Running) -> Iterator[None]:
     """The disk of the metrics is full."""
-    _fill(folder)
-    yield
-    (folder / "ballast").unlink()
+    with SmallDisk(folder).full(left_bytes=0):
+        yield
 
 
 @contextlib.contextmanager
@@ -273,7 +252,7 @@ def test_metrics_that_cannot_be_kept(tmp_path: Path, kind: str, failure: str) ->
     }
     with contextlib.ExitStack() as stack:
         if failure == "full":
-            stack.enter_context(_small_disk(folder))
+            stack.enter_context(SmallDisk.mounted(2, folder))
         log = stack.enter_context((tmp_path / "output").open("ab"))
         it = stack.enter_context(_served(kind, tmp_path, Output(log.fileno()), **variables))
         for _ in range(20):
@@ -323,7 +302,7 @@ def full_disk_service(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     with contextlib.ExitStack() as stack:
 
         def call() -> Running:
-            stack.enter_context(_small_disk(folder))
+            disk = stack.enter_context(SmallDisk.mounted(2, folder))
             log = stack.enter_context((tmp_path / "output").open("ab"))
             variables = {
                 "SONGS_STORAGE": "sqlite",
@@ -338,7 +317,7 @@ def full_disk_service(tmp_path: Path) -> Iterator[Callable[..., Running]]:
             for _ in range(40):
                 it.get("/api/v1/health/ready")
             eventually(lambda: [_counted(it) for _ in range(8)] == [40] * 8, within_s=PATIENCE_S)
-            _fill(folder)
+            disk.fill()
             return it
 
         yield call
@@ -350,8 +329,8 @@ def test_no_room_for_metrics_at_the_start(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "metrics"
     folder.mkdir()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_small_disk(folder))
-        _fill(folder)
+        disk = stack.enter_context(SmallDisk.mounted(2, folder))
+        disk.fill()
         log = stack.enter_context((tmp_path / "output").open("ab"))
         variables = {"SONGS_METRICS_TOKEN": TOKEN, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
         it = stack.enter_context(_served(kind, tmp_path, Output(log.fileno()), **variables))
@@ -363,5 +342,5 @@ def test_no_room_for_metrics_at_the_start(tmp_path: Path, kind: str) -> None:
         assert it.children() == workers
         printed = tmp_path / "output"
         eventually(lambda: "The metrics of this process cannot be kept" in printed.read_text(), within_s=PATIENCE_S)
-        (folder / "ballast").unlink()
+        disk.empty()
         eventually(lambda: "are kept again" in printed.read_text(), within_s=PATIENCE_S)

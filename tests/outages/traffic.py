@@ -4,12 +4,14 @@ import itertools
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import quantiles
 
-from tests.outages.history import NOT_RATED, WORD, History, Read, ReadSong, ReadStats, Song, reads_of_all
+from tests.outages.disk import SmallDisk
+from tests.outages.history import EVERYTHING, NOT_RATED, WORD, History, Read, ReadSong, ReadStats, Song, reads_of_all
 from tests.outages.service import Answer, Client
 
 READERS = 4
@@ -17,6 +19,10 @@ LEVELS = 3
 FEWEST, MOST = 4, 8
 LONGEST_PAUSE_S = 0.03
 """Between two writes: without any, nothing would ever be read from the cache."""
+UNKNOWN = "outcome_unknown"
+CODES_OF_A_FULL_DISK = frozenset({"storage_unavailable", UNKNOWN})
+DONE_BEFORE = frozenset({("POST", 409), ("DELETE", 404)})
+"""What a write is answered when it is repeated and was done before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +39,20 @@ class Traffic:
 
     Args:
         connect: Each makes a client of one of the processes.
+        disk: That of the storage: writes may be refused while it is full.
 
     Attributes:
         during: What goes on now: the test says.
         faults: What was answered and is wrong.
+        refused: How many writes were refused as the disk was full, by the codes of the problems.
         waits: Of all requests.
         strangers: More clients to write through, of processes with other settings.
     """
 
-    def __init__(self, connect: list[Callable[[], Client]]) -> None:
+    def __init__(self, connect: list[Callable[[], Client]], disk: SmallDisk | None = None) -> None:
         self.during = "beginning"
+        self.refused: Counter[str] = Counter()
+        self._disk = disk
         self.faults: list[str] = []
         self.waits: list[Wait] = []
         self.strangers: list[Client] = []
@@ -76,14 +86,19 @@ class Traffic:
         while time.monotonic() < ends_s and not self.faults:
             time.sleep(0.05)
 
-    def ask(self, client: Client, method: str, path: str, body: object = None) -> Answer:
+    def ask(self, client: Client, method: str, path: str, body: object = None, **headers: str) -> Answer:
         """Return the answer to a request, and note how long it took and whether it should not have been given."""
-        during = self.during
-        answer = client.ask(method, path, body)
+        during, began = self.during, self._changes_of_disk()
+        answer = client.ask(method, path, body, **headers)
         self.waits.append(Wait(during, method != "GET", answer.took_s))
-        if answer.status >= 500 or answer.status == 429:
+        if method != "GET" and (began % 2 or began != self._changes_of_disk()) and _is_refused(answer):
+            self.refused[answer.body["code"]] += 1
+        elif answer.status >= 500 or answer.status == 429:
             self.faults.append(f"{during}: {method} {path} was answered {answer.status}: {answer.body}")
         return answer
+
+    def _changes_of_disk(self) -> int:
+        return 0 if self._disk is None else self._disk.changes
 
     def report(self) -> str:
         """Return a table of the waits, in milliseconds."""
@@ -136,28 +151,48 @@ class _Writer:
         title, song = f"{WORD}-{next(self._numbers)}", _song()
         self._history.begin({title: song})
         answer = self._send("POST", "/songs", _body(song, title))
-        self._history.ids[title] = answer.body["id"]
-        self._history.end()
+        if answer is not None:
+            self._history.ids[title] = answer.body["id"] if answer.status == 201 else self._find(title)
+        self._end(answer)
 
     def _rate(self, title: str, value: int) -> None:
         song = self._history.state[title]
         counts = tuple(count + (value == n) for n, count in enumerate(song.ratings, 1))
         self._history.begin({title: replace(song, ratings=counts)})
-        self._send("POST", "/songs/ratings", {"song_id": self._history.ids[title], "rating": value})
-        self._history.end()
+        body = {"song_id": self._history.ids[title], "rating": value}
+        self._end(self._send("POST", "/songs/ratings", body, Idempotency_Key=f"rating-{next(self._numbers)}"))
 
     def _change(self, title: str, after: Song | None, method: str, named: str) -> None:
         self._history.begin({title: after})
-        self._send(method, f"/songs/{self._history.ids[title]}", after and _body(after, named))
-        self._history.end()
+        self._end(self._send(method, f"/songs/{self._history.ids[title]}", after and _body(after, named)))
 
-    def _send(self, method: str, path: str, body: object) -> Answer:
-        client = random.choice([*self._clients, *self._traffic.strangers])
-        answer = self._traffic.ask(client, method, path, body)
-        if answer.status >= 300:
-            msg = f"{method} {path} was answered {answer.status}: {answer.body}"
-            raise AssertionError(msg)
-        return answer
+    def _end(self, answer: Answer | None) -> None:
+        if answer is None:
+            self._history.refuse()
+        else:
+            self._history.end()
+
+    def _send(self, method: str, path: str, body: object, **headers: str) -> Answer | None:
+        """Return the answer to a write that was done, perhaps by an earlier try; None if it was refused."""
+        maybe_done = False
+        while True:
+            client = random.choice([*self._clients, *self._traffic.strangers])
+            answer = self._traffic.ask(client, method, path, body, **headers)
+            if answer.status < 300 or (maybe_done and (method, answer.status) in DONE_BEFORE):
+                return answer
+            maybe_done = maybe_done or (answer.status == 503 and answer.body["code"] == UNKNOWN)
+            if answer.status != 503 or self._traffic.faults:
+                msg = f"{method} {path} was answered {answer.status}: {answer.body}"
+                raise AssertionError(msg)
+            if not maybe_done:
+                return None
+            time.sleep(LONGEST_PAUSE_S)
+
+    def _find(self, title: str) -> str:
+        """Return the id of a song whose adding was not confirmed."""
+        found = self._traffic.ask(self._clients[0], "GET", f"/songs/search?message={title}&{EVERYTHING}")
+        (song_id,) = (song["id"] for song in found.body["data"] if song["title"] == title)
+        return str(song_id)
 
 
 class _Reader:
@@ -183,6 +218,11 @@ class _Reader:
                 f"{self._traffic.during}: {read.path} showed {read.seen(answer)}, which was not "
                 f"{' or '.join(map(str, possible))}, as acknowledged before it began"
             )
+
+
+def _is_refused(answer: Answer) -> bool:
+    """Return whether the answer is that to a write for which a full disk has no room."""
+    return answer.status == 503 and "Retry-After" in answer.headers and answer.body["code"] in CODES_OF_A_FULL_DISK
 
 
 def _song(ratings: tuple[int, ...] = NOT_RATED) -> Song:

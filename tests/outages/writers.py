@@ -23,6 +23,7 @@ class Writer(threading.Thread):
         acknowledged: The keys of ratings that were answered 201, with song and value.
         replayed: How many of those answers said that an earlier, unanswered request had stored the rating.
         refused: What was answered that is neither 201 nor 503: nothing is right then.
+        codes: How often 503 was answered, by the codes of the problems.
     """
 
     def __init__(self, connect: Callable[[], Client], songs: list[str], stopping: threading.Event) -> None:
@@ -30,6 +31,7 @@ class Writer(threading.Thread):
         self.acknowledged: dict[str, tuple[str, int]] = {}
         self.replayed = 0
         self.refused: list[object] = []
+        self.codes: Counter[str] = Counter()
         self._client = connect()
         self._songs = songs
         self._stopping = stopping
@@ -55,9 +57,10 @@ class Writer(threading.Thread):
                 self.replayed += answer.headers.get("Idempotency-Replayed") == "true"
                 self.acknowledged[key] = (song, value)
                 return
-            if answer.status != 503:
+            if answer.status != 503 or "Retry-After" not in answer.headers:
                 self.refused.append(answer)
                 return
+            self.codes[answer.body["code"]] += 1
             time.sleep(RETRY_S)
 
     def repeat(self, count: int) -> None:
@@ -87,7 +90,7 @@ def acknowledged(writers: list[Writer]) -> Distributions:
     assert [refused for writer in writers for refused in writer.refused] == []
     found: Distributions = {}
     for writer in writers:
-        for song, value in writer.acknowledged.values():
+        for song, value in list(writer.acknowledged.values()):
             found.setdefault(song, Counter())[value] += 1
     return found
 

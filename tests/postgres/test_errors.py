@@ -18,6 +18,10 @@ from songs_postgres import PostgresSettings
 from songs_postgres.errors import NoAnswerError, translated, translated_commit, unreachable
 
 
+def _of_severity(error: type[psycopg.Error], severity: str) -> psycopg.Error:
+    return error(info={psycopg.pq.DiagnosticField.SEVERITY_NONLOCALIZED: severity.encode()})
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -47,6 +51,10 @@ def test_errors_of_a_statement(error: psycopg.Error, expected: type[SongsError])
     [
         (states.SerializationFailure(), TransientConflict),
         (states.DiskFull(), StorageUnavailable),
+        (_of_severity(states.DiskFull, "ERROR"), StorageUnavailable),
+        (_of_severity(states.DiskFull, "PANIC"), OutcomeUnknown),
+        (_of_severity(states.IoError, "PANIC"), OutcomeUnknown),
+        (_of_severity(states.OutOfMemory, "FATAL"), OutcomeUnknown),
         (states.QueryCanceled(), OutcomeUnknown),
         (states.AdminShutdown(), OutcomeUnknown),
         (states.CrashShutdown(), OutcomeUnknown),

@@ -63,6 +63,16 @@ def open_(path: str) -> None:
         print("opened")
 
 
+def rate_once(path: str, rating_id: str, song_id: str) -> None:
+    """Open the storage and rate; say whether that was done."""
+    try:
+        rate(opened(path), rating_id, song_id)
+    except StorageUnavailable:
+        print("refused")
+    else:
+        print("rated")
+
+
 def checkpoint(path: str) -> None:
     """Empty the log; print whether a reader was in the way."""
     connection = sqlite3.connect(path, isolation_level=None)
@@ -218,6 +228,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": prepare,
     "hold": hold,
     "open": open_,
+    "rate_once": rate_once,
     "checkpoint": checkpoint,
     "vacuum": vacuum,
     "ratings": ratings,

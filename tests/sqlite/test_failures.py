@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.outages.disk import SmallDisk
 from tests.own_time import Stopwatch
 
 from songs.errors import (
@@ -255,6 +256,30 @@ def test_a_disk_with_less_room_than_the_log_takes_is_full(
             pytest.fail("entered")
     with unit(Scope.WRITE_ONE) as after:
         after.songs.add(song("S2"))
+
+
+def test_a_full_disk_of_small_blocks_ends_no_process(
+    path: Path, open_storage: OpenStorage, start: Start, song: Callable[..., Song], deadline: At
+) -> None:
+    """However little room there is, a process opens the database and writes or says why not, and nothing is lost."""
+    path.parent.mkdir()
+    with SmallDisk.mounted(8, path.parent, block_bytes=1024) as disk:
+        storage = open_storage()
+        with storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(5)) as unit:
+            unit.songs.add(song("S1"))
+        storage.close()
+        said = []
+        for left_kib in range(4, 92, 8):
+            disk.fill(left_kib * 1024)
+            said.append(start("rate_once", f"R{left_kib}", "S1").communicate()[0].strip())
+            disk.empty()
+        assert set(said) == {"rated", "refused"}
+        storage.open()
+        with storage.unit_of_work(Scope.READ, deadline=deadline(5)) as unit:
+            stats = unit.ratings.stats("S1")
+        storage.close()
+        assert stats is not None
+        assert stats.count == said.count("rated")
 
 
 def test_a_lost_file_is_noticed(storage: SqliteStorage, path: Path, deadline: At, song: Callable[..., Song]) -> None:
