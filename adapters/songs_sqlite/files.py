@@ -20,7 +20,7 @@ from typing import Final, TypeVar
 
 from songs.errors import StorageMismatch, StorageUnavailable
 from songs.ports.clock import Clock, Deadline
-from songs_sqlite.room import PAGE_BYTES, fill_holes, hole_bytes, may_be_mapped
+from songs_sqlite.connection import PAGE_BYTES, fill_holes, hole_bytes, may_be_mapped
 
 APPLICATION_ID: Final = 0x534F4E47
 """Marks our files, at offset 68 of the header: "SONG"."""
