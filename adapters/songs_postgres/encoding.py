@@ -1,13 +1,25 @@
 """How values look in the tables."""
 
 import hashlib
-from typing import Final
+from typing import Final, LiteralString
 
-from songs.model import Role, Session, Song, SongIdentity, User
+from songs.model import Role, Session, Song, SongDetails, SongIdentity, User
+from songs.text import fold
 from songs_plugins.values import moment
 from songs_postgres.connection import Row
 
-SONG_COLUMNS: Final = "id, artist, title, difficulty_milli, level, released, version"
+SONG_TYPES: Final[dict[LiteralString, LiteralString]] = {
+    "id": "text",
+    "version": "bigint",
+    "artist": "text",
+    "title": "text",
+    "difficulty_milli": "integer",
+    "level": "smallint",
+    "released": "date",
+}
+SONG_COLUMNS: Final = ", ".join(SONG_TYPES)
+WRITTEN_TYPES: Final = SONG_TYPES | {"identity_key": "bytea", "artist_fold": "text", "title_fold": "text"}
+"""Of the columns that are written with a song, in the order of `song_row`: the id first."""
 USER_COLUMNS: Final = "id, name, password_hash, role, disabled, created_at_ms, token_version, version"
 SESSION_COLUMNS: Final = "id, user_id, current_hash, previous_hash, created_at_ms, rotated_at_ms, expires_at_ms"
 
@@ -20,15 +32,34 @@ def identity_key(identity: SongIdentity) -> bytes:
 
 def song_of(row: Row) -> Song:
     """Return the song of a row of `SONG_COLUMNS`."""
-    song_id, artist, title, difficulty_milli, level, released, version = row
+    song_id, version, artist, title, difficulty_milli, level, released = row
     return Song(
         id=song_id,
-        artist=artist,
-        title=title,
-        difficulty_milli=difficulty_milli,
-        level=level,
-        released=released,
         version=version,
+        details=SongDetails(
+            artist=artist,
+            title=title,
+            difficulty_milli=difficulty_milli,
+            level=level,
+            released=released,
+        ),
+    )
+
+
+def song_row(song: Song, key: bytes) -> tuple[object, ...]:
+    """Return the row of `WRITTEN_TYPES` for a song; `key` is the one of its identity."""
+    details = song.details
+    return (
+        song.id,
+        song.version,
+        details.artist,
+        details.title,
+        details.difficulty_milli,
+        details.level,
+        details.released,
+        key,
+        fold(details.artist),
+        fold(details.title),
     )
 
 

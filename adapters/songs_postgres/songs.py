@@ -13,10 +13,9 @@ from songs.errors import DuplicateSong, SongNotFound, TransientConflict, Version
 from songs.limits import MAX_LEVEL
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
-from songs.text import fold
 from songs_plugins.values import clamped, comparable, encodable
 from songs_postgres.connection import Row, Transaction
-from songs_postgres.encoding import SONG_COLUMNS, identity_key, song_of
+from songs_postgres.encoding import SONG_COLUMNS, WRITTEN_TYPES, identity_key, song_of, song_row
 from songs_postgres.ratings import NOTE_ORPHANS, ORPHANS_REMOVED, REMOVE_ORPHANS
 
 Query = tuple[LiteralString, tuple[object, ...]]
@@ -33,9 +32,9 @@ _COUNT: Final = (
     "sum_milli = level_totals.sum_milli + excluded.sum_milli"
 )
 ADD: Final = (
-    f"WITH added AS (INSERT INTO songs ({SONG_COLUMNS}, identity_key, artist_fold, title_fold) "
-    "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::integer[], %s::smallint[], %s::date[], %s::bigint[], "
-    "%s::bytea[], %s::text[], %s::text[]) ON CONFLICT DO NOTHING RETURNING id, level, difficulty_milli), "
+    f"WITH added AS (INSERT INTO songs ({', '.join(WRITTEN_TYPES)}) "
+    f"SELECT * FROM unnest({', '.join(f'%s::{each}[]' for each in WRITTEN_TYPES.values())}) "
+    "ON CONFLICT DO NOTHING RETURNING id, level, difficulty_milli), "
     "rated AS (INSERT INTO stats (song_id) SELECT id FROM added), "
     "change AS (SELECT level, 1 AS songs, difficulty_milli AS sum_milli FROM added), "
     f"counted AS ({_COUNT}) SELECT id FROM added"
@@ -46,9 +45,9 @@ RENAME: Final = (
     "WHERE song_id = ANY (%s) AND song_id IN (SELECT incarnation FROM deleted_songs)"
 )
 STORED: Final = "SELECT id, identity_key FROM songs WHERE id = ANY (%s) OR identity_key = ANY (%s)"
+_CHANGED: Final = list(WRITTEN_TYPES)[1:]
 REPLACE: Final = (
-    "WITH new AS (UPDATE songs SET artist = %s, title = %s, difficulty_milli = %s, level = %s, released = %s, "
-    "version = %s, identity_key = %s, artist_fold = %s, title_fold = %s "
+    f"WITH new AS (UPDATE songs SET ({', '.join(_CHANGED)}) = ({', '.join('%s' for _ in _CHANGED)}) "
     "WHERE id = %s AND NOT EXISTS (SELECT FROM songs AS other WHERE other.identity_key = %s AND other.id <> %s) "
     "RETURNING id, level, difficulty_milli), "
     "change AS (SELECT level, 1 AS songs, difficulty_milli AS sum_milli FROM new "
@@ -91,7 +90,8 @@ class PostgresSongs:
     def add_many(self, songs: Sequence[Song]) -> frozenset[str]:
         self._transaction.writing()
         keys = [identity_key(each.identity) for each in songs]
-        added = self._transaction.rows(ADD, _columns(songs, keys))
+        rows = [song_row(each, key) for each, key in zip(songs, keys, strict=True)]
+        added = self._transaction.rows(ADD, [[row[n] for row in rows] for n in range(len(WRITTEN_TYPES))])
         if added:
             self._transaction.rows(RENAME, ([song_id for (song_id,) in added],))
         if len(added) == len(songs):
@@ -114,24 +114,9 @@ class PostgresSongs:
         if stored.version != if_version:
             raise VersionConflict
         key = identity_key(song.identity)
+        _, *changed = song_row(song, key)
         if not self._transaction.rows(
-            REPLACE,
-            (
-                song.artist,
-                song.title,
-                song.difficulty_milli,
-                song.level,
-                song.released,
-                song.version,
-                key,
-                fold(song.artist),
-                fold(song.title),
-                song.id,
-                key,
-                song.id,
-                stored.level,
-                -stored.difficulty_milli,
-            ),
+            REPLACE, (*changed, song.id, key, song.id, stored.level, -stored.difficulty_milli)
         ):
             raise DuplicateSong
 
@@ -175,25 +160,6 @@ class PostgresSongs:
     def _locked(self, song_id: str) -> Song | None:
         rows = self._transaction.rows(LOCK, (comparable(song_id),))
         return song_of(rows[0]) if rows else None
-
-
-def _columns(songs: Sequence[Song], keys: Sequence[bytes]) -> tuple[list[object], ...]:
-    rows = [
-        (
-            each.id,
-            each.artist,
-            each.title,
-            each.difficulty_milli,
-            each.level,
-            each.released,
-            each.version,
-            key,
-            fold(each.artist),
-            fold(each.title),
-        )
-        for each, key in zip(songs, keys, strict=True)
-    ]
-    return tuple([row[n] for row in rows] for n in range(10))
 
 
 def page_query(song_filter: SongFilter, *, limit: int, after_id: str | None, offset: int) -> Query | None:

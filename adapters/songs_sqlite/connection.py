@@ -8,7 +8,6 @@ there nothing is kept. After that a commit that failed is invisible, but a recov
 
 import sqlite3
 from collections.abc import Iterable
-from datetime import date
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -20,7 +19,7 @@ from songs.errors import (
     StorageUnavailable,
     TransientConflict,
 )
-from songs.model import Role, Session, Song, User
+from songs.model import Role, Session, User
 from songs.ports.clock import Clock, Deadline
 from songs_plugins.values import milliseconds, moment
 
@@ -250,22 +249,8 @@ class Transaction(Protocol):
         ...
 
 
-SONG_COLUMNS: Final = "id, artist, title, difficulty_milli, level, released, version"
 USER_COLUMNS: Final = "id, name, password_hash, role, disabled, created_at_ms, token_version, version"
 SESSION_COLUMNS: Final = "id, user_id, current_hash, previous_hash, created_at_ms, rotated_at_ms, expires_at_ms"
-
-
-def song_of(row: Row) -> Song:
-    """Return the song of a row of `SONG_COLUMNS`."""
-    return Song(
-        id=row[0],
-        artist=row[1],
-        title=row[2],
-        difficulty_milli=row[3],
-        level=row[4],
-        released=date.fromisoformat(row[5]),
-        version=row[6],
-    )
 
 
 def user_of(row: Row) -> User:
