@@ -7,7 +7,7 @@ import hashlib
 from datetime import date
 from typing import Final
 
-from songs.model import Rating, RatingStats, Role, Session, Song, SongIdentity, User
+from songs.model import Rating, RatingStats, Role, Session, Song, SongDetails, SongIdentity, User
 from songs.text import fold
 from songs_mongo.schema import Document
 from songs_plugins.values import milliseconds, moment
@@ -49,15 +49,16 @@ def folds(artist: str, title: str) -> Document:
 
 def song_members(song: Song) -> Document:
     """Return the members of a song's document that an editor changes."""
+    details = song.details
     return {
-        "artist": song.artist,
-        "title": song.title,
-        "milli": song.difficulty_milli,
-        "level": song.level,
-        "released": song.released.isoformat(),
+        "artist": details.artist,
+        "title": details.title,
+        "milli": details.difficulty_milli,
+        "level": details.level,
+        "released": details.released.isoformat(),
         "version": song.version,
-        "identity": identity_key(song.identity),
-        **folds(song.artist, song.title),
+        "identity": identity_key(details.identity),
+        **folds(details.artist, details.title),
     }
 
 
@@ -71,12 +72,14 @@ def song(document: Document) -> Song:
     """Return the song of a document that has at least `SONG_MEMBERS`."""
     return Song(
         id=document["_id"],
-        artist=document["artist"],
-        title=document["title"],
-        difficulty_milli=int(document["milli"]),
-        level=int(document["level"]),
-        released=date.fromisoformat(document["released"]),
         version=int(document["version"]),
+        details=SongDetails(
+            artist=document["artist"],
+            title=document["title"],
+            difficulty_milli=int(document["milli"]),
+            level=int(document["level"]),
+            released=date.fromisoformat(document["released"]),
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, LiteralString
 
 from songs.errors import DuplicateSong, TransientConflict
-from songs.model import DifficultyTotals, Song, SongIdentity
+from songs.model import DifficultyTotals, Song, SongDetails, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
 from songs_plugins.decisions import check_version, replaceable
@@ -21,7 +21,18 @@ from songs_postgres.ratings import NOTE_ORPHANS, ORPHANS_REMOVED, REMOVE_ORPHANS
 
 Query = tuple[LiteralString, tuple[object, ...]]
 
-SONG_COLUMNS: Final = "id, artist, title, difficulty_milli, level, released, version"
+SONG_TYPES: Final[dict[LiteralString, LiteralString]] = {
+    "id": "text",
+    "version": "bigint",
+    "artist": "text",
+    "title": "text",
+    "difficulty_milli": "integer",
+    "level": "smallint",
+    "released": "date",
+}
+SONG_COLUMNS: Final = ", ".join(SONG_TYPES)
+WRITTEN_TYPES: Final = SONG_TYPES | {"identity_key": "bytea", "artist_fold": "text", "title_fold": "text"}
+"""Of the columns that are written with a song, in the order of `song_row`: the id first."""
 GET: Final = f"SELECT {SONG_COLUMNS} FROM songs WHERE id = %s"
 LOCK: Final = f"{GET} FOR NO KEY UPDATE"
 IDENTIFY: Final = f"SELECT {SONG_COLUMNS} FROM songs WHERE identity_key = ANY (%s)"
@@ -34,9 +45,9 @@ _COUNT: Final = (
     "sum_milli = level_totals.sum_milli + excluded.sum_milli"
 )
 ADD: Final = (
-    f"WITH added AS (INSERT INTO songs ({SONG_COLUMNS}, identity_key, artist_fold, title_fold) "
-    "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::integer[], %s::smallint[], %s::date[], %s::bigint[], "
-    "%s::bytea[], %s::text[], %s::text[]) ON CONFLICT DO NOTHING RETURNING id, level, difficulty_milli), "
+    f"WITH added AS (INSERT INTO songs ({', '.join(WRITTEN_TYPES)}) "
+    f"SELECT * FROM unnest({', '.join(f'%s::{each}[]' for each in WRITTEN_TYPES.values())}) "
+    "ON CONFLICT DO NOTHING RETURNING id, level, difficulty_milli), "
     "rated AS (INSERT INTO stats (song_id) SELECT id FROM added), "
     "change AS (SELECT level, 1 AS songs, difficulty_milli AS sum_milli FROM added), "
     f"counted AS ({_COUNT}) SELECT id FROM added"
@@ -47,9 +58,9 @@ RENAME: Final = (
     "WHERE song_id = ANY (%s) AND song_id IN (SELECT incarnation FROM deleted_songs)"
 )
 STORED: Final = "SELECT id, identity_key FROM songs WHERE id = ANY (%s) OR identity_key = ANY (%s)"
+_CHANGED: Final = list(WRITTEN_TYPES)[1:]
 REPLACE: Final = (
-    "WITH new AS (UPDATE songs SET artist = %s, title = %s, difficulty_milli = %s, level = %s, released = %s, "
-    "version = %s, identity_key = %s, artist_fold = %s, title_fold = %s "
+    f"WITH new AS (UPDATE songs SET ({', '.join(_CHANGED)}) = ({', '.join('%s' for _ in _CHANGED)}) "
     "WHERE id = %s AND NOT EXISTS (SELECT FROM songs AS other WHERE other.identity_key = %s AND other.id <> %s) "
     "RETURNING id, level, difficulty_milli), "
     "change AS (SELECT level, 1 AS songs, difficulty_milli AS sum_milli FROM new "
@@ -92,7 +103,8 @@ class PostgresSongs:
     def add_many(self, songs: Sequence[Song]) -> frozenset[str]:
         self._transaction.writing()
         keys = [identity_key(each.identity) for each in songs]
-        added = self._transaction.rows(ADD, _columns(songs, keys))
+        rows = [song_row(each, key) for each, key in zip(songs, keys, strict=True)]
+        added = self._transaction.rows(ADD, [[row[n] for row in rows] for n in range(len(WRITTEN_TYPES))])
         if added:
             self._transaction.rows(RENAME, ([song_id for (song_id,) in added],))
         if len(added) == len(songs):
@@ -111,24 +123,9 @@ class PostgresSongs:
         if stored is None:
             return
         key = identity_key(song.identity)
+        _, *changed = song_row(song, key)
         if not self._transaction.rows(
-            REPLACE,
-            (
-                song.artist,
-                song.title,
-                song.difficulty_milli,
-                song.level,
-                song.released,
-                song.version,
-                key,
-                fold(song.artist),
-                fold(song.title),
-                song.id,
-                key,
-                song.id,
-                stored.level,
-                -stored.difficulty_milli,
-            ),
+            REPLACE, (*changed, song.id, key, song.id, stored.level, -stored.difficulty_milli)
         ):
             raise DuplicateSong
 
@@ -181,35 +178,35 @@ def identity_key(identity: SongIdentity) -> bytes:
 
 def song_of(row: Row) -> Song:
     """Return the song of a row of `SONG_COLUMNS`."""
-    song_id, artist, title, difficulty_milli, level, released, version = row
+    song_id, version, artist, title, difficulty_milli, level, released = row
     return Song(
         id=song_id,
-        artist=artist,
-        title=title,
-        difficulty_milli=difficulty_milli,
-        level=level,
-        released=released,
         version=version,
+        details=SongDetails(
+            artist=artist,
+            title=title,
+            difficulty_milli=difficulty_milli,
+            level=level,
+            released=released,
+        ),
     )
 
 
-def _columns(songs: Sequence[Song], keys: Sequence[bytes]) -> tuple[list[object], ...]:
-    rows = [
-        (
-            each.id,
-            each.artist,
-            each.title,
-            each.difficulty_milli,
-            each.level,
-            each.released,
-            each.version,
-            key,
-            fold(each.artist),
-            fold(each.title),
-        )
-        for each, key in zip(songs, keys, strict=True)
-    ]
-    return tuple([row[n] for row in rows] for n in range(10))
+def song_row(song: Song, key: bytes) -> tuple[object, ...]:
+    """Return the row of `WRITTEN_TYPES` for a song; `key` is the one of its identity."""
+    details = song.details
+    return (
+        song.id,
+        song.version,
+        details.artist,
+        details.title,
+        details.difficulty_milli,
+        details.level,
+        details.released,
+        key,
+        fold(details.artist),
+        fold(details.title),
+    )
 
 
 def page_query(song_filter: SongFilter, *, limit: int, after_id: str | None, offset: int) -> Query | None:

@@ -16,7 +16,6 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterable
-from datetime import date
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -28,7 +27,6 @@ from songs.errors import (
     StorageUnavailable,
     TransientConflict,
 )
-from songs.model import Song
 from songs.ports.clock import Clock, Deadline
 
 RETRYABLE: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
@@ -255,22 +253,6 @@ class Transaction(Protocol):
     def change_each(self, sql: str, parameters: Iterable[Parameters]) -> int:
         """Run a statement of a write once for each of `parameters`; return how many rows that changed altogether."""
         ...
-
-
-SONG_COLUMNS: Final = "id, artist, title, difficulty_milli, level, released, version"
-
-
-def song_of(row: Row) -> Song:
-    """Return the song of a row of `SONG_COLUMNS`."""
-    return Song(
-        id=row[0],
-        artist=row[1],
-        title=row[2],
-        difficulty_milli=row[3],
-        level=row[4],
-        released=date.fromisoformat(row[5]),
-        version=row[6],
-    )
 
 
 PAGE_BYTES: Final = 4096

@@ -1,24 +1,61 @@
-"""The song repository, and the statements that search.
+"""The song repository, how songs look in their table, and the statements that search.
 
 A filter with an artist goes through the index of folded artists; one with a text of three characters or more through
 the index of trigrams; a shorter text has no trigram, and MATCH would silently find nothing, so the songs (of a level,
 if given) are looked through. Songs that the index of trigrams finds for a text of more than three are verified.
 """
-# ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 
+# ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from typing import Final
 
 from songs.errors import DuplicateSong
-from songs.model import DifficultyTotals, Song, SongIdentity
+from songs.model import DifficultyTotals, Song, SongDetails, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
 from songs_plugins.decisions import check_version, is_repeat, replaceable
 from songs_plugins.values import clamped, comparable, comparable_level, encodable
-from songs_sqlite.connection import SONG_COLUMNS, Parameters, Transaction, song_of
+from songs_sqlite.connection import Parameters, Row, Transaction
 from songs_sqlite.pool import NOTE_ORPHANS, ORPHANS_AT_ONCE, REMOVE_ORPHANS
 
 Query = tuple[str, Parameters]
+
+SONG_COLUMNS: Final = "id, version, artist, title, released, difficulty_milli, level"
+WRITTEN_COLUMNS: Final = f"{SONG_COLUMNS}, artist_fold, title_fold"
+
+
+def song_of(row: Row) -> Song:
+    """Return the song of a row of `SONG_COLUMNS`."""
+    song_id, version, artist, title, released, difficulty_milli, level = row
+    return Song(
+        id=song_id,
+        version=version,
+        details=SongDetails(
+            artist=artist,
+            title=title,
+            released=date.fromisoformat(released),
+            difficulty_milli=difficulty_milli,
+            level=level,
+        ),
+    )
+
+
+def song_row(song: Song) -> tuple[object, ...]:
+    """Return the row of `WRITTEN_COLUMNS` for a song."""
+    details = song.details
+    return (
+        song.id,
+        song.version,
+        details.artist,
+        details.title,
+        details.released.isoformat(),
+        details.difficulty_milli,
+        details.level,
+        fold(details.artist),
+        fold(details.title),
+    )
+
 
 TRIGRAM: Final = 3
 LONGEST: Final = 64
@@ -98,14 +135,11 @@ def _statement(columns: str, tables: str, conditions: list[str]) -> str:
 
 GET: Final = f"SELECT {SONG_COLUMNS} FROM songs WHERE id = ?"
 IDENTIFY: Final = f"SELECT {SONG_COLUMNS} FROM songs WHERE artist = ? AND title = ? AND released = ?"
-ADD: Final = (
-    f"INSERT INTO songs ({SONG_COLUMNS}, artist_fold, title_fold) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT DO NOTHING"
-)
-REPLACE: Final = (
-    "UPDATE songs SET artist = ?, title = ?, released = ?, difficulty_milli = ?, level = ?, version = ?, "
-    "artist_fold = ?, title_fold = ? WHERE id = ?"
-)
+_MARKS: Final = ", ".join("?" for _ in WRITTEN_COLUMNS.split(", "))
+ADD: Final = f"INSERT INTO songs ({WRITTEN_COLUMNS}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING"
+# Without the id, whose index would be written again.
+_CHANGED: Final = WRITTEN_COLUMNS.removeprefix("id, ")
+REPLACE: Final = f"UPDATE songs SET ({_CHANGED}) = ({_MARKS.removeprefix('?, ')}) WHERE id = ?"
 VERSION: Final = "SELECT version FROM songs WHERE id = ?"
 DELETE_STATS: Final = "DELETE FROM stats WHERE song_id = ? RETURNING coalesce(incarnation, song_id)"
 DELETE: Final = "DELETE FROM songs WHERE id = ?"
@@ -135,14 +169,14 @@ class SqliteSongs:
 
     def add(self, song: Song) -> None:
         self._transaction.writing()
-        if self._transaction.change(ADD, _added(song)):
+        if self._transaction.change(ADD, song_row(song)):
             return
         if not is_repeat(self.get(song.id), song):
             raise DuplicateSong
 
     def add_many(self, songs: Sequence[Song]) -> frozenset[str]:
         self._transaction.writing()
-        added = self._transaction.change_each(ADD, map(_added, songs))
+        added = self._transaction.change_each(ADD, map(song_row, songs))
         if added >= MANY:
             self._transaction.change(MERGE_SEARCH)
         if added == len(songs):
@@ -156,21 +190,8 @@ class SqliteSongs:
             return
         if stored.identity != song.identity and self._identified(song.identity) is not None:
             raise DuplicateSong
-        released = song.released.isoformat()
-        self._transaction.change(
-            REPLACE,
-            (
-                song.artist,
-                song.title,
-                released,
-                song.difficulty_milli,
-                song.level,
-                song.version,
-                fold(song.artist),
-                fold(song.title),
-                song.id,
-            ),
-        )
+        song_id, *changed = song_row(song)
+        self._transaction.change(REPLACE, (*changed, song_id))
 
     def delete(self, song_id: str, *, if_version: int | None = None) -> bool:
         self._transaction.writing()
@@ -212,17 +233,3 @@ class SqliteSongs:
             return None
         rows = self._transaction.rows(IDENTIFY, (artist, title, released.isoformat()))
         return song_of(rows[0]) if rows else None
-
-
-def _added(song: Song) -> Parameters:
-    return (
-        song.id,
-        song.artist,
-        song.title,
-        song.difficulty_milli,
-        song.level,
-        song.released.isoformat(),
-        song.version,
-        fold(song.artist),
-        fold(song.title),
-    )

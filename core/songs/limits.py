@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from operator import itemgetter
 from typing import Final
 
 from songs.errors import FieldError, InvalidInput
@@ -108,7 +109,10 @@ rating_problem = integer_problem(MIN_RATING, MAX_RATING)
 count_problem = integer_problem(1, 2**53)
 
 
+_message: Final = itemgetter(1)
+
+
 def refuse(*problems: tuple[str, str | None]) -> None:
     """Raise `InvalidInput` with every pointer that has a problem, if any has."""
-    if any(dict(problems).values()):
+    if any(map(_message, problems)):
         raise InvalidInput([FieldError(pointer, message) for pointer, message in problems if message])

@@ -4,20 +4,18 @@ Every value is frozen and validates itself when it is created, so a value that e
 or test needs to check it again. All errors are reported at once, as `InvalidInput` with a JSON pointer for each member.
 """
 
-import unicodedata
+import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from songs.errors import FieldError, InvalidInput
 from songs.limits import (
     MAX_KEY,
     MAX_RATING,
-    MAX_TEXT,
-    MOST_COMPOSED,
     count_problem,
     date_problem,
     difficulty_problem,
@@ -33,6 +31,7 @@ from songs.limits import (
 from songs.rounding import thousandths
 
 _THOUSANDTH: Final = Decimal("0.001")
+_FORMER: Final = "Song takes details now: Song(id=..., details=SongDetails(...))"
 
 
 def whole_milliseconds(moment: datetime) -> datetime:
@@ -65,7 +64,7 @@ class SongIdentity(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongDetails:
-    """The details of a song, which editors can change. `artist` and `title` are normalised to NFC."""
+    """The details of a song, which editors can change. Texts are normalised (NFC) where they come in."""
 
     artist: str
     title: str
@@ -74,15 +73,11 @@ class SongDetails:
     released: date
 
     def __post_init__(self) -> None:
-        """Normalise, then check.
+        """Check. Nothing is altered: a storage returns what it was given, or fails here.
 
         Raises:
             InvalidInput: At least one member is wrong; all of them are named.
         """
-        for name in ("artist", "title"):
-            value = getattr(self, name)
-            if isinstance(value, str) and not value.isascii() and len(value) <= MOST_COMPOSED * MAX_TEXT:
-                object.__setattr__(self, name, unicodedata.normalize("NFC", value))
         refuse(
             ("/artist", text_problem(self.artist)),
             ("/title", text_problem(self.title)),
@@ -99,15 +94,24 @@ class SongDetails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Song:
-    """A song of the catalogue. `version` starts at 1 and grows by 1 with every change."""
+    """A song of the catalogue. `version` starts at 1 and grows by 1 with every change.
+
+    The members of `details` can be read from the song, too: ``song.artist``.
+    """
 
     id: str
-    artist: str
-    title: str
-    difficulty_milli: int
-    level: int
-    released: date
+    details: SongDetails
     version: int = 1
+
+    if not TYPE_CHECKING:  # Type checkers see what dataclass makes, and so only the form that stays.
+
+        def __init__(self, *, id, details=None, version=1, **flat) -> None:  # noqa: A002, ANN001, ANN003
+            if flat or details is None:
+                details = _details_of(flat, details, id, version)
+            object.__setattr__(self, "id", id)
+            object.__setattr__(self, "details", details)
+            object.__setattr__(self, "version", version)
+            self.__post_init__()
 
     def __post_init__(self) -> None:
         """Check.
@@ -117,42 +121,56 @@ class Song:
         """
         refuse(
             ("/id", id_problem(self.id)),
-            ("/artist", text_problem(self.artist)),
-            ("/title", text_problem(self.title)),
-            ("/difficulty", difficulty_problem(self.difficulty_milli)),
-            ("/level", level_problem(self.level)),
-            ("/released", date_problem(self.released)),
+            ("/details", None if isinstance(self.details, SongDetails) else "must be the details of a song"),
             ("/version", count_problem(self.version)),
         )
 
     @classmethod
     def of(cls, song_id: str, details: SongDetails, *, version: int = 1) -> Self:
-        """Return the song `song_id` with these details."""
-        return cls(
-            id=song_id,
-            artist=details.artist,
-            title=details.title,
-            difficulty_milli=details.difficulty_milli,
-            level=details.level,
-            released=details.released,
-            version=version,
-        )
+        """Return the song `song_id` with these details: a former way to write it, kept for one release."""
+        warnings.warn(_FORMER, DeprecationWarning, stacklevel=2)
+        return cls(id=song_id, details=details, version=version)
 
     @property
-    def details(self) -> SongDetails:
-        """The details, which editors may change."""
-        return SongDetails(
-            artist=self.artist,
-            title=self.title,
-            difficulty_milli=self.difficulty_milli,
-            level=self.level,
-            released=self.released,
-        )
+    def artist(self) -> str:
+        """The artist."""
+        return self.details.artist
+
+    @property
+    def title(self) -> str:
+        """The title."""
+        return self.details.title
+
+    @property
+    def difficulty_milli(self) -> int:
+        """The difficulty in thousandths."""
+        return self.details.difficulty_milli
+
+    @property
+    def level(self) -> int:
+        """The level."""
+        return self.details.level
+
+    @property
+    def released(self) -> date:
+        """The release date."""
+        return self.details.released
 
     @property
     def identity(self) -> SongIdentity:
         """The identity of this song."""
-        return SongIdentity(self.artist, self.title, self.released)
+        return self.details.identity
+
+
+def _details_of(flat: dict[str, Any], details: SongDetails | None, song_id: object, version: object) -> SongDetails:
+    """Return the details of a song that is made with their members, as it was before; for one release."""
+    warnings.warn(_FORMER, DeprecationWarning, stacklevel=3)
+    try:
+        return SongDetails(**flat) if details is None else replace(details, **flat)
+    except InvalidInput as error:
+        wrong = [(each.pointer, each.message) for each in error.errors]
+        refuse(("/id", id_problem(song_id)), *wrong, ("/version", count_problem(version)))
+        raise
 
 
 @dataclass(frozen=True, slots=True)

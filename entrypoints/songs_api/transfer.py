@@ -3,7 +3,6 @@
 import errno
 import gc
 import gzip
-import json
 import os
 import tempfile
 import zlib
@@ -19,7 +18,8 @@ from songs.errors import SongsError, Unavailable
 from songs.model import Song, SongDetails
 from songs.ports.clock import Clock, Deadline
 from songs.query import SongFilter, Walk
-from songs_api.http.api.song_models import NewSong
+from songs_api.http.api.song_models import NewSong, song_members
+from songs_api.http.kernel.read_plans import encode
 from songs_api.http.kernel.validation import parse, validated
 from songs_api.records import FileUnusable, Record, records
 
@@ -149,14 +149,9 @@ _GZIP: Final = b"\x1f\x8b"
 
 def song_line(song: Song) -> bytes:
     """Return a song as one line of JSON Lines, without its id: the identity is artist, title and release date."""
-    members = {
-        "artist": song.artist,
-        "title": song.title,
-        "difficulty": song.difficulty_milli / 1000,
-        "level": song.level,
-        "released": song.released.isoformat(),
-    }
-    return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    members = song_members(song)
+    del members["id"]
+    return encode(members) + b"\n"
 
 
 def all_songs(catalogue: Catalogue, clock: Clock) -> Iterator[Song]:

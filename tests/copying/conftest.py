@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -18,6 +18,7 @@ from songs.ports.storage import Scope, Storage, UnitOfWork
 from songs.query import SongFilter
 from songs.tools.comparing import StorageReader
 from songs.tools.copying import Copier
+from songs_contract.models import samples
 from songs_memory.storage import MemoryStorage
 from songs_plugins.none import NoCache
 from songs_system.system import SystemClock
@@ -123,15 +124,14 @@ class Make:
     def song(number: int, **changes: Any) -> Song:
         """Return a song, each `number` another."""
         members: dict[str, Any] = {
-            "id": f"song-{number:04d}",
+            "song_id": f"song-{number:04d}",
             "artist": "Antonín Dvořák",
             "title": f"Humoresque {number}",
             "difficulty_milli": 1_000 + number,
             "level": number % 7,
-            "released": date(1894, 1, 1),
             "version": number % 3 + 1,
         }
-        return Song(**{**members, **changes})
+        return samples.song(**{**members, **changes})
 
     @staticmethod
     def user(number: int, **changes: Any) -> User:

@@ -138,7 +138,7 @@ def test_conflicts_are_outlasted(small: Any) -> None:
 FOREIGN: dict[str, Callable[[Any], tuple[Any, str]]] = {
     "song": lambda make: (lambda unit: unit.songs.add(make.song(50)), "the song song-0050 is in the storage 'new'"),
     "song-of-a-source's-identity": lambda make: (
-        lambda unit: unit.songs.add(make.song(0, id="song-9999")),
+        lambda unit: unit.songs.add(make.song(0, song_id="song-9999")),
         "the song song-9999 is in the storage 'new' and not in the source",
     ),
     "song-of-another-level": lambda make: (

@@ -185,7 +185,9 @@ def test_totals_that_change_meanwhile_are_left_out(small: Any, make: Any) -> Non
     """They cannot be recounted while others add songs, and that is no fault."""
     examiner = Examiner("acme", small.source.storage, small.source.runner(), small.source.clock)
 
-    found = examiner.run(lambda _tally: small.source.do(lambda unit: unit.songs.add(make.song(0, id="a", title="b"))))
+    found = examiner.run(
+        lambda _tally: small.source.do(lambda unit: unit.songs.add(make.song(0, song_id="a", title="b")))
+    )
 
     assert (found.wrong, found.totals) == ([], False)
 

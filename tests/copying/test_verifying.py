@@ -92,7 +92,7 @@ def test_a_target_that_changes_meanwhile_is_noticed(small: Any, make: Any) -> No
             taken = True
             small.target.do(
                 lambda unit: unit.users.add(make.user(1, id="user-x")),
-                lambda unit: unit.songs.add(make.song(4, id="song-x")),
+                lambda unit: unit.songs.add(make.song(4, song_id="song-x")),
                 lambda unit: unit.songs.add(make.song(0)),
                 lambda unit: unit.ratings.add(make.rating(1, id="rating-x", value=5)),
             )

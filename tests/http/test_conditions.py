@@ -131,7 +131,7 @@ def test_a_tag_is_the_same_on_every_storage_and_with_a_cache(build: Build, tmp_p
         service = build(cached=cached, replaced=replaced)
         headers = service.join("ursula")
         with service.services.storage.unit_of_work(Scope.WRITE_ONE, deadline=service.deadline()) as unit:
-            unit.songs.add(Song.of("s1", DETAILS))
+            unit.songs.add(Song(id="s1", details=DETAILS))
         rated = {"song_id": "s1", "rating": 4}
         assert service.client.simulate_post(f"{PREFIX}/songs/ratings", headers=headers, json=rated).status_code == 201
         urls = [_url(path, "s1") for path in READS + OF_A_SONG]

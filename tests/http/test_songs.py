@@ -1,12 +1,14 @@
 """The catalogue over HTTP: lists, walks, searches, averages, and editing."""
 
+from dataclasses import fields
 from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from songs.model import Role
+from songs.model import Role, Song, SongDetails
+from songs_api.http.api.song_models import MEMBERS, song_members
 from songs_api.http.kernel.operation import PREFIX
 
 from .conftest import ANY, Build, Service
@@ -60,10 +62,22 @@ def test_a_date_keeps_its_form(service: Service, editor: dict[str, str], release
 
 
 def test_text_is_normalised(service: Service, editor: dict[str, str]) -> None:
-    """What is stored, and sent, is NFC."""
-    result = service.client.simulate_post(f"{PREFIX}/songs", headers=editor, json=SONG | {"artist": "Beyonce\u0301"})
+    """What is stored, and sent, is NFC, by POST, PUT and PATCH alike."""
+    sent = SONG | {"artist": "Beyonce\u0301"}
+    results = [service.client.simulate_post(f"{PREFIX}/songs", headers=editor, json=sent)]
+    url, any_version = f"{PREFIX}/songs/{results[0].json['id']}", editor | {"If-Match": "*"}
+    results += [service.client.simulate_put(url, headers=any_version, json=sent | {"title": "Halo"})]
+    results += [service.client.simulate_patch(url, headers=any_version, json={"artist": "Beyonce\u0301", "level": 9})]
 
-    assert result.json["artist"] == "Beyoncé"
+    assert [result.json["artist"] for result in results] == 3 * ["Beyoncé"]
+
+
+def test_every_member_of_a_song_has_a_name_in_json() -> None:
+    """Requests, responses and exports have all that a song is, under the names of one table."""
+    details = SongDetails(artist="A", title="T", difficulty_milli=1, level=2, released=date(2000, 1, 1))
+
+    assert [member.attribute for member in MEMBERS.values()] == [each.name for each in fields(SongDetails)]
+    assert list(song_members(Song(id="s1", details=details))) == ["id", *MEMBERS]
 
 
 def test_a_second_song_of_the_same_identity_is_a_conflict(service: Service, editor: dict[str, str]) -> None:

@@ -131,7 +131,7 @@ def test_the_markdown(finished: Finished) -> None:
     [
         (("--songs-adapter", "nobody"), "there is no adapter 'nobody'"),
         (("--songs-adapter", "known_bad.ratings:nothing"), "cannot import 'known_bad.ratings:nothing'"),
-        (("--songs-adapter", "songs.model:MAX_TEXT"), "'songs.model:MAX_TEXT' is neither an AdapterSpec"),
+        (("--songs-adapter", "songs.limits:MAX_TEXT"), "'songs.limits:MAX_TEXT' is neither an AdapterSpec"),
         (("--songs-adapter", "jwt", "--songs-port", "cache"), "does not offer the port 'cache'"),
         (("--songs-adapter", "jwt", "--songs-clause", "TOK-99"), "no port states the clause TOK-99"),
     ],

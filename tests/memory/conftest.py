@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
 from tests.clock import ManualClock
@@ -10,6 +10,7 @@ from tests.clock import ManualClock
 from songs.model import Rating, Song
 from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
+from songs_contract.models import samples
 from songs_memory.storage import MemoryStorage
 from songs_system.system import SystemClock
 
@@ -68,14 +69,12 @@ def new_song() -> Callable[..., Song]:
     """Makes a song of an id; all else may be left out, and two songs differ in their titles."""
 
     def make(song_id: str, *, artist: str = "Artist", title: str | None = None, level: int = 1, **more: int) -> Song:
-        return Song(
-            id=song_id,
+        return samples.song(
+            song_id,
             artist=artist,
             title=title or f"Title {song_id}",
-            difficulty_milli=more.get("difficulty_milli", 1_000),
             level=level,
-            released=date(2000, 1, 1),
-            version=more.get("version", 1),
+            **more,
         )
 
     return make

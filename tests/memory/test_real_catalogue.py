@@ -29,7 +29,7 @@ def _songs(file: Path) -> Iterator[Song]:
                 level=row["level"],
                 released=date.fromisoformat(row["released"]),
             )
-            yield Song.of(f"{number:06d}", details)
+            yield Song(id=f"{number:06d}", details=details)
 
 
 @pytest.fixture(scope="module", params=[5_000, 1_000_000], ids=["indexed", "scanned"])

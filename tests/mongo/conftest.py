@@ -6,7 +6,7 @@ import socketserver
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import bson
@@ -18,6 +18,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 from songs.model import Rating, Song
 from songs.ports.clock import Clock, Deadline
 from songs.text import FOLD_VERSION
+from songs_contract.models import samples
 from songs_mongo import MongoSettings, MongoStorage
 from songs_mongo.client import connect
 from songs_mongo.plugin import TEST_URL
@@ -245,13 +246,11 @@ def song() -> Callable[..., Song]:
     """Makes a song."""
 
     def make(song_id: str = "S1", *, title: str | None = None, level: int = 3) -> Song:
-        return Song(
-            id=song_id,
+        return samples.song(
+            song_id,
             artist="Queen",
             title=title or f"Song {song_id}",
-            difficulty_milli=1_500,
             level=level,
-            released=date(1975, 10, 31),
         )
 
     return make

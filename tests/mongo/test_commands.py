@@ -14,7 +14,7 @@ from songs.model import Rating, RatingStats, Song
 from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
-from songs_contract.models.samples import FILLING, READS, WRITES
+from songs_contract.models.samples import FILLING, READS, WRITES, next_version
 from songs_mongo import MongoStorage
 from songs_mongo.plugin import TEST_URL
 from songs_mongo.schema import INDEXES, SHARDED, UNIQUE
@@ -171,7 +171,7 @@ def test_adding_and_changing_songs(filled: list[str], unit: Units, song: Callabl
     """Songs are looked for and then inserted, however many, where the data are there still; a change is one command."""
     with unit(Scope.WRITE_ONE) as opened:
         opened.songs.add_many([song(f"N{n}") for n in range(50)])
-    changed = Song.of("S1", song(title="Other").details, version=2)
+    changed = next_version(song(), title="Other")
     with unit(Scope.WRITE_ONE) as opened:
         opened.songs.replace(changed, if_version=1)
     assert filled == ["find songs", "insert songs", "find meta", "update songs"]

@@ -15,6 +15,7 @@ from songs.model import Role, Session, Song, User
 from songs.ports.clock import Clock, Deadline
 from songs.ports.sessions import Rotation
 from songs.ports.storage import Scope, UnitOfWork
+from songs_contract.models.samples import next_version
 from songs_mongo import MongoSettings, MongoStorage
 from songs_mongo.testing import LOSSES, dropped
 
@@ -83,9 +84,7 @@ def writes(song: Callable[..., Song], rating: Any) -> dict[str, Callable[[UnitOf
     return {
         "songs.add": lambda unit: unit.songs.add(song(new())),
         "songs.add_many": lambda unit: unit.songs.add_many([song(new()), song(new())]),
-        "songs.replace": lambda unit: unit.songs.replace(
-            Song.of("S1", song(title="Other").details, version=2), if_version=1
-        ),
+        "songs.replace": lambda unit: unit.songs.replace(next_version(song(), title="Other"), if_version=1),
         "songs.delete": lambda unit: unit.songs.delete("S1"),
         "ratings.add": lambda unit: unit.ratings.add(rating(new())),
         "ratings.add with a key": lambda unit: unit.ratings.add(rating(new(), key=new())),

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from songs.model import Song, User
+from songs.model import User
 from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
+from songs_contract.models.samples import song
 from songs_mongo import MongoSettings, MongoStorage, encoding
 
 Document = dict[str, Any]
@@ -19,7 +20,7 @@ BY_ITSELF = 101
 """How many documents MongoDB's first answer to a find or an aggregate holds where no size is asked for."""
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 COUNT = 1000
-SONG = Song(id="S1", artist="Queen", title="Song", difficulty_milli=1, level=1, released=NOW.date())
+SONG = song("S1")
 DOCUMENTS: dict[str, Document] = {
     "songs": encoding.new_song(SONG, "b"),
     "ratings": {"song": "S1", "seq": 0, "user": "U1", "value": 3, "at": 0, "key": None},
@@ -31,20 +32,14 @@ READS: dict[str, Work] = {
     "songs.find": lambda unit: unit.songs.find(SongFilter(), limit=COUNT),
     "songs.find, a later page": lambda unit: unit.songs.find(SongFilter(), limit=COUNT, offset=7),
     "songs.find by text": lambda unit: unit.songs.find(SongFilter(text="queen"), limit=COUNT),
-    "songs.identify": lambda unit: unit.songs.identify([_song(n).identity for n in range(COUNT)]),
+    "songs.identify": lambda unit: unit.songs.identify([song(f"S{n:04d}").identity for n in range(COUNT)]),
     "ratings.of_song": lambda unit: unit.ratings.of_song("S1", limit=COUNT),
     "users.find": lambda unit: unit.users.find(limit=COUNT),
 }
 WRITES: dict[str, Work] = {
-    "songs.add_many": lambda unit: unit.songs.add_many([_song(n) for n in range(COUNT)]),
+    "songs.add_many": lambda unit: unit.songs.add_many([song(f"S{n:04d}") for n in range(COUNT)]),
     "sessions.delete_expired": lambda unit: unit.sessions.delete_expired(at=NOW, limit=COUNT),
 }
-
-
-def _song(number: int) -> Song:
-    return Song(
-        id=f"S{number:04d}", artist="Queen", title=f"{number}", difficulty_milli=1, level=1, released=NOW.date()
-    )
 
 
 def batched(command: Document) -> Document:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from songs.errors import KeyReused, SongNotFound, UserNotFound, VersionConflict
-from songs.model import Rating, Role, Session, Song, User
+from songs.model import Rating, Role, Session, Song, SongDetails, User
 from songs.ports.sessions import Rotation
 from songs_plugins.decisions import (
     check_key,
@@ -18,7 +18,8 @@ from songs_plugins.decisions import (
 )
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-SONG = Song(id="s1", artist="A", title="T", difficulty_milli=1, level=1, released=date(2020, 1, 1), version=3)
+DETAILS = SongDetails(artist="A", title="T", difficulty_milli=1, level=1, released=date(2020, 1, 1))
+SONG = Song(id="s1", details=DETAILS, version=3)
 USER = User(
     id="u1",
     name="Ann",
@@ -123,9 +124,9 @@ def test_versions_are_compared_where_one_is_asked_for() -> None:
 
 def test_what_was_added_before_is_a_repeat() -> None:
     """The id with the same identity, or the same name in any case; other members do not count."""
-    assert is_repeat(SONG, replace(SONG, level=9, version=1))
+    assert is_repeat(SONG, replace(SONG, details=replace(DETAILS, level=9), version=1))
     assert is_repeat(USER, replace(USER, name="ANN", password_hash="other"))
-    assert not is_repeat(SONG, replace(SONG, title="t"))
+    assert not is_repeat(SONG, replace(SONG, details=replace(DETAILS, title="t")))
     assert not is_repeat(USER, replace(USER, name="Anne"))
     assert not is_repeat(None, SONG)
     assert not is_repeat(None, USER)
@@ -141,7 +142,7 @@ def test_a_key_is_for_one_rating(changed: dict[str, object]) -> None:
 
 
 def _song(song_id: str, title: str) -> tuple[Song, str]:
-    return replace(SONG, id=song_id, title=title), title
+    return replace(SONG, id=song_id, details=replace(DETAILS, title=title)), title
 
 
 def _sorted(*songs: tuple[str, str]) -> tuple[list[str], set[str]]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from songs.model import Rating, RatingStats, Song
 from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.text import fold
+from songs_contract.models import samples
 from songs_postgres import PostgresSettings, PostgresStorage
 from songs_postgres.plugin import TEST_URL
 from songs_postgres.testing import EphemeralServerError, programs
@@ -43,14 +44,8 @@ def no_server() -> str:
 
 def song(song_id: str = "s1", **changes: Any) -> Song:
     """Return a song whose title is its id, with changes."""
-    members: dict[str, Any] = {
-        "artist": "Trad.",
-        "title": song_id,
-        "difficulty_milli": 1000,
-        "level": 1,
-        "released": date(1, 1, 1),
-    }
-    return Song(id=song_id, **(members | changes))
+    members: dict[str, Any] = {"title": song_id, "level": 1}
+    return samples.song(song_id, **(members | changes))
 
 
 def rating(rating_id: str, song_id: str = "s1", *, key: str | None = None) -> Rating:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from songs.model import Rating, Song
 from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
+from songs_contract.models import samples
 from songs_sqlite import SqliteStorage
 from songs_system.system import SystemClock
 
@@ -73,13 +74,11 @@ def song() -> Callable[..., Song]:
     """Makes a song, by default one that differs from all others in its title."""
 
     def make(song_id: str, *, artist: str = "Queen", title: str | None = None, level: int = 3) -> Song:
-        return Song(
-            id=song_id,
+        return samples.song(
+            song_id,
             artist=artist,
             title=title or f"Song {song_id}",
-            difficulty_milli=1_500,
             level=level,
-            released=date(1975, 10, 31),
         )
 
     return make

@@ -7,13 +7,13 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 from songs.errors import SongsError, StorageClosed, StorageUnavailable
-from songs.model import Rating, Song
+from songs.model import Rating
 from songs.ports.clock import Deadline
 from songs.ports.storage import Scope
+from songs_contract.models import samples
 from songs_sqlite import SqliteStorage
 from songs_system.system import SystemClock
 
@@ -218,7 +218,7 @@ def fork_within(path: str, song_id: str) -> None:
                 sys.exit(7 if type(error) is StorageUnavailable else 1)
             sys.exit(2)
         _, status = os.waitpid(pid, 0)
-        song = Song(id="new", artist="A", title="B", difficulty_milli=1, level=1, released=date(2000, 1, 1))
+        song = samples.song("new")
         unit.songs.add(song)
     print(os.waitstatus_to_exitcode(status), rate(storage, "after", "new"))
     storage.close()

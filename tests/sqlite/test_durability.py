@@ -1,6 +1,5 @@
 """What is acknowledged is on the disk: one sync a commit."""
 
-import dataclasses
 import re
 import shutil
 import sqlite3
@@ -13,6 +12,7 @@ import pytest
 
 from songs.model import Song
 from songs.ports.storage import Scope, UnitOfWork
+from songs_contract.models.samples import next_version
 from songs_sqlite import SqliteStorage
 from songs_sqlite.unit import Unit
 
@@ -104,9 +104,9 @@ def test_the_file_passes_sqlites_own_checks(
     with unit(Scope.WRITE_MANY) as changing:
         changing.songs.add_many([song(f"S{n}", artist="Beyoncé", level=n % 7) for n in range(300)])
         for n in range(0, 300, 3):
-            moved = Song.of(f"S{n}", song(f"M{n}", artist="Sigur Rós", level=9).details, version=2)
+            moved = Song(id=f"S{n}", details=song(f"M{n}", artist="Sigur Rós", level=9).details, version=2)
             changing.songs.replace(moved, if_version=1)
-            harder = dataclasses.replace(moved, difficulty_milli=n, version=3)
+            harder = next_version(moved, difficulty_milli=n)
             changing.songs.replace(harder, if_version=2)
         for n in range(0, 300, 5):
             changing.songs.delete(f"S{n}")

@@ -17,6 +17,7 @@ from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
 from songs.text import fold
+from songs_contract.models.samples import song
 from songs_sqlite import SqliteStorage
 
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
@@ -38,10 +39,7 @@ def test_search_means_what_the_definition_says(unit: Units, songs: list[tuple[st
     if not text:
         return
     stored = [
-        Song.of(
-            f"S{n}",
-            SongDetails(artist=artist, title=title, difficulty_milli=n, level=level, released=date(2000, 1, n + 1)),
-        )
+        song(f"S{n}", artist=artist, title=title, difficulty_milli=n, level=level, released=date(2000, 1, n + 1))
         for n, (artist, title, level) in enumerate(songs)
     ]
     with pytest.raises(_Undo), unit(Scope.WRITE_MANY) as within:  # noqa: PT012 - undone at the end
@@ -93,7 +91,7 @@ def test_a_large_catalogue_is_searched_right(
     file = project_root.parent / "shared" / "data" / "songs_26k.jsonl.gz"
     if not file.exists():
         pytest.skip("needs the catalogue ../shared/data/songs_26k.jsonl.gz")
-    songs = [Song.of(f"S{n:06d}", details) for n, details in enumerate(_read(file))]
+    songs = [Song(id=f"S{n:06d}", details=details) for n, details in enumerate(_read(file))]
     for start in range(0, len(songs), 1000):
         with storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(10)) as unit:
             assert unit.songs.add_many(songs[start : start + 1000]) == frozenset()

@@ -17,6 +17,7 @@ from songs.model import DifficultyTotals, Song, SongDetails, difficulty_milli
 from songs.ports.storage import Scope
 from songs.query import SongFilter
 from songs.text import fold
+from songs_contract.models.samples import song
 from songs_contract.models.state_model import texts
 
 STORAGES = ("memory", "sqlite", "jsonfile", "mongo", "postgres")
@@ -59,9 +60,9 @@ def catalogue(project_root: Path) -> list[Song]:
 
 
 def _song(number: int, row: dict[str, Any]) -> Song:
-    return Song.of(
-        f"{number:06d}",
-        SongDetails(
+    return Song(
+        id=f"{number:06d}",
+        details=SongDetails(
             artist=row["artist"],
             title=row["title"],
             difficulty_milli=difficulty_milli(row["difficulty"]),
@@ -121,10 +122,7 @@ def _messages(found: list[tuple[str, str]]) -> st.SearchStrategy[str]:
 @given(pairs=st.lists(st.tuples(texts(), texts()), min_size=1, max_size=6, unique=True), data=st.data())
 def test_hostile_texts(hostile_storage: Any, pairs: list[tuple[str, str]], data: st.DataObject) -> None:
     """Whatever songs and message are made of, exactly those are found that the definition names."""
-    songs = [
-        Song(id=f"song-{n}", artist=artist, title=title, difficulty_milli=n, level=n, released=date(1900, 1, 1))
-        for n, (artist, title) in enumerate(pairs)
-    ]
+    songs = [song(f"song-{n}", artist=artist, title=title, level=n) for n, (artist, title) in enumerate(pairs)]
     messages = data.draw(st.lists(_messages(pairs), min_size=1, max_size=4))
     assume(any(map(fold, messages)))
     hostile_storage.add(songs)
@@ -135,5 +133,5 @@ def test_hostile_texts(hostile_storage: Any, pairs: list[tuple[str, str]], data:
             assert [song.id for song in found] == matching(songs, message)
             assert hostile_storage.do(lambda unit, wanted=wanted: unit.songs.count(wanted)) == len(found)
     finally:
-        for song in songs:
-            hostile_storage.do(lambda unit, song=song: unit.songs.delete(song.id), scope=Scope.WRITE_ONE)
+        for each in songs:
+            hostile_storage.do(lambda unit, each=each: unit.songs.delete(each.id), scope=Scope.WRITE_ONE)

@@ -1,6 +1,10 @@
 """The values of the domain and their limits."""
 
+import pickle
 import unicodedata
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import FrozenInstanceError, asdict, fields, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -9,7 +13,7 @@ import pytest
 
 from songs.application.catalogue import folded
 from songs.application.password_policy import PasswordPolicy
-from songs.errors import InvalidInput
+from songs.errors import FieldError, InvalidInput
 from songs.limits import is_id, is_idempotency_key
 from songs.model import (
     DifficultyTotals,
@@ -48,6 +52,13 @@ def user(**changes: Any) -> User:
     """Return a valid user, with changes."""
     members: dict[str, Any] = {"id": "u1", "name": "Ada.L", "password_hash": "x", "created_at": NOW}
     return User(**(members | changes))
+
+
+def errors_of(make: Callable[[], object]) -> Sequence[FieldError]:
+    """Return what is wrong with what `make` makes."""
+    with pytest.raises(InvalidInput) as caught:
+        make()
+    return caught.value.errors
 
 
 @pytest.mark.parametrize(
@@ -126,24 +137,75 @@ def test_details_accept_the_limits(changes: dict[str, Any]) -> None:
     assert {name: getattr(accepted, name) for name in changes} == changes
 
 
-def test_details_are_normalised() -> None:
-    """Composed and decomposed spellings are one song."""
-    assert details(artist="Dvor\u030ca\u0301k").artist == "Dvořák"
-    assert details(title="e\u0301" * 1024).title == "é" * 1024
+def test_nothing_is_altered() -> None:
+    """What a storage returns is never silently another text: one that is not normalised is refused."""
+    assert [error.message for error in errors_of(lambda: details(artist="e\u0301"))] == ["must be normalised (NFC)"]
 
 
-def test_song_is_checked_but_not_changed() -> None:
-    """What a storage returns is never silently altered: a text that is not normalised is refused."""
-    with pytest.raises(InvalidInput):
-        Song(id="s1", artist="e\u0301", title="t", difficulty_milli=0, level=0, released=date(2000, 1, 1))
-
-
-def test_song_and_its_details() -> None:
-    """A song made of details has these details and their identity."""
-    song = Song.of("s1", details(), version=3)
-    assert song.details == details()
+def test_a_song_is_read_like_its_details() -> None:
+    """Each member of the details is one of the song, and both have one identity."""
+    song = Song(id="s1", details=details(), version=3)
+    assert {each.name: getattr(song, each.name) for each in fields(SongDetails)} == asdict(details())
     assert song.identity == details().identity == ("Antonín Dvořák", "Humoresque", date(1894, 8, 27))
-    assert song.version == 3
+
+
+def test_song_refuses_all_at_once() -> None:
+    """Everything that is wrong is named in one error."""
+    make: Any = Song
+    wrong = errors_of(lambda: make(id="", details="none", version=0))
+    assert [error.pointer for error in wrong] == ["/id", "/details", "/version"]
+
+
+def test_songs_are_values() -> None:
+    """Equal songs are one in a set, survive pickling and copying, and cannot be changed."""
+    song = Song(id="s1", details=details(), version=3)
+    assert {song, Song(id="s1", details=details(), version=3), pickle.loads(pickle.dumps(song)), copy(song)} == {song}  # noqa: S301
+    assert song != replace(song, version=4) != replace(song, details=details(level=7))
+    assert repr(song) == f"Song(id='s1', details={details()!r}, version=3)"
+    with pytest.raises(FrozenInstanceError):
+        song.version = 4  # type: ignore[misc]
+    with pytest.raises((AttributeError, TypeError)):
+        song.level = 7  # type: ignore[misc]
+
+
+FLAT: dict[str, Any] = asdict(details())
+FORMER: Any = Song
+"""Type checkers see the form that stays."""
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: FORMER(id="s1", version=3, **FLAT),
+        lambda: replace(FORMER(id="s1", version=3, **(FLAT | {"level": 9})), level=6),
+        lambda: FORMER.of("s1", details(), version=3),
+    ],
+    ids=["made", "replaced", "of"],
+)
+def test_the_flat_form_warns_and_means_the_same(make: Callable[[], Song]) -> None:
+    """For one release a song can be made of the members of its details."""
+    with pytest.warns(DeprecationWarning, match=r"Song takes details now: Song\(id=\.\.\., details=SongDetails"):
+        song = make()
+    assert song == Song(id="s1", details=details(), version=3)
+
+
+@pytest.mark.filterwarnings("ignore:Song takes details")
+def test_the_flat_form_refuses_all_at_once() -> None:
+    """Everything that is wrong is named in one error, whether it is the song's or its details'."""
+    wrong = errors_of(lambda: FORMER(id="", version=0, **(FLAT | {"artist": "e\u0301", "level": 101})))
+    assert [error.pointer for error in wrong] == ["/id", "/artist", "/level", "/version"]
+
+
+@pytest.mark.filterwarnings("ignore:Song takes details")
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [({}, "missing"), ({"artist": "a"}, "missing"), (FLAT | {"year": 1894}, "year")],
+    ids=["nothing", "some", "more"],
+)
+def test_a_song_needs_all_its_members(members: dict[str, Any], told: str) -> None:
+    """A member that is missing or unknown is the caller's mistake, and named."""
+    with pytest.raises(TypeError, match=told):
+        FORMER(id="s1", **members)
 
 
 @pytest.mark.parametrize(("value", "milli"), [("0", 0), ("13.22", 13_220), ("100", 100_000), ("1e1", 10_000)])

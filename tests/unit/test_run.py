@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import date
 from typing import Any
 
 import pytest
@@ -18,11 +17,11 @@ from songs.errors import (
     StorageUnavailable,
     TransientConflict,
 )
-from songs.model import Song
 from songs.ports.meter import Unmetered
 from songs.ports.storage import Scope
+from songs_contract.models.samples import song
 
-SONG = Song(id="s1", artist="a", title="t", difficulty_milli=1, level=1, released=date(2000, 1, 1))
+SONG = song("s1")
 
 
 class Outcomes:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-from songs.model import Rating, Role, Session, Song, SongIdentity, User
+from songs.model import Rating, Role, Session, Song, SongDetails, SongIdentity, User
 from songs.ports.storage import UnitOfWork
 from songs.query import SongFilter
 
@@ -18,17 +18,14 @@ LATER = NOW + timedelta(minutes=5)
 EVERYTHING = SongFilter()
 MORE_THAN_THERE_IS = 1000
 
+DETAILS: Final = SongDetails(artist="Trad.", title="Title", difficulty_milli=5_250, level=5, released=date(1850, 6, 15))
+OTHER_DETAILS: Final = SongDetails(artist="New", title="Newer", difficulty_milli=1, level=2, released=date(2001, 2, 3))
+"""In which every member is another one than in `DETAILS`."""
 
-def song(song_id: str = "song-1", **changes: Any) -> Song:  # noqa: ANN401 - any member
-    """Return a song whose title is its id, with changes."""
-    members: dict[str, Any] = {
-        "artist": "Trad.",
-        "title": f"Title {song_id}",
-        "difficulty_milli": 5_250,
-        "level": 5,
-        "released": date(1850, 6, 15),
-    }
-    return Song(id=song_id, **(members | changes))
+
+def song(song_id: str = "song-1", *, version: int = 1, **changes: Any) -> Song:  # noqa: ANN401 - any member
+    """Return a song whose title ends with its id, with changes of its version and details."""
+    return Song(id=song_id, version=version, details=replace(DETAILS, **({"title": f"Title {song_id}"} | changes)))
 
 
 def rating(rating_id: str = "rating-1", **changes: Any) -> Rating:  # noqa: ANN401 - any member
@@ -56,8 +53,8 @@ def session(session_id: str = "session-1", **changes: Any) -> Session:  # noqa: 
 
 
 def next_version(before: Song, **changes: Any) -> Song:  # noqa: ANN401 - any member
-    """Return the next version of a song, with changes."""
-    return replace(before, version=before.version + 1, **changes)
+    """Return the next version of a song, with changes of its details."""
+    return Song(id=before.id, version=before.version + 1, details=replace(before.details, **changes))
 
 
 Work = Callable[[UnitOfWork], object]
@@ -68,15 +65,8 @@ UNKNOWN: Final = SongIdentity("A", "B", BEGAN.date())
 
 
 def _song(number: int, *, title: str = "Song", version: int = 1) -> Song:
-    return Song(
-        id=f"S{number}",
-        artist="Queen",
-        title=f"{title} {number}",
-        difficulty_milli=number,
-        level=number,
-        released=BEGAN.date(),
-        version=version,
-    )
+    details = replace(DETAILS, artist="Queen", title=f"{title} {number}", difficulty_milli=number, level=number)
+    return Song(id=f"S{number}", details=details, version=version)
 
 
 def _rating(rating_id: str, *, key: str | None = None) -> Rating:

@@ -4,19 +4,18 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, Final
 
 from hypothesis import strategies as st
 
 from songs.errors import DuplicateSong, KeyReused, SongNotFound, UserExists, UserNotFound, VersionConflict
-from songs.limits import MAX_TEXT
+from songs.limits import MAX_DIFFICULTY_MILLI, MAX_LEVEL, MAX_TEXT
 from songs.model import DifficultyTotals, Rating, RatingStats, Song, User
 from songs.query import SongFilter
 from songs.text import fold
 from songs_contract.models.samples import rating, song, user
 
 HOSTILE = "%_*?.\\/^$|()[]{}+-'\"`;:&#@!~<>=, aAbBzZéÉßẞﬁİıΣσς君日本ガが한국שלמرحบาเป𝄞\u0301\u200d\u200f\ufeff\ufffd"
-FORBIDDEN = "\x00\x1f\x7f\x85\u2028\u2029"
 
 
 def texts(max_size: int = 24) -> st.SearchStrategy[str]:
@@ -27,6 +26,16 @@ def texts(max_size: int = 24) -> st.SearchStrategy[str]:
     )
     raw = st.text(characters, min_size=1, max_size=max_size)
     return raw.map(lambda text: unicodedata.normalize("NFC", text)).filter(lambda text: 1 <= len(text) <= MAX_TEXT)
+
+
+ANY_DETAILS: Final[dict[str, st.SearchStrategy[Any]]] = {
+    "artist": texts(),
+    "title": texts(),
+    "difficulty_milli": st.integers(0, MAX_DIFFICULTY_MILLI),
+    "level": st.integers(0, MAX_LEVEL),
+    "released": st.dates(),
+}
+"""Strategies of all that the model admits in each member of a song's details."""
 
 
 @dataclass
@@ -228,9 +237,13 @@ def _told(value: object) -> str:
             return f"{type(value).__name__}({', '.join(shown)})"
         case _:
             return repr(value)
-    changed = [
-        f"{each.name}={getattr(value, each.name)!r}"
-        for each in fields(value)
-        if getattr(value, each.name) != getattr(sample, each.name)
-    ]
+    usual = _members(sample)
+    changed = [f"{key}={member!r}" for key, member in _members(value).items() if member != usual[key]]
     return f"{name}({', '.join([repr(value.id), *changed])})"
+
+
+def _members(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any record
+    """Return the members of a record; those of a song's details as if they were its own, as samples take them."""
+    members = {each.name: getattr(value, each.name) for each in fields(value)}
+    details = members.pop("details", None)
+    return members if details is None else _members(details) | members

@@ -101,7 +101,7 @@ class Catalogue:
         Raises:
             DuplicateSong: There is one with the same artist, title and release date.
         """
-        song = Song.of(self._ids.new_id(), details)
+        song = Song(id=self._ids.new_id(), details=details)
         after_commit = self._after_commit(song.id)
         self._runner.write(lambda unit: unit.songs.add(song), deadline=deadline, after_commit=after_commit)
         return song
@@ -132,7 +132,7 @@ class Catalogue:
         while True:
             before = self.get(song_id, deadline=deadline)
             expected = before.version if if_version is None else if_version
-            after = Song.of(song_id, edit(before.details), version=expected + 1)
+            after = Song(id=song_id, details=edit(before.details), version=expected + 1)
             maybe_made: list[Song] = []
             try:
                 self._replace(after, expected, deadline, maybe_made)

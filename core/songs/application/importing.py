@@ -75,11 +75,11 @@ class Importer:
         for identity, details in wanted.items():
             song = stored.get(identity)
             if song is None:
-                plan.new[identity] = Song.of(self._ids.new_id(), details)
+                plan.new[identity] = Song(id=self._ids.new_id(), details=details)
             elif song.details == details:
                 plan.unchanged.append(song.id)
             else:
-                plan.changed[identity] = Song.of(song.id, details, version=song.version + 1)
+                plan.changed[identity] = Song(id=song.id, details=details, version=song.version + 1)
         return plan
 
     def _write(

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from songs_jsonfile.storage import JsonFileStorage
 
-from songs.model import Rating, RatingStats, Song
+from songs.model import Rating, RatingStats
 from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
+from songs_contract.models.samples import song
 
 T = TypeVar("T")
 
@@ -56,15 +57,8 @@ class User:
 
     def add(self, n: int) -> None:
         """Add the song number n."""
-        song = Song(
-            id=f"s{n}",
-            artist="Beyoncé\u0301x",
-            title=f"Title {n}",
-            difficulty_milli=n,
-            level=1,
-            released=date(1, 1, 1),
-        )
-        self.run(Scope.WRITE_ONE, lambda unit: unit.songs.add(song))
+        added = song(f"s{n}", artist="Beyoncé\u0301x", released=date(1, 1, 1))
+        self.run(Scope.WRITE_ONE, lambda unit: unit.songs.add(added))
 
     def rate(self, n: int, song_id: str = "s1") -> None:
         """Store the rating number n."""

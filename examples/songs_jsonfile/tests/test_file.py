@@ -14,6 +14,7 @@ from songs.model import Role, Session
 from songs.model import User as Account
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
+from songs_contract.models.samples import next_version
 
 
 def everything(user: User) -> dict[str, object]:
@@ -42,9 +43,7 @@ def test_everything_comes_back(user: User, monkeypatch: pytest.MonkeyPatch, slac
         lambda unit: unit.sessions.delete("y"),
         lambda unit: unit.users.delete("v"),
         lambda unit: unit.songs.delete("s2"),
-        lambda unit: unit.songs.replace(
-            replace(unit.songs.find(SongFilter(), limit=1)[0], level=9, version=2), if_version=1
-        ),
+        lambda unit: unit.songs.replace(next_version(unit.songs.find(SongFilter(), limit=1)[0], level=9), if_version=1),
         lambda unit: unit.coherence.advance(expected_epoch=1, cache_on=False),
     ]
     user.rate(1)

@@ -67,7 +67,7 @@ class _LocalDates(MemorySongs):
         song = super().get(song_id)
         if song is None or time.timezone >= 0 or song.released == date.min:
             return song
-        return replace(song, released=song.released - timedelta(days=1))
+        return replace(song, details=replace(song.details, released=song.released - timedelta(days=1)))
 
 
 dates_follow_the_time_zone = repositories(songs=_LocalDates)

@@ -20,7 +20,10 @@ class _Truncates(MemorySongs):
     def get(self, song_id: str) -> Song | None:
         """Keep the difficulty as a binary fraction."""
         found = super().get(song_id)
-        return found and replace(found, difficulty_milli=int(found.difficulty_milli / 1000 * 1000))
+        if found is None:
+            return None
+        milli = int(found.difficulty_milli / 1000 * 1000)
+        return replace(found, details=replace(found.details, difficulty_milli=milli))
 
 
 difficulty_is_a_float = repositories(songs=_Truncates)

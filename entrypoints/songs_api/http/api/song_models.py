@@ -2,13 +2,15 @@
 
 import re
 import unicodedata
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, create_model
 
+from songs import model
 from songs.application.catalogue import folded
 from songs.errors import InvalidInput
 from songs.limits import MAX_LEVEL, MAX_PAGE_SIZE, MAX_TEXT, text_problem
@@ -20,22 +22,15 @@ from songs_api.http.kernel.validation import STRICT, WHOLE, Count, answer_config
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 SONG_ID: Final = "01a2307eeb17982a0b776b083bfe4a86"
 """The example."""
-_SONG: Final = {
-    "id": SONG_ID,
-    "artist": "Johann Pachelbel",
-    "title": "Canon in D",
-    "difficulty": 7.25,
-    "level": 6,
-    "released": "1694-01-01",
-}
 _PAGINATION: Final = {"page": 1, "page_size": 20, "total": 1, "total_pages": 1, "next_cursor": None}
 
 
 def _title(text: str) -> str:
-    # As the domain has it, but before a condition is looked at or a song sought: a wrong body is wrong for any song.
-    if problem := text_problem(unicodedata.normalize("NFC", text)):
+    # Checked as the domain does, but before a condition is looked at or a song sought: a wrong body is wrong for any.
+    normalised = unicodedata.normalize("NFC", text)
+    if problem := text_problem(normalised):
         raise ValueError(problem)
-    return text
+    return normalised
 
 
 def _released(text: Any) -> Any:  # noqa: ANN401 - whatever a caller sent
@@ -84,24 +79,60 @@ Difficulty = Annotated[float, Field(ge=0, le=100, description="With at most 3 de
 LevelFilter = Annotated[int, Field(ge=0, le=MAX_LEVEL, description="List only songs of this level."), DECIMAL]
 
 
-class NewSong(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a song in JSON.
+
+    Attributes:
+        attribute: Its name in `SongDetails`.
+        request: Its type in requests, whose values become those of `SongDetails`.
+        response: Its type in responses.
+        example: A value in JSON.
+        default: What an absent member of a request stands for; an ellipsis where it is required.
+    """
+
+    attribute: str
+    request: Any
+    response: Any
+    example: object
+    default: Any = ...
+
+
+MEMBERS: Final = {
+    "artist": Member("artist", Title, Annotated[str, Field(description="The artist.")], "Johann Pachelbel"),
+    "title": Member("title", Title, Annotated[str, Field(description="The title.")], "Canon in D"),
+    "difficulty": Member("difficulty_milli", DifficultyMilli, Difficulty, 7.25),
+    "level": Member("level", Level, Annotated[int, Field(ge=0, le=MAX_LEVEL, description="From 0 to 100.")], 6),
+    "released": Member("released", Released, Annotated[date, Field(description="The release date.")], "1694-01-01"),
+}
+"""The members that a song has beside its id: requests, responses and imports follow from this table."""
+
+_DETAILS: Final = {name: member.example for name, member in MEMBERS.items()}
+_SONG: Final = {"id": SONG_ID, **_DETAILS}
+
+
+def _made(name: str, fields: dict[str, Any]) -> Any:  # noqa: ANN401 - type checkers cannot see fields of a table
+    return create_model(name, **fields)
+
+
+_Required: Any = _made("_Required", {name: (member.request, member.default) for name, member in MEMBERS.items()})
+# The defaults are never used: only members that were sent are merged. A factory keeps them out of the schema.
+_Optional: Any = _made(
+    "_Optional", {name: (member.request, Field(default_factory=lambda: None)) for name, member in MEMBERS.items()}
+)
+_Response: Any = _made(
+    "_Response",
+    {
+        "id": Annotated[str, Field(description="The id of the song.")],
+        **{name: member.response for name, member in MEMBERS.items()},
+    },
+)
+
+
+class NewSong(_Required):  # type: ignore[misc]  # of a base that is Any
     """The details of a song."""
 
-    model_config = request_config(
-        {
-            "artist": "Johann Pachelbel",
-            "title": "Canon in D",
-            "difficulty": 7.25,
-            "level": 6,
-            "released": "1694-01-01",
-        }
-    )
-
-    artist: Title
-    title: Title
-    difficulty: DifficultyMilli
-    level: Level
-    released: Released
+    model_config = request_config(_DETAILS)
 
     @property
     def details(self) -> SongDetails:
@@ -110,26 +141,13 @@ class NewSong(BaseModel):
         Raises:
             InvalidInput: At least one member is wrong; all of them are named.
         """
-        return SongDetails(
-            artist=self.artist,
-            title=self.title,
-            difficulty_milli=self.difficulty,
-            level=self.level,
-            released=self.released,
-        )
+        return SongDetails(**{member.attribute: getattr(self, name) for name, member in MEMBERS.items()})
 
 
-class SongChanges(BaseModel):
+class SongChanges(_Optional):  # type: ignore[misc]  # of a base that is Any
     """Changes to a song (RFC 7396). Absent members stay as they are, and no member can be null."""
 
     model_config = request_config({"difficulty": 8.5, "level": 7})
-
-    # The defaults are never used: only members that were sent are merged. A factory keeps them out of the schema.
-    artist: Title = Field(default_factory=str)
-    title: Title = Field(default_factory=str)
-    difficulty: DifficultyMilli = Field(default_factory=int)
-    level: Level = Field(default_factory=int)
-    released: Released = Field(default_factory=lambda: date.min)
 
     def merged(self, details: SongDetails) -> SongDetails:
         """Return `details` with what was sent put in its place.
@@ -137,14 +155,27 @@ class SongChanges(BaseModel):
         Raises:
             InvalidInput: At least one member is wrong; all of them are named.
         """
-        sent = self.model_fields_set
-        return SongDetails(
-            artist=self.artist if "artist" in sent else details.artist,
-            title=self.title if "title" in sent else details.title,
-            difficulty_milli=self.difficulty if "difficulty" in sent else details.difficulty_milli,
-            level=self.level if "level" in sent else details.level,
-            released=self.released if "released" in sent else details.released,
-        )
+        return replace(details, **{MEMBERS[name].attribute: getattr(self, name) for name in self.model_fields_set})
+
+
+class Song(_Response):  # type: ignore[misc]  # of a base that is Any
+    """A song of the catalogue."""
+
+    model_config = answer_config(_SONG)
+
+
+def song_members(song: model.Song) -> dict[str, Any]:
+    """Return a song as responses have it, the id first; its release date is still a date."""
+    # Written out: a page has many songs, and filling a dictionary from the table takes more than twice as long.
+    details = song.details
+    return {
+        "id": song.id,
+        "artist": details.artist,
+        "title": details.title,
+        "difficulty": details.difficulty_milli / 1000,
+        "level": details.level,
+        "released": details.released,
+    }
 
 
 class SongListQuery(PageQuery):
@@ -197,19 +228,6 @@ class LevelQuery(BaseModel):
         Field(ge=-MAX_DECIMAL, le=MAX_DECIMAL, description="Average only songs of this level; null if there are none."),
         DECIMAL,
     ] = None
-
-
-class Song(BaseModel):
-    """A song of the catalogue."""
-
-    model_config = answer_config(_SONG)
-
-    id: Annotated[str, Field(description="The id of the song.")]
-    artist: Annotated[str, Field(description="The artist.")]
-    title: Annotated[str, Field(description="The title.")]
-    difficulty: Difficulty
-    level: Annotated[int, Field(ge=0, le=MAX_LEVEL, description="From 0 to 100.")]
-    released: Annotated[date, Field(description="The release date.")]
 
 
 class Pagination(BaseModel):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from songs.errors import BadCursor, DuplicateSong, SongNotFound, UseCursor, VersionConflict
 from songs.limits import level_problem
@@ -229,13 +229,13 @@ def song_tag(song: Song) -> str:
 
 def tagged_song(song: Song) -> bytes:
     """Return a song with its tag."""
-    return tagged(song_tag(song), encode(_members(song)))
+    return tagged(song_tag(song), encode(models.song_members(song)))
 
 
 def tagged_page(page: SongPage) -> bytes:
     """Return a page with its tag, and a line for `paging.split`: its number of pages and its next cursor."""
     body = {
-        "data": [_members(song) for song in page.songs],
+        "data": [models.song_members(song) for song in page.songs],
         "pagination": {
             "page": page.page,
             "page_size": page.page_size,
@@ -253,17 +253,6 @@ def tagged_difficulty(level: int | None, totals: DifficultyTotals) -> bytes:
     return tagged_by_content(encode({"average_difficulty": decimal(totals.average_milli), "level": level}))
 
 
-def _members(song: Song) -> dict[str, Any]:
-    return {
-        "id": song.id,
-        "artist": song.artist,
-        "title": song.title,
-        "difficulty": song.difficulty_milli / 1000,
-        "level": song.level,
-        "released": song.released,
-    }
-
-
 def _url(song: Song) -> str:
     return f"{PREFIX}/songs/{song.id}"
 
@@ -273,7 +262,7 @@ def _stored(
 ) -> Answer:
     # Content-Location: the body is what a GET would answer now, so the tag is that of the body.
     own = {"content-location": _url(song), "etag": song_tag(song), **(headers or {})}
-    return Answer(status, encode(_members(song)), own, about)
+    return Answer(status, encode(models.song_members(song)), own, about)
 
 
 def _linked(query: PageQuery, page: bytes) -> tuple[bytes, str]:

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
-from songs.model import Rating, Role, Session, Song, User
+from songs.model import Rating, Role, Session, Song, SongDetails, User
 from songs.ports.coherence import CoherenceRecord
 
 
@@ -57,7 +57,7 @@ Change: TypeAlias = Put | Remove
 def encode(change: Change) -> bytes:
     """Return the line of a change, with its line feed."""
     if isinstance(change, Put):
-        body: dict[str, Any] = {"put": _NAMES[type(change.rows[0])], "rows": [asdict(row) for row in change.rows]}
+        body: dict[str, Any] = {"put": _NAMES[type(change.rows[0])], "rows": [_members(row) for row in change.rows]}
     else:
         body = {"remove": _NAMES[change.kind], "ids": change.ids}
     # ASCII with escapes: a password hash may be any text, lone surrogates included, which UTF-8 does not have.
@@ -85,8 +85,19 @@ def _line(content: bytes) -> bytes:
     return b'["%08x",%s]\n' % (crc32(content), content)
 
 
+def _members(row: Row) -> dict[str, Any]:
+    members = asdict(row)
+    if isinstance(row, Song):
+        # Flat, as lines were written before songs had details.
+        members |= members.pop("details")
+    return members
+
+
 def _row(kind: Callable[..., Row], members: dict[str, Any]) -> Row:
-    return kind(**{name: _READ[name](value) if name in _READ else value for name, value in members.items()})
+    values: dict[str, Any] = {name: _READ[name](value) if name in _READ else value for name, value in members.items()}
+    if kind is Song:
+        return Song(id=values.pop("id"), version=values.pop("version"), details=SongDetails(**values))
+    return kind(**values)
 
 
 def _written(value: object) -> str:

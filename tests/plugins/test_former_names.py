@@ -1,4 +1,4 @@
-"""Modules of the core that adapters import and that have moved: the former names work for one release, and warn."""
+"""What adapters use of the core and what has changed: the former names and forms work for one release, and warn."""
 
 import importlib
 import os
@@ -12,11 +12,22 @@ import songs_plugins
 
 MOVED = {"songs.deadline": ("songs.ports.clock", "Deadline"), "songs.meter": ("songs.ports.meter", "Meter")}
 ADAPTER = """
+from datetime import date
 import songs.deadline
 import songs.meter
 import songs.ports.together
-from songs_plugins import JoinedFaultInjector
-from songs_system.plugin import songs_adapters
+from songs.model import Song
+from songs_plugins import AdapterSpec, JoinedFaultInjector, Port, hookimpl
+from songs_system.system import TimeOrderedIds
+
+class Ids(TimeOrderedIds):
+    def new_id(self):
+        song_id = super().new_id()
+        return Song(id=song_id, artist="A", title="T", difficulty_milli=1, level=1, released=date(2000, 1, 1)).id
+
+@hookimpl
+def songs_adapters():
+    return [AdapterSpec(port=Port.IDS, name="former", summary="ids", factory=lambda _, context: Ids(context.clock))]
 """
 
 
@@ -50,8 +61,8 @@ def test_the_former_name_of_a_fault_injector() -> None:
     assert not hasattr(songs_plugins, "another name")
 
 
-def test_the_kit_takes_an_adapter_that_uses_former_names(tmp_path: Path) -> None:
-    """For the kit warnings are errors; this one is not."""
+def test_the_kit_takes_an_adapter_that_uses_former_names_and_forms(tmp_path: Path) -> None:
+    """For the kit warnings are errors; these are not."""
     (tmp_path / "former.py").write_text(ADAPTER)
 
     command = (sys.executable, "-m", "songs_api", "contract", "former:songs_adapters")
