@@ -313,6 +313,42 @@ def test_who_asked_in_vain_more_often_comes_after_others(slots: BodySlots, clock
         thread.join(10)
 
 
+def test_to_be_served_forgives_no_asking_without_pause(clock: ManualClock) -> None:
+    """Or those who were let in once are let in for as long as they ask, and who was refused is refused for as long."""
+    slots = BodySlots(request_threads=4, clock=clock, timeout_s=TIMEOUT_S)  # one slot and one place for strangers
+    slots._watched = True
+    cuts = Cuts(slots)
+    first = cuts.take("first", "somebody")
+    greedy, became = _in_thread(lambda: cuts.take("greedy", "greedy"))
+    eventually(lambda: slots.waiting == 1, within_s=10)
+    for n in range(5):
+        with pytest.raises(TooManyBodies):
+            cuts.take(f"again {n}", "greedy")
+    slots.release(first)
+    greedy.join(10)
+    assert isinstance(became[0], Slot)
+    holder, _ = _in_thread(lambda: cuts.take("holder", "somebody"))
+    eventually(lambda: slots.waiting == 1, within_s=10)
+    slots.release(became[0])  # at once, while another one waits
+    holder.join(10)
+
+    waits, _ = _in_thread(lambda: cuts.take("waits", "new"))
+    eventually(lambda: slots.waiting == 1, within_s=10)
+    for n in range(2):
+        with pytest.raises(TooManyBodies):
+            cuts.take(f"in vain {n}", "calm")
+    slots.release(cuts.held["holder"])
+    waits.join(10)
+    many, refused = _in_thread(lambda: cuts.take("once more", "greedy"))
+    eventually(lambda: slots.waiting == 1, within_s=10)
+    calm, served = _in_thread(lambda: cuts.take("calm", "calm"))
+    many.join(10)
+    slots.release(cuts.held["waits"])
+    calm.join(10)
+    assert isinstance(refused[0], TooManyBodies)
+    assert isinstance(served[0], Slot)
+
+
 def test_while_bodies_are_refused_slow_ones_give_way_sooner(slots: BodySlots, clock: ManualClock) -> None:
     """Each new address costs the others an eighth of a second of a slot, not half of one."""
     cuts = Cuts(slots)

@@ -111,10 +111,6 @@ class _Recent:
         self._age()
         return self._now[client] + self._before[client]
 
-    def forget(self, client: str) -> None:
-        self._now.pop(client, None)
-        self._before.pop(client, None)
-
     def _age(self) -> None:
         now_s = self._clock.monotonic_s()
         if now_s - self._since_s >= REMEMBERED_S or len(self._now) >= _MAX_REMEMBERED:
@@ -144,7 +140,9 @@ class BodySlots:
     When a client waits because all slots are taken, a body that has been coming for `GRACE_S` gives way. It belongs to
     the client whose bodies were slow most often in the last minute; among equals, to the one that holds most slots;
     and it is the oldest of that client. Places to wait, and free slots, are shared in the same way: slow clients, with
-    or without a token, come last, and among clients that were never slow, those that were refused most often.
+    or without a token, come last, and among clients that were never slow, those that asked most often while all slots
+    were taken. To be served takes nothing off that number: otherwise clients that were served once would be first
+    again, and those that were refused would be refused for as long as the others ask.
 
     So a client holds more than its share only while no other client wants it. Bodies that arrive at once never wait
     long for slow ones, from however many addresses these come: each address is first once. While more bodies arrive
@@ -225,8 +223,6 @@ class BodySlots:
             now_s = self._clock.monotonic_s()
             if slot.was_cut or now_s - slot.since_s >= SLOW_S:
                 self._slow.add(slot.client)
-            elif self._waiting:
-                self._tried.forget(slot.client)
             if self._waiting:
                 self._hand_over(now_s)
             return not slot.was_cut
