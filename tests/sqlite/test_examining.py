@@ -14,6 +14,7 @@ from songs.ports.clock import Deadline
 from songs.ports.storage import Scope
 from songs.query import SongFilter
 from songs.text import FOLD_VERSION, fold
+from songs_contract.models.samples import rating
 from songs_sqlite import SqliteStorage
 from songs_sqlite.migrations import NEWEST
 from songs_sqlite.testing import STATEMENTS
@@ -137,3 +138,18 @@ def _count(storage: SqliteStorage, deadline: Deadline) -> int:
             assert unit.ratings.stats(song_id) == RatingStats.of(event.value for event in events)
             count += len(events)
     return count
+
+
+def test_ratings_that_the_ports_show_are_not_removed(filled: SqliteStorage, path: Path, deadline: At) -> None:
+    """An incarnation that no program of ours would have called so keeps its ratings; another look finds nothing."""
+    _damage(path, "UPDATE stats SET incarnation = 'elsewhere' WHERE song_id = 'song-1'")
+    with filled.unit_of_work(Scope.WRITE_ONE, deadline=deadline(5)) as unit:
+        unit.ratings.add(rating("rating-1"))
+    _damage(path, "UPDATE stats SET n1 = 7 WHERE song_id = 'song-1'")
+
+    assert [finding.mended for finding in filled.examine(repair=True)] == [True]
+
+    assert list(filled.examine()) == []
+    with filled.unit_of_work(Scope.READ, deadline=deadline(5)) as unit:
+        assert unit.ratings.of_song("song-1", limit=9) == (rating("rating-1"),)
+        assert unit.ratings.stats("song-1") == RatingStats.of([rating("rating-1").value])
