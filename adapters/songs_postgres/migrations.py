@@ -278,4 +278,8 @@ def _refold(connection: Connection, clock: Clock) -> None:
 
 
 def _one(connection: Connection, statement: str, parameters: tuple[object, ...] = ()) -> Row:
-    return connection.execute(statement, parameters).fetchall()[0]
+    rows = connection.execute(statement, parameters).fetchall()
+    if not rows:
+        # As while a dump is being restored: of all that is asked here, only the table of versions can be empty.
+        raise StorageMismatch("The database lacks the record of its version; restore a backup.")
+    return rows[0]

@@ -244,13 +244,16 @@ def identity_of(connection: Connection, path: Path, deadline: Deadline) -> str:
     A copy has the same random number and another file: put in the place of a file that is open, it must not be taken
     for that, as the log beside it belongs to the other one.
     """
-    ((number,),) = connection.wait_for("SELECT value FROM meta WHERE name = 'identity'", deadline)
-    return f"{number}/{path.stat().st_ino}"
+    numbers = connection.wait_for("SELECT value FROM meta WHERE name = 'identity'", deadline)
+    if not numbers:
+        raise StorageMismatch(f"{path} lacks the record of its identity; restore a backup.")
+    return f"{numbers[0][0]}/{path.stat().st_ino}"
 
 
 def warn_of_other_folds(connection: Connection, path: Path, deadline: Deadline) -> None:
     """Tell the log if the songs were folded by another version, as another Python with another Unicode does."""
-    ((version,),) = connection.wait_for("SELECT value FROM meta WHERE name = 'fold_version'", deadline)
+    versions = connection.wait_for("SELECT value FROM meta WHERE name = 'fold_version'", deadline)
+    version = versions[0][0] if versions else "(not recorded)"
     if version != FOLD_VERSION:
         _log.warning(
             "The songs in %s were folded by version %s, and this program folds by %s: searches may miss some of them, "

@@ -59,6 +59,42 @@ def test_a_database_that_is_being_restored(user: User) -> None:
         user.storage.ping(deadline=deadline(5))
 
 
+def test_a_version_that_is_not_restored_yet(user: User) -> None:
+    """Whoever opens the database meanwhile is told, by an error of the port."""
+    user.sql("DELETE FROM schema_version")
+    for use in (user.storage.identity, user.storage.prepare, _other(user).open, _other(user).open_existing):
+        with pytest.raises(StorageMismatch, match="record of its version"):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("UPDATE songs SET level = 999", "song s1 is damaged (/level: must be between 0 and 100)"),
+        ("UPDATE songs SET released = 'infinity'", "stored record is damaged"),
+        ("UPDATE ratings SET rated_at_ms = 1::bigint << 62", "rating r1 is damaged"),
+        ("UPDATE ratings SET key = ' '", "rating r1 is damaged (/key: must be 1 to 255 visible ASCII characters)"),
+        ("UPDATE users SET role = 'king'", "user u1 is damaged"),
+        ("UPDATE sessions SET expires_at_ms = 1::bigint << 62", "session x1 is damaged"),
+    ],
+)
+def test_a_record_that_is_damaged(damage: str, told: str, user: User) -> None:
+    """What no record can hold is a fault of the storage, not of the caller's input; the message names the record."""
+    user.rate("r1", key="k1")
+    user.run(Scope.WRITE_ONE, lambda unit: unit.users.add(samples.user("u1", name="ada")))
+    user.run(Scope.WRITE_ONE, lambda unit: unit.sessions.add(samples.session("x1")))
+    user.sql(damage)
+
+    def read(unit: UnitOfWork) -> None:
+        unit.songs.get("s1")
+        unit.ratings.of_song("s1", limit=1)
+        unit.users.get("u1")
+        unit.sessions.get("x1")
+
+    with pytest.raises(StorageUnavailable, match=re.escape(told)):
+        user.run(Scope.READ, read)
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_a_server_that_is_stopped(name: str, own_server: EphemeralServer, breakable: User) -> None:
     """Each call is refused at once, and works again by itself when the server is back; nothing is lost or doubled."""

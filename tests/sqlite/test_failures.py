@@ -56,6 +56,49 @@ def test_a_coherence_record_that_is_gone(storage: SqliteStorage, path: Path, dea
         storage.ping(deadline=deadline(1))
 
 
+def test_an_identity_that_is_gone(storage: SqliteStorage, path: Path) -> None:
+    """Whoever asks for it is told, by an error of the port; the storage goes on."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM meta")
+    with pytest.raises(StorageMismatch, match="identity"):
+        storage.identity()
+    storage.prepare()
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("UPDATE songs SET level = 999", "song s1 is damaged (/level: must be between 0 and 100)"),
+        ("UPDATE songs SET released = '20000-01-01'", "song s1 is damaged"),
+        ("UPDATE ratings SET value = 9", "rating r1 is damaged (/rating: must be between 1 and 5)"),
+        ("UPDATE ratings SET rated_at_ms = 1 << 62", "rating r1 is damaged"),
+        ("UPDATE users SET role = 'king'", "user u1 is damaged"),
+        ("UPDATE sessions SET expires_at_ms = 1 << 62", "session x1 is damaged"),
+    ],
+)
+def test_a_record_that_is_damaged(
+    damage: str, told: str, storage: SqliteStorage, path: Path, unit: Units, song: Callable[..., Song]
+) -> None:
+    """What no record can hold is a fault of the storage, not of the caller's input; the message names the record."""
+    with unit(Scope.WRITE_MANY) as writing:
+        writing.songs.add(song("s1"))
+        writing.ratings.add(samples.rating("r1", song_id="s1"))
+        writing.users.add(samples.user("u1", name="ada"))
+        writing.sessions.add(samples.session("x1"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(damage)
+
+    def read() -> None:
+        with unit(Scope.READ) as reading:
+            reading.songs.get("s1")
+            reading.ratings.of_song("s1", limit=1)
+            reading.users.get("u1")
+            reading.sessions.get("x1")
+
+    with pytest.raises(StorageUnavailable, match=re.escape(told)):
+        read()
+
+
 def test_a_lock_that_is_held_too_long_is_unavailable(
     storage: SqliteStorage, start: Start, released: Released, song: Callable[..., Song], deadline: At, unit: Units
 ) -> None:
