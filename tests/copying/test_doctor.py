@@ -254,6 +254,32 @@ def test_the_command_says_what_is_wrong(
         assert out.endswith("wrong: 2\n")
 
 
+@pytest.mark.parametrize(
+    ("damage", "found", "ended"),
+    [
+        (
+            "UPDATE songs SET level = 999 WHERE id = 'song-0003'",
+            "is not the one",
+            "The stored song song-0003 is damaged",
+        ),
+        ("DROP TABLE ratings", "the table ratings is missing: stop the service and restore a backup", "lacks a table"),
+    ],
+)
+def test_the_command_says_what_it_found_before_damage_ended_it(
+    damage: str, found: str, ended: str, file: Path, damaged: Callable[[str], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The findings come first, then what ended the check; exit status 2."""
+    damaged("UPDATE users SET name_key = 'zz' WHERE id = 'user-0000'")
+    damaged(damage)
+
+    assert run(["doctor"]) == 2
+
+    *warnings, last = capfd.readouterr().err.splitlines()
+    assert any(found in line for line in warnings)
+    assert all(line.startswith("songs: warning: ") for line in warnings)
+    assert ended in last
+
+
 def test_the_command_repairs(file: Path, damaged: Callable[[str], None], capfd: pytest.CaptureFixture[str]) -> None:
     """What was mended is told, and wrong no more: exit status 0, and then nothing is left to mend."""
     damaged("UPDATE stats SET n1 = n1 + 1 WHERE song_id = 'song-0000'")

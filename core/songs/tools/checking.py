@@ -83,13 +83,19 @@ class Examiner:
         self._runner = runner
         self._clock = clock
 
-    def run(self, progress: Callable[[Tally], None] = lambda _tally: None) -> Examination:
+    def run(
+        self, progress: Callable[[Tally], None] = lambda _tally: None, *, found: Examination | None = None
+    ) -> Examination:
         """Look at every user, song and rating, at what finds them, and at the totals.
 
+        Args:
+            progress: Called with the numbers of records so far.
+            found: Takes the result, and what was found until then if this raises.
+
         Raises:
-            StorageUnavailable: It does not answer.
+            StorageUnavailable: It does not answer, or a record is damaged so that it cannot be read.
         """
-        found = Examination()
+        found = Examination() if found is None else found
         with naming(self._name):
             self._storage.ping(deadline=Deadline.after(self._clock, PING_DEADLINE_S))
             for look in self._looks(_look_at_users):

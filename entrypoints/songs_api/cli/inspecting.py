@@ -15,7 +15,7 @@ import typer
 from songs.errors import CacheUnavailable
 from songs.ports.maintenance import Finding, Maintenance
 from songs.ports.storage import Storage
-from songs.tools.checking import Examiner
+from songs.tools.checking import Examination, Examiner
 from songs.tools.comparing import StorageReader, Tally, naming
 from songs_api.bootstrap.container import Container
 from songs_api.bootstrap.handover import UserError, warn
@@ -190,7 +190,7 @@ def doctor(
     The storage checks its schema, indexes, folds, statistics against ratings, and orphaned records. It reports each
     problem, and the repair that --repair would make; without --repair nothing is changed. Then every song and user
     must be found by id, by name and by searching, and statistics and totals must agree. The storage may be served
-    meanwhile, even while it is repaired.
+    meanwhile, even while it is repaired. A record that cannot be read ends the check, which names it.
 
     The exit status is 0 when nothing is wrong or all of it was repaired, 1 when a problem is left, and 2 when the
     storage could not be checked.
@@ -199,24 +199,25 @@ def doctor(
         name, storage = container.settings().service.storage, container.storage()
         abilities = [ability.replace("_", " ") for ability, has in asdict(storage.capabilities).items() if has]
         typer.echo(f"storage {name} ({_distribution(name)}): {', '.join(abilities)}")
-        wrong = _cache_problems(container)
         runner, clock = container.runner(), container.clock()
-        examiner = Examiner(name, storage, runner, clock)
-        mended = 0
+        wrong, found, mended = _cache_problems(container), Examination(), 0
         try:
-            for finding in _findings(name, storage, repair=repair):
-                mended += finding.mended
-                typer.echo(f"mended: {finding.what}") if finding.mended else wrong.append(_described(finding))
+            try:
+                for finding in _findings(name, storage, repair=repair):
+                    mended += finding.mended
+                    typer.echo(f"mended: {finding.what}") if finding.mended else wrong.append(_described(finding))
+            finally:
+                if repair:
+                    # The entries of a cache may be older than this repair, or than one that was killed.
+                    with audited(container, "repair", mended=mended) if mended else nullcontext(), naming(name):
+                        container.coherence().outdate()
+            with _progress(StorageReader(name, runner, clock).count()) as show:
+                Examiner(name, storage, runner, clock).run(show, found=found)
         finally:
-            if repair:
-                # The entries of a cache may be older than this repair, or than one that was killed.
-                with audited(container, "repair", mended=mended) if mended else nullcontext(), naming(name):
-                    container.coherence().outdate()
-        with _progress(StorageReader(name, runner, clock).count()) as show:
-            found = examiner.run(show)
-    wrong += found.wrong
-    for line in wrong:
-        warn(line)
+            # Also where damage ends the examination: this may say what damage.
+            wrong += found.wrong
+            for line in wrong:
+                warn(line)
     totals = "and at the difficulty totals" if found.totals else "not at the difficulty totals, which changed meanwhile"
     typer.echo(f"looked at {found.seen}, {totals}")
     if mended:
