@@ -10,7 +10,7 @@ from typing import Final
 from songs.model import Rating, RatingStats, Role, Session, Song, SongDetails, SongIdentity, User
 from songs.text import fold
 from songs_mongo.schema import Document
-from songs_plugins.values import milliseconds, moment
+from songs_plugins.values import UNREADABLE, damaged, milliseconds, moment
 
 GRAM: Final = 3
 """The length of the longest runs of characters that are indexed."""
@@ -70,17 +70,20 @@ def new_song(song: Song, born: str) -> Document:
 
 def song(document: Document) -> Song:
     """Return the song of a document that has at least `SONG_MEMBERS`."""
-    return Song(
-        id=document["_id"],
-        version=int(document["version"]),
-        details=SongDetails(
-            artist=document["artist"],
-            title=document["title"],
-            difficulty_milli=int(document["milli"]),
-            level=int(document["level"]),
-            released=date.fromisoformat(document["released"]),
-        ),
-    )
+    try:
+        return Song(
+            id=document["_id"],
+            version=int(document["version"]),
+            details=SongDetails(
+                artist=document["artist"],
+                title=document["title"],
+                difficulty_milli=int(document["milli"]),
+                level=int(document["level"]),
+                released=date.fromisoformat(document["released"]),
+            ),
+        )
+    except UNREADABLE as error:
+        raise damaged("song", document["_id"], error) from error
 
 
 def stats(document: Document) -> RatingStats:
@@ -101,14 +104,17 @@ def event(rating: Rating) -> Document:
 
 def rating(song_id: str, rating_id: str, document: Document) -> Rating:
     """Return the rating of a document that has at least the members of `event`."""
-    return Rating(
-        id=rating_id,
-        song_id=song_id,
-        user_id=document["user"],
-        value=int(document["value"]),
-        rated_at=moment(int(document["at"])),
-        key=document["key"],
-    )
+    try:
+        return Rating(
+            id=rating_id,
+            song_id=song_id,
+            user_id=document["user"],
+            value=int(document["value"]),
+            rated_at=moment(int(document["at"])),
+            key=document["key"],
+        )
+    except UNREADABLE as error:
+        raise damaged("rating", rating_id, error) from error
 
 
 def user_document(user: User) -> Document:
@@ -128,16 +134,19 @@ def user_document(user: User) -> Document:
 
 def user(document: Document) -> User:
     """Return the user of a document."""
-    return User(
-        id=document["_id"],
-        name=document["name"],
-        password_hash=document["password_hash"],
-        role=Role(document["role"]),
-        disabled=bool(document["disabled"]),
-        created_at=moment(int(document["created_at"])),
-        token_version=int(document["token_version"]),
-        version=int(document["version"]),
-    )
+    try:
+        return User(
+            id=document["_id"],
+            name=document["name"],
+            password_hash=document["password_hash"],
+            role=Role(document["role"]),
+            disabled=bool(document["disabled"]),
+            created_at=moment(int(document["created_at"])),
+            token_version=int(document["token_version"]),
+            version=int(document["version"]),
+        )
+    except UNREADABLE as error:
+        raise damaged("user", document["_id"], error) from error
 
 
 def session_document(session: Session) -> Document:
@@ -155,12 +164,15 @@ def session_document(session: Session) -> Document:
 
 def session(document: Document) -> Session:
     """Return the session of a document."""
-    return Session(
-        id=document["_id"],
-        user_id=document["user_id"],
-        current_hash=document["current_hash"],
-        previous_hash=document["previous_hash"],
-        created_at=moment(int(document["created_at"])),
-        rotated_at=moment(int(document["rotated_at"])),
-        expires_at=moment(int(document["expires_at"])),
-    )
+    try:
+        return Session(
+            id=document["_id"],
+            user_id=document["user_id"],
+            current_hash=document["current_hash"],
+            previous_hash=document["previous_hash"],
+            created_at=moment(int(document["created_at"])),
+            rotated_at=moment(int(document["rotated_at"])),
+            expires_at=moment(int(document["expires_at"])),
+        )
+    except UNREADABLE as error:
+        raise damaged("session", document["_id"], error) from error

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from songs.model import Role, Session, User
-from songs_plugins.values import milliseconds, moment
+from songs_plugins.values import UNREADABLE, damaged, milliseconds, moment
 
 USER_COLUMNS: Final = "id, name, password_hash, role, disabled, created_at_ms, token_version, version"
 """The first two never change (USR-5)."""
@@ -34,16 +34,19 @@ def user_row(user: User) -> tuple[object, ...]:
 
 def user_of(row: Sequence[Any]) -> User:
     """Return the user of a row of `USER_COLUMNS`."""
-    return User(
-        id=row[0],
-        name=row[1],
-        password_hash=row[2],
-        role=Role(row[3]),
-        disabled=bool(row[4]),
-        created_at=moment(row[5]),
-        token_version=row[6],
-        version=row[7],
-    )
+    try:
+        return User(
+            id=row[0],
+            name=row[1],
+            password_hash=row[2],
+            role=Role(row[3]),
+            disabled=bool(row[4]),
+            created_at=moment(row[5]),
+            token_version=row[6],
+            version=row[7],
+        )
+    except UNREADABLE as error:
+        raise damaged("user", row[0], error) from error
 
 
 def session_row(session: Session) -> tuple[object, ...]:
@@ -61,12 +64,15 @@ def session_row(session: Session) -> tuple[object, ...]:
 
 def session_of(row: Sequence[Any]) -> Session:
     """Return the session of a row of `SESSION_COLUMNS`."""
-    return Session(
-        id=row[0],
-        user_id=row[1],
-        current_hash=row[2],
-        previous_hash=row[3],
-        created_at=moment(row[4]),
-        rotated_at=moment(row[5]),
-        expires_at=moment(row[6]),
-    )
+    try:
+        return Session(
+            id=row[0],
+            user_id=row[1],
+            current_hash=row[2],
+            previous_hash=row[3],
+            created_at=moment(row[4]),
+            rotated_at=moment(row[5]),
+            expires_at=moment(row[6]),
+        )
+    except UNREADABLE as error:
+        raise damaged("session", row[0], error) from error

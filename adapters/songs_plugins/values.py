@@ -3,12 +3,18 @@
 row = (rating.id, milliseconds(rating.rated_at))
 found = rows("... WHERE id > ? LIMIT ?", comparable(after_id), clamped(limit))
 rated_at = moment(row[1])
+
+try:
+    return Rating(...)
+except UNREADABLE as error:
+    raise damaged("rating", row[0], error) from error
 """
 
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from songs.errors import InvalidInput, StorageUnavailable
 from songs.limits import MAX_LEVEL
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -17,6 +23,9 @@ _LONE_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 LARGEST_INT32: Final = 2**31 - 1
 LARGEST_INT64: Final = 2**63 - 1
+
+UNREADABLE: Final = (InvalidInput, LookupError, OverflowError, TypeError, ValueError)
+"""What making a value of the model raises where the stored record is not one that the model ever made."""
 
 
 def milliseconds(moment: datetime) -> int:
@@ -54,3 +63,17 @@ def clamped(number: int, largest: int = LARGEST_INT64) -> int:
 def comparable_level(level: int) -> int:
     """Return a level that any backend can compare with stored ones, and that no song has if none has `level`."""
     return level if 0 <= level <= MAX_LEVEL else -1
+
+
+def damaged(kind: str, record_id: object, error: Exception) -> StorageUnavailable:
+    """Return the error for a stored record that cannot be read, which is no fault of the caller's input.
+
+    Args:
+        kind: The kind of record: "song", "rating", "user" or "session".
+        record_id: Its id.
+        error: The error from making the value, one of `UNREADABLE`.
+    """
+    why = error.detail if isinstance(error, InvalidInput) else "it holds what no such record can hold"
+    return StorageUnavailable(
+        f"The stored {kind} {record_id} is damaged ({why}). Correct it in the database, or restore a backup."
+    )

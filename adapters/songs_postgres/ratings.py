@@ -15,7 +15,7 @@ from songs.errors import SongNotFound, TransientConflict
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
 from songs_plugins.decisions import check_key
-from songs_plugins.values import clamped, comparable, milliseconds, moment
+from songs_plugins.values import UNREADABLE, clamped, comparable, damaged, milliseconds, moment
 from songs_postgres.connection import Connection, Transaction
 
 COUNTERS: Final = "n1, n2, n3, n4, n5"
@@ -130,7 +130,12 @@ def stats_of(counters: Sequence[int]) -> RatingStats:
 def rating_of(song_id: str, row: Sequence[Any]) -> Rating:
     """Return the rating of a row of `EVENT_COLUMNS`."""
     rating_id, user_id, value, rated_at_ms, key = row
-    return Rating(id=rating_id, song_id=song_id, user_id=user_id, value=value, rated_at=moment(rated_at_ms), key=key)
+    try:
+        return Rating(
+            id=rating_id, song_id=song_id, user_id=user_id, value=value, rated_at=moment(rated_at_ms), key=key
+        )
+    except UNREADABLE as error:
+        raise damaged("rating", rating_id, error) from error
 
 
 def orphans_exist(connection: Connection) -> bool:

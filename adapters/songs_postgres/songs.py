@@ -15,7 +15,7 @@ from songs.model import DifficultyTotals, Song, SongDetails, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
 from songs_plugins.decisions import check_version, replaceable
-from songs_plugins.values import clamped, comparable, comparable_level, encodable
+from songs_plugins.values import UNREADABLE, clamped, comparable, comparable_level, damaged, encodable
 from songs_postgres.connection import Row, Transaction
 from songs_postgres.ratings import NOTE_ORPHANS, ORPHANS_REMOVED, REMOVE_ORPHANS
 
@@ -179,17 +179,20 @@ def identity_key(identity: SongIdentity) -> bytes:
 def song_of(row: Row) -> Song:
     """Return the song of a row of `SONG_COLUMNS`."""
     song_id, version, artist, title, difficulty_milli, level, released = row
-    return Song(
-        id=song_id,
-        version=version,
-        details=SongDetails(
-            artist=artist,
-            title=title,
-            difficulty_milli=difficulty_milli,
-            level=level,
-            released=released,
-        ),
-    )
+    try:
+        return Song(
+            id=song_id,
+            version=version,
+            details=SongDetails(
+                artist=artist,
+                title=title,
+                difficulty_milli=difficulty_milli,
+                level=level,
+                released=released,
+            ),
+        )
+    except UNREADABLE as error:
+        raise damaged("song", song_id, error) from error
 
 
 def song_row(song: Song, key: bytes) -> tuple[object, ...]:

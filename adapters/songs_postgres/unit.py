@@ -159,4 +159,11 @@ class Unit(GuardedUnit[Pool]):
 
 
 def _found(cursor: psycopg.Cursor[Row]) -> list[Row]:
-    return cursor.fetchall() if cursor.description is not None else []
+    try:
+        return cursor.fetchall() if cursor.description is not None else []
+    except psycopg.DataError as error:
+        # Such as a date before the year 1, which the driver cannot represent.
+        raise StorageUnavailable(
+            "A stored record is damaged (it holds what no such record can hold). Correct it in the database, or "
+            "restore a backup."
+        ) from error

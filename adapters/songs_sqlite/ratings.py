@@ -7,8 +7,8 @@ from songs.errors import SongNotFound
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
 from songs_plugins.decisions import check_key
-from songs_plugins.values import clamped, comparable, milliseconds, moment
-from songs_sqlite.connection import Transaction
+from songs_plugins.values import UNREADABLE, clamped, comparable, damaged, milliseconds, moment
+from songs_sqlite.connection import Row, Transaction
 
 ADD: Final = (
     "INSERT INTO ratings (song_id, id, user_id, value, rated_at_ms, key) "
@@ -63,17 +63,7 @@ class SqliteRatings:
 
     def of_song(self, song_id: str, *, limit: int, after_id: str | None = None) -> tuple[Rating, ...]:
         rows = self._transaction.rows(OF_SONG, (comparable(song_id), comparable(after_id or ""), clamped(limit)))
-        return tuple(
-            Rating(
-                id=rating_id,
-                song_id=song_id,
-                user_id=user_id,
-                value=value,
-                rated_at=moment(rated_at_ms),
-                key=key,
-            )
-            for rating_id, user_id, value, rated_at_ms, key in rows
-        )
+        return tuple(_rating_of(song_id, row) for row in rows)
 
     def _stored_id(self, rating: Rating) -> str | None:
         """Return the id of the stored event that kept `rating` out; None where its song is gone.
@@ -88,3 +78,14 @@ class SqliteRatings:
             return None
         check_key(rating, song_id=incarnation.partition("/")[0], value=value)
         return str(rating_id)
+
+
+def _rating_of(song_id: str, row: Row) -> Rating:
+    """Return the rating of a row of `OF_SONG`."""
+    rating_id, user_id, value, rated_at_ms, key = row
+    try:
+        return Rating(
+            id=rating_id, song_id=song_id, user_id=user_id, value=value, rated_at=moment(rated_at_ms), key=key
+        )
+    except UNREADABLE as error:
+        raise damaged("rating", rating_id, error) from error

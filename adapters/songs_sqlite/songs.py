@@ -15,7 +15,7 @@ from songs.model import DifficultyTotals, Song, SongDetails, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
 from songs_plugins.decisions import check_version, is_repeat, replaceable
-from songs_plugins.values import clamped, comparable, comparable_level, encodable
+from songs_plugins.values import UNREADABLE, clamped, comparable, comparable_level, damaged, encodable
 from songs_sqlite.connection import Parameters, Row, Transaction
 from songs_sqlite.pool import NOTE_ORPHANS, ORPHANS_AT_ONCE, REMOVE_ORPHANS
 
@@ -28,17 +28,20 @@ WRITTEN_COLUMNS: Final = f"{SONG_COLUMNS}, artist_fold, title_fold"
 def song_of(row: Row) -> Song:
     """Return the song of a row of `SONG_COLUMNS`."""
     song_id, version, artist, title, released, difficulty_milli, level = row
-    return Song(
-        id=song_id,
-        version=version,
-        details=SongDetails(
-            artist=artist,
-            title=title,
-            released=date.fromisoformat(released),
-            difficulty_milli=difficulty_milli,
-            level=level,
-        ),
-    )
+    try:
+        return Song(
+            id=song_id,
+            version=version,
+            details=SongDetails(
+                artist=artist,
+                title=title,
+                released=date.fromisoformat(released),
+                difficulty_milli=difficulty_milli,
+                level=level,
+            ),
+        )
+    except UNREADABLE as error:
+        raise damaged("song", song_id, error) from error
 
 
 def song_row(song: Song) -> tuple[object, ...]:

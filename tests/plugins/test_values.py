@@ -1,5 +1,6 @@
 """Values on their way into a backend and out of it."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -7,12 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songs.limits import MAX_LEVEL
+from songs.model import Role
+from songs_contract.models import samples
 from songs_plugins.values import (
     LARGEST_INT32,
     LARGEST_INT64,
+    UNREADABLE,
     clamped,
     comparable,
     comparable_level,
+    damaged,
     encodable,
     milliseconds,
     moment,
@@ -84,3 +89,24 @@ def test_a_level_that_no_song_has_is_compared_as_one_that_fits(level: int, compa
     """Also where it is too large for any backend's integers."""
     assert comparable_level(level) == comparable_as
     assert comparable_level(10**30) == comparable_level(-(10**30)) == -1
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: samples.song("s1", level=999), "The stored song s1 is damaged (/level: must be between 0 and 100)"),
+        (lambda: samples.user("s1", role=Role("king")), "The stored song s1 is damaged (it holds what no such record"),
+        (lambda: samples.rating("s1", rated_at=moment(2**62)), "The stored song s1 is damaged (it holds"),
+        (lambda: dict[str, str]()["gone"], "The stored song s1 is damaged (it holds"),
+        (lambda: int(None), "The stored song s1 is damaged (it holds"),  # type: ignore[call-overload] # as documents have it
+    ],
+)
+def test_what_cannot_be_read(make: Callable[[], object], told: str) -> None:
+    """Whatever the model or a conversion refuses is damage, and the message repeats no value."""
+    with pytest.raises(UNREADABLE) as caught:
+        make()
+
+    error = damaged("song", "s1", caught.value)
+
+    assert error.detail.startswith(told)
+    assert "king" not in error.detail

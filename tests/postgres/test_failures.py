@@ -1,6 +1,7 @@
 """A server that is stopped, that hangs, that refuses; locks; commits that nobody answers."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from songs.errors import (
     StorageUnavailable,
 )
 from songs.ports.storage import Scope, UnitOfWork
+from songs_contract.models import samples
 from songs_postgres import PostgresStorage
 from songs_postgres.connection import Connection
 from songs_postgres.errors import NoAnswerError

@@ -1,10 +1,11 @@
 """What goes wrong below the storage: locks, full disks, lost files, time that runs out."""
 
+import re
 import sqlite3
 import subprocess
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from songs.model import Rating, Song, SongIdentity
 from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
+from songs_contract.models import samples
 from songs_sqlite import SqliteStorage
 from songs_sqlite.connection import translated, translated_commit
 from songs_sqlite.files import OpenFiles
