@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,46 @@ def pytest_configure() -> None:
         if name.startswith("SONGS_") and not name.startswith("SONGS_TEST_"):
             del os.environ[name]
     os.environ["no_proxy"] = "127.0.0.1,localhost,::1"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Let `-n auto` start two workers a core: half of the time of the tests is waiting for what they started."""
+    return 2 * (len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
+
+
+TOGETHER = {
+    "tests/postgres/": "the server of a process",
+    "tests/http/wire/": "the servers of the wire",
+    "tests/servers/test_early_answers.py": "the default servers",
+    "tests/servers/test_request_lines.py": "the default servers",
+    "tests/clients/test_generated_clients.py::test_a_": "a generated client",
+}
+"""Beginnings of the names of tests that one process runs, and what these share."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let `--dist loadscope` give each process one test after the other, or all at once of those that share something.
+
+    pytest-xdist 3.8 has `loadgroup` for this, which with pytest 9.2 groups nothing.
+    """
+    if config.getvalue("dist") != "loadscope":
+        return None
+    # Only where it is installed.
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc] # pytest-xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return next((shared for beginning, shared in TOGETHER.items() if nodeid.startswith(beginning)), nodeid)
+
+    return Scheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of servers first, in their random order: none of the long ones is left when the others are done."""
+    items.sort(key=lambda item: item.get_closest_marker("server") is None)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ and would let the first of two plugins with one name win silently.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
@@ -45,7 +46,7 @@ class PluginState:
 
 
 class Registry:
-    """The adapters that are installed.
+    """The adapters that were installed when it was first asked.
 
     Args:
         find: Returns the entry points of the group; replaced by tests.
@@ -54,9 +55,14 @@ class Registry:
     def __init__(self, find: Callable[[], Iterable[EntryPoint]] | None = None) -> None:
         self._find = find or (lambda: entry_points(group=GROUP))
 
+    @cached_property
+    def _entries(self) -> tuple[EntryPoint, ...]:
+        # To find them, the metadata of every installed distribution are read: some ten milliseconds.
+        return tuple(self._find())
+
     def names(self) -> list[str]:
         """Return the names of all installed plugins, sorted, without loading any."""
-        return sorted({entry.name for entry in self._find()})
+        return sorted({entry.name for entry in self._entries})
 
     def get(self, port: Port, name: str) -> AdapterSpec:
         """Return the descriptor of the adapter `name` for `port`, loading that plugin alone.
@@ -92,7 +98,7 @@ class Registry:
         Raises:
             PluginError: No adapter has that name, or two have it, or it cannot be loaded.
         """
-        entries = [entry for entry in self._find() if entry.name == name]
+        entries = [entry for entry in self._entries if entry.name == name]
         if not entries:
             msg = f"there is no adapter {name!r}; installed are: {', '.join(self.names()) or 'none'}"
             raise PluginError(msg)
@@ -104,7 +110,7 @@ class Registry:
 
     def survey(self) -> Iterator[PluginState]:
         """Yield the state of every installed plugin, sorted by name. Loads each on its own and never raises."""
-        for entry in sorted(self._find(), key=lambda e: (e.name, _distribution(e))):
+        for entry in sorted(self._entries, key=lambda e: (e.name, _distribution(e))):
             adapters: tuple[AdapterSpec, ...] = ()
             problem = install = None
             try:

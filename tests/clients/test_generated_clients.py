@@ -5,6 +5,7 @@ service is made of.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1_200)]
 ROOT: Final = Path(__file__).resolve().parents[2]
 CALLS: Final = Path(__file__).with_name("calls.py")
 PROGRAM: Final = ROOT / "tests" / "hostile" / "program.py"
+TOOLS: Final = "SONGS_TEST_CLIENT_TOOLS"
 PASSWORD: Final = "correct horse battery staple"
 IMPORT_ALL: Final = """
 import importlib, pkgutil, songs_api_client
@@ -38,7 +40,9 @@ def _run(*command: str | Path, folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment that was made for this test."""
+    """The programs of the environment that SONGS_TEST_CLIENT_TOOLS names, or of one that is made for this test."""
+    if TOOLS in os.environ:
+        return Path(os.environ[TOOLS])
     folder = tmp_path_factory.mktemp("tools")
     _run(sys.executable, "-m", "venv", "venv", folder=folder)
     programs = folder / "venv" / "bin"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
+from tests.clock import ManualClock
 
 from songs.application.runner import UnitRunner
 from songs.caching.coherence import Coherence
@@ -21,7 +22,6 @@ from songs.tools.copying import Copier
 from songs_contract.models import samples
 from songs_memory.storage import MemoryStorage
 from songs_plugins.none import NoCache
-from songs_system.system import SystemClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Work = Callable[[UnitOfWork], Any]
@@ -185,7 +185,7 @@ def pair() -> Iterator[Pair]:
     for storage in storages:
         storage.open()
         storage.prepare()
-    yield Pair(*(Place(storage, SystemClock()) for storage in storages))
+    yield Pair(*(Place(storage, ManualClock()) for storage in storages))
     for storage in storages:
         storage.close()
 
@@ -200,7 +200,7 @@ def small(pair: Pair) -> Pair:
 @pytest.fixture(scope="session")
 def new_place() -> Callable[[Storage], Place]:
     """Makes a place of a storage that is open."""
-    return lambda storage: Place(storage, SystemClock())
+    return lambda storage: Place(storage, ManualClock())
 
 
 class Bent:

@@ -18,7 +18,7 @@ from tests.submitted import Submitted
 
 PROGRAM = Path(__file__).parent / "program.py"
 PASSWORD = "correct horse battery staple"
-START_S = 60.0
+START_S = 120.0
 API = "/api/v1"
 
 

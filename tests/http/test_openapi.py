@@ -8,11 +8,11 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
-from songs_api.http.app import OPERATIONS
+from songs_api.http.app import OPERATIONS, openapi_document
 from songs_api.http.kernel import openapi
 from songs_api.http.kernel.operation import JSON, PREFIX, Operation
 
-from .conftest import ANY, PASSWORD, Service
+from .conftest import ANY, PASSWORD, Build, Service
 
 DOCUMENT = openapi.document(OPERATIONS)
 DOCUMENTED = [route for route in OPERATIONS if route.documented]
@@ -41,6 +41,16 @@ def test_the_document_has_every_route_and_no_other() -> None:
     described = {(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item}
 
     assert described == {(route.method, route.path) for route in DOCUMENTED}
+
+
+def test_the_document_is_made_when_it_is_asked_for(build: Build) -> None:
+    """It takes a part of a second, for which no start waits."""
+    openapi_document.cache_clear()
+    service = build()
+    assert openapi_document.cache_info().misses == 0
+
+    service.client.simulate_get("/openapi.json")
+    assert openapi_document.cache_info().misses == 1
 
 
 def test_the_document_is_served(service: Service) -> None:

@@ -74,6 +74,20 @@ def test_an_adapter_is_had_by_port_and_name(plugin: Plugin) -> None:
         registry.get(Port.STORAGE, "acme")
 
 
+def test_what_is_installed_is_looked_for_once(plugin: Plugin) -> None:
+    """However many adapters are asked for: it takes some ten milliseconds, and every start asks for all of its own."""
+    looked: list[EntryPoint] = []
+
+    def find() -> list[EntryPoint]:
+        looked.append(plugin([_spec()]))
+        return looked
+
+    registry = Registry(find)
+    assert registry.names() == ["acme"]
+    assert [registry.get(Port.CACHE, "acme").name for _ in range(2)] == ["acme", "acme"]
+    assert [state.name for state in registry.survey()] == ["acme"]
+
+
 def test_an_unknown_name_is_told_with_what_there_is(plugin: Plugin) -> None:
     """Whoever misspells a name sees the names to choose from: those for the port, and those that tell nothing."""
     mute = EntryPoint(name="mute", value="no_such_driver_anywhere", group=GROUP)

@@ -12,6 +12,7 @@ PROGRAM = Path(__file__).parent / "program.py"
 
 
 Start = Callable[..., Running]
+Default = Callable[[str], Running]
 Refused = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -39,6 +40,23 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for running in started:
         running.stop()
     assert [running.told() for running in started] == [[] for _ in started]
+
+
+@pytest.fixture(scope="session")
+def default(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Default]:
+    """Return the server of a kind that has no settings of its own: tests share it, and leave it as it was."""
+    started: dict[str, Running] = {}
+
+    def get(kind: str) -> Running:
+        if kind not in started:
+            started[kind] = Running.start(command_of(kind), tmp_path_factory.mktemp(kind), free_port(), {})
+            started[kind].wait_until_it_answers()
+        return started[kind]
+
+    yield get
+    for running in started.values():
+        running.stop()
+    assert [running.told() for running in started.values()] == [[] for _ in started]
 
 
 @pytest.fixture

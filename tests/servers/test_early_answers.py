@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from .conftest import Default
 from .raw import answer, connect, head, is_closed, registration
 
 pytestmark = pytest.mark.server
@@ -49,9 +50,9 @@ def _follows(port: int, request: bytes, body: bytes, expected: int) -> None:
 
 
 @SERVERS
-def test_an_early_answer_says_that_it_closes(start: Callable[..., Any], server: str) -> None:
+def test_an_early_answer_says_that_it_closes(default: Default, server: str) -> None:
     """Whatever is decided before the body came, which it does only after the answer."""
-    running = start(server)
+    running = default(server)
     for name, (status, request) in EARLY.items():
         body = BODY if CHUNKED.encode() not in request else b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
         _follows(running.port, request, body, status)
@@ -59,9 +60,9 @@ def test_an_early_answer_says_that_it_closes(start: Callable[..., Any], server: 
 
 
 @SERVERS
-def test_an_early_answer_to_a_whole_request_says_it_too(start: Callable[..., Any], server: str) -> None:
+def test_an_early_answer_to_a_whole_request_says_it_too(default: Default, server: str) -> None:
     """The same where the body came with the head: both what closes and what goes on is what was said."""
-    running = start(server)
+    running = default(server)
     for status, request in EARLY.values():
         body = BODY if CHUNKED.encode() not in request else b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
         _follows(running.port, request + body, b"", status)
@@ -79,12 +80,13 @@ def test_other_early_answers_say_it(start: Callable[..., Any], server: str) -> N
 
 
 @SERVERS
-def test_what_needs_a_role_says_it(start: Callable[..., Any], server: str) -> None:
+def test_what_needs_a_role_says_it(default: Default, server: str) -> None:
     """A user's token is not an editor's."""
-    running = start(server)
+    running = default(server)
     with connect(running.port) as connection:
-        connection.sendall(registration("ada") + head("POST", PATH + "login", JSON, LENGTH) + BODY)
+        connection.sendall(registration("ada"))
         assert answer(connection)[0] == 201
+        connection.sendall(head("POST", PATH + "login", JSON, LENGTH) + BODY)
         status, headers, body = answer(connection)
         assert (status, headers.get("connection", "keep-alive").lower()) == (200, "keep-alive")
     token = f"Authorization: Bearer {json.loads(body)['access_token']}"
@@ -97,9 +99,9 @@ def test_what_needs_a_role_says_it(start: Callable[..., Any], server: str) -> No
 
 
 @SERVERS
-def test_a_large_body_that_is_refused_does_not_take_the_answer_away(start: Callable[..., Any], server: str) -> None:
+def test_a_large_body_that_is_refused_does_not_take_the_answer_away(default: Default, server: str) -> None:
     """A client that sends all of it before it reads still reads why it was refused."""
-    running = start(server)
+    running = default(server)
     body = b"x" * 60_000
     statuses = []
     for _ in range(5):

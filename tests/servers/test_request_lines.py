@@ -2,7 +2,7 @@
 
 import pytest
 
-from .conftest import Start
+from .conftest import Default
 from .raw import answer, connect
 
 pytestmark = pytest.mark.server
@@ -22,9 +22,9 @@ def _status_line(port: int, *lines: str) -> str:
 
 
 @pytest.mark.parametrize(("server", "later"), [("granian", "HTTP/1.1 400"), ("gunicorn", "HTTP/1.1 200")])
-def test_a_version_that_is_later_than_ours(start: Start, server: str, later: str) -> None:
+def test_a_version_that_is_later_than_ours(default: Default, server: str, later: str) -> None:
     """Nobody claims to speak it: of the versions 1.x the answer is of 1.1, or a refusal; there is no other."""
-    port = start(server).port
+    port = default(server).port
 
     assert _status_line(port, f"GET {HEALTH} HTTP/1.2", HOST).startswith(later)
     assert _status_line(port, f"HEAD {HEALTH} HTTP/1.9", HOST).startswith(later)
@@ -35,9 +35,9 @@ def test_a_version_that_is_later_than_ours(start: Start, server: str, later: str
 
 
 @pytest.mark.parametrize(("server", "without"), [("granian", 200), ("gunicorn", 400)])
-def test_a_target_that_is_a_whole_url(start: Start, server: str, without: int) -> None:
+def test_a_target_that_is_a_whole_url(default: Default, server: str, without: int) -> None:
     """It does not stand for the Host header but on granian, which hands over its host as if there had been one."""
-    port = start(server).port
+    port = default(server).port
     for lines, expected in {
         (f"GET {WHOLE} HTTP/1.1", HOST): 200,
         (f"GET {WHOLE} HTTP/1.1", HOST, HOST): 400,

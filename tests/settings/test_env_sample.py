@@ -16,14 +16,9 @@ LATER = ("SONGS_MONGO_", "SONGS_POSTGRES_", "SONGS_REDIS_")
 
 
 def _models() -> list[tuple[str, type[BaseModel]]]:
-    registry = Registry()
-    ours = [name for name in registry.names() if _is_ours(registry, name)]
-    adapters = [(prefix_of(name), spec.settings) for name in ours for spec in registry.load(name)]
+    ours = [state for state in Registry().survey() if state.distribution == "songs-api"]
+    adapters = [(prefix_of(state.name), spec.settings) for state in ours for spec in state.adapters]
     return [(PREFIX, ServiceSettings), *adapters]
-
-
-def _is_ours(registry: Registry, name: str) -> bool:
-    return next(state.distribution for state in registry.survey() if state.name == name) == "songs-api"
 
 
 def _sample(project_root: Path) -> dict[str, tuple[str, str]]:

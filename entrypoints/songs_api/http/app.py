@@ -59,7 +59,7 @@ def create_app(services: AppServices) -> FastPath:
         *users.resources(services, sign_in_limits),
         *songs.resources(services),
         *ratings.resources(services),
-        *service.resources(services, openapi_document()),
+        *service.resources(services, openapi_document),
     ]
     middleware = Middleware(services, operations_of(resources), router.operation_of)
     app = falcon.App(

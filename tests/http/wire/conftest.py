@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.submitted import Submitted
 
-START_S = 30.0
+START_S = 120.0
 PASSWORD = "correct horse battery staple"
 SECRET = "a secret of the tests, of more than 32 bytes"
 

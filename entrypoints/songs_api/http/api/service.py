@@ -260,19 +260,22 @@ class OpenApiDocument(Resource):
     """The OpenAPI document.
 
     Args:
-        body: The document, as JSON.
+        body: Returns the document, as JSON. It is called when somebody asks: a start should not take longer for it.
     """
 
     paths = ("/openapi.json",)
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: Callable[[], bytes]) -> None:
         self._body = body
-        self._etag = f'"{hashlib.sha256(body).hexdigest()}"'
+
+    @cached_property
+    def _etag(self) -> str:
+        return f'"{hashlib.sha256(self._body()).hexdigest()}"'
 
     @_static("get_openapi")
     def on_get(self, context: RequestContext) -> Answer:
         """Answer with the document, or 304 to a client that has it."""
-        return _document(context, "application/json", self._etag, lambda: self._body)
+        return _document(context, "application/json", self._etag, self._body)
 
 
 class Docs(Resource):
@@ -303,8 +306,8 @@ class DocsPointer(Resource):
 RESOURCES: Final = (HealthPage, ReadinessPage, OpenApiDocument, DocsPointer, Docs)
 
 
-def resources(services: AppServices, document: bytes) -> Sequence[Resource]:
-    """Return the resources of the service, with its OpenAPI document; of metrics where a token for them is set."""
+def resources(services: AppServices, document: Callable[[], bytes]) -> Sequence[Resource]:
+    """Return the resources of the service, `document` being its OpenAPI document; of metrics where a token is set."""
     options = services.options
     probe = ReadinessProbe(services.storage, services.cache, services.clock, deadline_s=options.deadline_s)
     found: list[Resource] = [HealthPage(), ReadinessPage(probe), OpenApiDocument(document), DocsPointer(), Docs()]
