@@ -1,6 +1,7 @@
 """Servers as processes of their own, on free ports of loopback, in a folder of the test."""
 
 import http.client
+import itertools
 import os
 import signal
 import socket
@@ -18,6 +19,8 @@ START_S = 120.0
 STOP_S = 40.0
 HANGS_S = 300.0
 """How long a program may take of which nothing is expected but that it ends: a busy machine needs ten times as long."""
+FIRST_PORT, WORKERS, PORTS = 10_000, 16, 1_000
+_ports = itertools.count(os.getpid() * 7)  # other runs on the machine begin elsewhere
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
 SONGS = [sys.executable, "-c", "from songs_api.cli import main; main()"]
 
@@ -103,10 +106,17 @@ class Running:
 
 
 def free_port() -> int:
-    """Return a port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on, and that neither the system nor another process of this run gives away.
+
+    The system gives connections ports from its own range, at any time: those of ours lie below. Each process that runs
+    tests has `PORTS` of its own, and takes them in turn.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        port = FIRST_PORT + worker % WORKERS * PORTS + next(_ports) % PORTS
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def environment(changes: dict[str, str]) -> dict[str, str]:

@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.running import free_port
 from tests.submitted import Submitted
 
 PROGRAM = Path(__file__).parent / "program.py"
@@ -64,12 +64,6 @@ class Target:
 Launch = Callable[[str, str], Target]
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _wait(target: Target) -> None:
     ends_s = time.monotonic() + START_S
     while time.monotonic() < ends_s and target.process.poll() is None:
@@ -86,7 +80,7 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
     started: list[Target] = []
 
     def call(server: str, storage: str) -> Target:
-        port, log = _free_port(), tmp_path / f"log-{len(started)}"
+        port, log = free_port(), tmp_path / f"log-{len(started)}"
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from tests import running
 from tests.clock import ManualClock
 from tests.outages.relay import Relay as Way
 from tests.own_time import Stopwatch
@@ -78,18 +79,13 @@ def server(new_redis_server: Callable[..., PrivateServer]) -> PrivateServer:
 
 @pytest.fixture(scope="session")
 def new_port() -> Callable[[], int]:
-    """Finds a port that nobody listened on a moment ago."""
-
-    def find() -> int:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            return int(listening.getsockname()[1])
-
-    return find
+    """Finds a port that nobody listens on."""
+    return running.free_port
 
 
 @pytest.fixture
 def free_port(new_port: Callable[[], int]) -> int:
-    """A port that nobody listened on a moment ago."""
+    """A port that nobody listens on."""
     return new_port()
 
 

@@ -141,7 +141,7 @@ _STOPS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _ONE_PRESS_S: Final = 0.3
 """A program that runs the service may pass on the signal that the terminal sent to both."""
 _AT_ONCE_S: Final = 2.0
-_MAIN_PROCESS_S: Final = 1.0
+_MAIN_PROCESS_S: Final = 5.0
 _STOPPING: Final = (
     f"songs: stopping; requests that were begun are answered, for at most {GRACE_S} s. Ctrl-C again ends at once."
 )
@@ -273,7 +273,7 @@ def obey_first_sigterm(parent: int) -> None:
     shielded from SIGTERM, or by its main thread before there are others.
 
     Args:
-        parent: The main process. On Linux a signal from anybody else is obeyed a second later, unless the main process
+        parent: The main process. On Linux a signal from anybody else is obeyed 5 s later, unless the main process
             sends its own before: it may have got the same one, and would take a worker that is gone too soon for one
             that failed, and replace it.
     """

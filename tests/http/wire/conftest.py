@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.running import free_port
 from tests.submitted import Submitted
 
 START_S = 120.0
@@ -76,13 +77,6 @@ def _wire(base_url: str) -> Wire:
     return Wire(host, int(port), server)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _wait(wire: Wire, process: subprocess.Popen[bytes], log: Path) -> None:
     ends_s = time.monotonic() + START_S
     while time.monotonic() < ends_s and process.poll() is None:
@@ -112,7 +106,7 @@ def base_url(
     """
     folder = tmp_path_factory.mktemp("wire")
     log = folder / "log"
-    wire = Wire("127.0.0.1", _free_port())
+    wire = Wire("127.0.0.1", free_port())
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),

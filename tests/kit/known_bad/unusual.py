@@ -142,7 +142,10 @@ class _SentRatings(SqliteRatings):
     def add(self, rating: Rating) -> RatingReceipt:
         """Send the write to a server, which takes its time."""
         sent = cast("_SentUnit", self._transaction).sent
-        sent.write_text(json.dumps([os.getpid(), rating.id, rating.value, rating.key]), encoding="utf-8")
+        # Whole or not at all: the process may be killed at any moment.
+        half = sent.with_suffix(".half")
+        half.write_text(json.dumps([os.getpid(), rating.id, rating.value, rating.key]), encoding="utf-8")
+        half.replace(sent)
         time.sleep(0.02)
         receipt = super().add(rating)
         sent.unlink()
