@@ -311,7 +311,7 @@ UNBROKEN = {
     "known_bad.faults:bears": ("storage",),
     "known_bad.cache_servers:served": ("cache",),
     "known_bad.limiter_servers:served": ("limiter",),
-    "known_bad.counting_caches:right": ("cache", "limiter"),
+    "known_bad.counting_caches:right": ("cache",),
 }
 
 Job = tuple[str, tuple[str, ...]]
@@ -375,7 +375,7 @@ def test_every_planted_defect_is_scored() -> None:
         if path.stem in {"__init__", "backends", "planting", "unusual", "half_written", "unfinished"}:
             continue
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call | ast.Tuple):
                 planted |= {f"{path.stem}:{target.id}" for target in node.targets if isinstance(target, ast.Name)}
 
     # Not defects: what the defects of search, and those of a backend that fails, are planted in.
