@@ -18,9 +18,10 @@ from songs.ports.storage import UnitOfWork
 from songs.ports.tokens import AccessClaims, TokenIssuer
 
 GRACE_S: Final = 10.0
-"""For how long after a rotation the token before may be shown again without harm: its answer may have been lost.
+"""How long after a rotation the previous token may be presented again without ending the session, since the response
+may have been lost.
 
-By the clocks of the processes: where they differ by more, a token that is shown again ends its session at once."""
+By the clocks of the processes: where they differ by more, a token that is presented again ends its session at once."""
 SECRET_BYTES: Final = 32
 SWEEP_EVERY_S: Final = 60.0
 SWEPT_AT_ONCE: Final = 100
@@ -163,7 +164,7 @@ class Sessions:
         return self._signed_in(user, following)
 
     def holder(self, token: str, *, deadline: Deadline) -> Held | None:
-        """Return what holds a refresh token, the current or the last one of its session; None where nothing does."""
+        """Return the session and user of a refresh token, the current or the previous one; None if there are none."""
         session, user = self._find(token, deadline)
         now = self._clock.now()
         if session is None or user is None or now >= session.expires_at:
@@ -183,7 +184,7 @@ class Sessions:
     def end_all(self, user_id: str, *, last_id: str | None = None, deadline: Deadline) -> None:
         """Remove all sessions of a user, `ENDED_AT_ONCE` in a write, that of `last_id` last.
 
-        When the time is up before all are gone, those that are stay gone, and a repetition goes on.
+        If the time is up before all are removed, those already removed stay removed; calling it again continues.
         """
         ended = ENDED_AT_ONCE
         while ended == ENDED_AT_ONCE:
@@ -211,7 +212,7 @@ class Sessions:
         return SignedIn(user, access.access_token, access.expires_in_s, refresh_token)
 
     def _sweep(self, deadline: Deadline) -> None:
-        """Remove some expired sessions: a full piece at a time, or none for a while."""
+        """Remove some expired sessions: one batch at a time, or none for a while."""
         now_s = self._clock.monotonic_s()
         if now_s < self._sweep_at_s:
             return

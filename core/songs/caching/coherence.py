@@ -11,9 +11,9 @@ started again, another prefix and another adapter do not share. So the record is
 1. A hit counts only if it came from X, and a reading of the record which *started* at most `TRUST_S` before it arrived
    said that X is on. The epoch is part of every key, and a fill reads the epoch before it loads the data.
    Otherwise a process that is still connected to an old primary, or missed a change, would show old entries.
-2. A cache is announced at least `ANNOUNCE_S` before it is on, and no cache takes the place of another one that is on
-   without that. So a process that read the record at most `TRUST_S` ago knows each cache that is on now; entries that
-   were loaded since an unknown cache was switched on were loaded later than that reading.
+2. A cache is announced at least `ANNOUNCE_S` before it is on, and no cache replaces one that is on unless it was
+   announced first. So a process that read the record at most `TRUST_S` ago knows each cache that is on now; entries
+   that were loaded since an unknown cache was switched on were loaded later than that reading.
 3. Every answer to a write is preceded by an invalidation, and then by a look at the record: a reading that started at
    most `TRUST_S` before, or after the invalidation where that failed. If X is on, and it was X that forgot, the answer
    goes out. An invalidation that another cache answered does not count: readers of X would not notice it.
@@ -153,8 +153,8 @@ class Coherence:
         A process without a cache calls this too: others may have one.
 
         Raises:
-            OutcomeUnknown: The storage does not say whether a cache is believed that did not forget, so that old reads
-                may still be served somewhere.
+            OutcomeUnknown: The storage did not confirm that every trusted cache was invalidated: old reads may still be
+                served somewhere.
         """
         forgot = self._invalidate(groups) if self.active else ""
         try:

@@ -31,7 +31,7 @@ class CachedQuery(NamedTuple):
     load: Callable[[Deadline], bytes]
 
     def __call__(self, deadline: Deadline, prefetched: Prefetched | None = None) -> bytes:
-        """Return it as it is now, rendered. `prefetched` may have asked the cache already.
+        """Return the current result, rendered. `prefetched` may have asked the cache already.
 
         Raises:
             SongsError: What the service behind it raises.
@@ -60,7 +60,7 @@ class CatalogueQueries:
         self._form = form
 
     def song(self, song_id: str, render: Callable[[Song], bytes]) -> CachedQuery:
-        """Return how to read a song."""
+        """Return the cached query of a song."""
         get = self._catalogue.get
         return self._read(song_group(song_id), self._form, lambda deadline: render(get(song_id, deadline=deadline)))
 
@@ -76,7 +76,7 @@ class CatalogueQueries:
         )
 
     def difficulty(self, level: int | None, render: Callable[[DifficultyTotals], bytes]) -> CachedQuery:
-        """Return how to read the average difficulty of a level or of all songs."""
+        """Return the cached query of the average difficulty of a level or of all songs."""
         difficulty = self._catalogue.difficulty
         return self._read(
             CATALOGUE,
@@ -85,7 +85,7 @@ class CatalogueQueries:
         )
 
     def stats(self, song_id: str, render: Callable[[RatingStats], bytes]) -> CachedQuery:
-        """Return how to read a song's statistics."""
+        """Return the cached query of a song's statistics."""
         stats = self._ratings.stats
         return self._read(stats_group(song_id), self._form, lambda deadline: render(stats(song_id, deadline=deadline)))
 
@@ -112,6 +112,6 @@ class Prefetcher:
         self._coherence = coherence
 
     def begin(self, read: CachedQuery) -> Prefetched | None:
-        """Return the request; None where no entry can be expected, as the cache is off."""
+        """Return the prefetch, or None if the cache is off."""
         entry = self._coherence.entry(read.key)
         return None if entry is None else Prefetched(self._count_and_get, read.group, entry)

@@ -111,7 +111,7 @@ class AverageDifficulty(Resource):
     def on_get(self, context: RequestContext, *, query: models.LevelQuery) -> Answer | ReadPlan:
         """Answer with the average over a level, or over all songs."""
         if query.level is not None and level_problem(query.level):
-            # Known without asking, so that nobody fills the cache with levels that there are not.
+            # Known without asking, so that nobody fills the cache with levels that do not exist.
             none = DifficultyTotals(count=0, sum_milli=0)
             return conditional(tagged_difficulty(query.level, none), context.environ)
         return ReadPlan(self._queries.difficulty(query.level, partial(tagged_difficulty, query.level)))
@@ -233,7 +233,7 @@ def tagged_song(song: Song) -> bytes:
 
 
 def tagged_page(page: SongPage) -> bytes:
-    """Return a page with its tag, and a line for `paging.split`: its number of pages and its next cursor."""
+    """Return a page with its tag, and a line for `query_strings.split`: its number of pages and its next cursor."""
     body = {
         "data": [models.song_members(song) for song in page.songs],
         "pagination": {

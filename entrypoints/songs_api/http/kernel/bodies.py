@@ -28,7 +28,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Read = Callable[[], Model]
 """Reads and validates the body of the request at hand; a handler calls it once it knows that it wants the body."""
 CheckedRead = Callable[[Check], Model]
-"""The same, with what finds more faults than the model."""
+"""The same, with an additional check beyond the model."""
 
 
 class BodyReader:
@@ -48,7 +48,7 @@ class BodyReader:
     def read(
         self, req: ApiRequest, model: type[Model], media_types: Collection[str], check: Check | None = None
     ) -> Model:
-        """Return the body as a `model`; `check` as `validated` has it.
+        """Return the body as a `model`; for `check`, see `validated`.
 
         Raises:
             UnsupportedMediaType: The body is not of one of `media_types`, in UTF-8 and without Content-Encoding.
@@ -102,11 +102,11 @@ class BodyReader:
     def _received(self, req: ApiRequest, announced: int | None) -> bytes:
         # One byte more than the limit shows whether a body is too large or just fits.
         wanted = self._max_bytes + 1 if announced is None else announced
-        services: list[bytes] = []
+        parts: list[bytes] = []
         received = 0
         try:
             while received < wanted and (part := req.stream.read(wanted - received)):
-                services.append(part)
+                parts.append(part)
                 received += len(part)
         except Exception as error:  # each server has its own errors for a broken body
             raise Malformed("The body could not be received.") from error
@@ -114,10 +114,10 @@ class BodyReader:
             raise Malformed("The body is shorter than its Content-Length.")
         if received > self._max_bytes:
             raise self._too_large()
-        return b"".join(services)
+        return b"".join(parts)
 
     def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(f"The body may have {self._max_bytes} bytes.")
+        return BodyTooLarge(f"The body may have at most {self._max_bytes} bytes.")
 
 
 def _too_late(request_id: str) -> LastAnswer:

@@ -114,13 +114,13 @@ class PageQuery(BaseModel):
 
     @cached_property
     def others(self) -> str:
-        """A query string with all that was sent and says nothing of which part is asked for."""
+        """A query string with every parameter sent except `page` and `cursor`."""
         sent = self.model_dump(exclude_unset=True, exclude_none=True, exclude={"page", "cursor"})
         return urlencode(sent) + "&" if sent else ""
 
 
 def split(rendered: bytes) -> tuple[int | None, str, bytes]:
-    """Return what `rendering.tagged_page` made, less the tag: how many pages (None in a walk), next cursor, body."""
+    """Return what `api.songs.tagged_page` made, less the tag: how many pages (None in a walk), next cursor, body."""
     line, _, body = rendered.partition(b"\n")
     pages, _, cursor = line.decode("ascii").partition(" ")
     return (int(pages) if pages else None), cursor, body
@@ -129,7 +129,7 @@ def split(rendered: bytes) -> tuple[int | None, str, bytes]:
 def link_header(query: PageQuery, total_pages: int | None, next_cursor: str) -> str:
     """Return the Link header of a part of a list; empty where it leads nowhere.
 
-    Its targets are relative references that consist of a query only, so they stay right behind any proxy.
+    Its targets are relative references that consist of a query only, so they remain valid behind any proxy.
     """
     others = query.others
     if total_pages is None:

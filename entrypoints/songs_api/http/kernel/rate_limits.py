@@ -70,7 +70,7 @@ def wider_bucket_of(environ: Mapping[str, Any], trusted: Sequence[Network]) -> s
 
 
 def wider(rate: RateLimit | None) -> RateLimit | None:
-    """Return what a network may do where one of its sites may do this."""
+    """Return the limit of a network, given the limit of one site."""
     return rate and RateLimit(rate.amount * WIDER, rate.window_s)
 
 
@@ -135,7 +135,7 @@ class Limit:
         return verdict
 
     def hit(self, bucket: str, prefetched: Prefetched | None = None) -> Verdict | None:
-        """Count one hit and return what came of it; None where there is no limit."""
+        """Count one hit and return the verdict; None where there is no limit."""
         if self._rate is None:
             return None
         if prefetched is None:
@@ -149,7 +149,7 @@ class Limit:
         return 0 if self._rate is None or verdict is None else self._rate.amount - verdict.remaining
 
     def give_back(self, bucket: str, verdict: Verdict | None) -> None:
-        """Undo a hit that was allowed, as that verdict says, while its window lasts."""
+        """Undo an allowed hit, given its verdict, if its window has not ended."""
         if self._rate is not None and verdict is not None and verdict.allowed:
             self._limiter.give_back(self._prefix + bucket, self._rate, verdict.window)
 
@@ -184,7 +184,7 @@ class RateLimits:
     """Makes limits over one limiter.
 
     Args:
-        parts: The limiter, and the remembered windows.
+        services: Its limiter, and the remembered windows.
         outage_divisor: At most this fraction of a limit is allowed while the limiter does not respond.
     """
 

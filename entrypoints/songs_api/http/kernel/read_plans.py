@@ -31,7 +31,7 @@ encode = orjson.dumps
 
 
 def decimal(milli: int | None) -> float | None:
-    """Return thousandths as the number with at most 3 decimals that they are."""
+    """Return thousandths as a number with at most 3 decimals."""
     # Division is correctly rounded, so the shortest form of the result has the 3 decimals that were meant.
     return None if milli is None else milli / 1000
 
@@ -84,7 +84,7 @@ def required_if_match(environ: Mapping[str, Any], song_id: str) -> Seen:
 
 
 def check_if_match(environ: Mapping[str, Any], tag: str) -> None:
-    """See that a read has no If-Match, or one that names `tag`, which is of what is read.
+    """Check that If-Match, if present, names `tag`, the tag of the representation read.
 
     Raises:
         VersionConflict: It names others.
