@@ -15,8 +15,8 @@ from songs_redis.testing import PrivateServer, faults
 
 def counting_cache(settings: RedisSettings, context: AdapterContext) -> RedisCountingCache:
     """Return the cache and limiter of these settings, not open yet."""
-    # One connection more than there are callers, so that a readiness check does not wait for them.
-    client = Client(settings, context.clock, connections=context.concurrency + 1, meter=context.meter)
+    # As many as callers of a cache and of a limiter, and one more, so that a readiness check does not wait for them.
+    client = Client(settings, context.clock, connections=2 * context.concurrency + 1, meter=context.meter)
     return RedisCountingCache(client, settings.prefix)
 
 

@@ -256,18 +256,23 @@ class Transaction(Protocol):
 
 
 PAGE_BYTES: Final = 4096
-SMALLEST_INDEX_BYTES: Final = 32_768
+REGION_BYTES: Final = 32_768
+"""The unit in which the index grows."""
+REGION_FRAMES: Final = 4062
+"""Frames of the log in its first region; later ones have 4096."""
 
 
 def may_be_mapped(log: str) -> bool:
     """Return whether an index can be made for a log of this path without danger."""
     try:
         found = os.statvfs(os.path.dirname(log))  # noqa: PTH120 - as the paths that SQLite takes, a text
+        log_bytes = os.stat(log).st_size if os.path.exists(log) else 0  # noqa: PTH110, PTH116 - as above
     except OSError:
         return True
     if not found.f_blocks or found.f_frsize >= PAGE_BYTES:
         return True
-    return found.f_bavail * found.f_frsize >= SMALLEST_INDEX_BYTES
+    regions = 1 + log_bytes // (REGION_FRAMES * PAGE_BYTES)
+    return found.f_bavail * found.f_frsize >= regions * REGION_BYTES
 
 
 def hole_bytes(index: os.stat_result) -> int:
@@ -281,12 +286,30 @@ def fill_holes(index: str) -> bool:
         found = os.stat(index)  # noqa: PTH116 - as above
         if hole_bytes(found):
             # By SQLite's own descriptor: closing another one would end the locks that this process has on the index.
-            os.posix_fallocate(_descriptor(index), 0, found.st_size)
+            _allocate(_descriptor(index), found.st_size)
     except FileNotFoundError:
         return True  # there is no index, or the system lists no descriptors
     except OSError as error:
-        return error.errno != errno.ENOSPC
+        return error.errno not in {errno.ENOSPC, errno.EDQUOT}
     return True
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    """Give a file room on the disk.
+
+    Not by `os.posix_fallocate`: where a file system cannot do it, glibc writes into every block instead, and so over
+    what another process writes there at this moment.
+
+    Raises:
+        OSError: There is no room, or the file system cannot do it.
+    """
+    import ctypes  # noqa: PLC0415 - few need it
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    allocate = getattr(libc, "fallocate64", None) or libc.fallocate
+    if allocate(descriptor, 0, ctypes.c_int64(0), ctypes.c_int64(size)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def _descriptor(path: str) -> int:

@@ -62,7 +62,8 @@ RATINGS_OF_NOTHING: Final = (
     "(SELECT 1 FROM songs WHERE songs.id = substr(ratings.song_id, 1, instr(ratings.song_id || '/', '/') - 1)) "
     "AND NOT EXISTS (SELECT 1 FROM deleted_songs WHERE incarnation = ratings.song_id) "
     # Whatever the incarnation of a song is called, the ports show its ratings.
-    "AND ratings.song_id NOT IN (SELECT incarnation FROM stats WHERE incarnation IS NOT NULL)"
+    "AND ratings.song_id NOT IN "
+    "(SELECT incarnation FROM stats JOIN songs ON songs.id = stats.song_id WHERE incarnation IS NOT NULL)"
 )
 REMOVE_RATINGS: Final = f"DELETE FROM ratings WHERE (song_id, id) IN (SELECT song_id, id {RATINGS_OF_NOTHING} LIMIT ?)"
 STATS_OF_NOTHING: Final = "FROM stats WHERE NOT EXISTS (SELECT 1 FROM songs WHERE songs.id = stats.song_id)"

@@ -61,7 +61,7 @@ def test_building_and_opening_connects_to_nothing(server: PrivateServer, admin: 
         adapter.open()
         adapter.open()
         assert admin("INFO", "clients")["connected_clients"] == 1
-        assert adapter._client._connections == 6
+        assert adapter._client._connections == 11
         adapter.close()
 
 

@@ -153,3 +153,15 @@ def test_ratings_that_the_ports_show_are_not_removed(filled: SqliteStorage, path
     with filled.unit_of_work(Scope.READ, deadline=deadline(5)) as unit:
         assert unit.ratings.of_song("song-1", limit=9) == (rating("rating-1"),)
         assert unit.ratings.stats("song-1") == RatingStats.of([rating("rating-1").value])
+
+
+def test_one_repair_removes_all_of_a_song_that_is_gone(filled: SqliteStorage, path: Path, deadline: At) -> None:
+    """Also where its ratings have an incarnation: nothing of it is left for a second repair."""
+    _damage(path, "UPDATE stats SET incarnation = 'song-1/again' WHERE song_id = 'song-1'")
+    with filled.unit_of_work(Scope.WRITE_ONE, deadline=deadline(5)) as unit:
+        unit.ratings.add(rating("rating-1"))
+    _damage(path, "DELETE FROM songs WHERE id = 'song-1'")
+
+    assert all(finding.mended for finding in filled.examine(repair=True))
+
+    assert list(filled.examine()) == []
