@@ -7,6 +7,8 @@ import pytest
 
 from songs.errors import OutcomeUnknown, StorageUnavailable
 
+FOR_EVER_S = 10_000.0
+
 # Another cache answers than the one that all agreed on.
 
 
@@ -34,10 +36,37 @@ def test_an_invalidation_elsewhere(process: Any, new_process: Any, new_cache: An
     reader.read(lambda: b"old")
     process.cache.inner = new_cache()
     process.wrote()
-    assert process.cache.asked == ["invalidate"]
+    assert process.cache.asked == ["invalidate", "ping"]
     assert process.state == (3, "off")
     assert clock.slept_s == pytest.approx([1.1])
     assert not reader.hits()
+
+
+def test_a_process_that_only_writes_looks_for_its_server_again(
+    process: Any, new_process: Any, new_cache: Any, clock: Any
+) -> None:
+    """Its connections lead to the server of before, until it asks by a new one: else no cache would be on for long."""
+    writer, away = new_process(), new_cache()
+    process.cache.inner = away
+
+    def after_ping() -> None:
+        if writer.cache.asked[-1] == "ping":
+            writer.cache.inner = away
+
+    writer.cache.after = after_ping
+    while process.state[1] != "announced":
+        clock.advance(0.5)
+        process.read()
+    writer.wrote()
+    assert process.state[1] == "off"
+    while process.state[1] != "on":
+        clock.advance(0.5)
+        process.read()
+        writer.wrote()
+        assert clock.now_s < FOR_EVER_S, "the writer takes every announcement back"
+    process.read()
+    writer.wrote()
+    assert process.state[1] == "on"
 
 
 def test_the_old_primary_comes_back(process: Any, new_process: Any, new_cache: Any, clock: Any) -> None:

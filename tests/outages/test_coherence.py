@@ -30,9 +30,8 @@ CLIENTS = READERS + 1
 TRIALS = 4
 """How often a process looks whether a cache is back that is away for 5 s: its breaker after 1 and 3 s, and itself."""
 DISK_MIB = 64
-RETURN_S = 400.0
-"""A cache that comes and goes is tried after pauses of up to a minute. A try may find the disk full, and after a
-failover it may be undone by a process that learns only at its own next try that its connections lead elsewhere."""
+RETURN_S = 200.0
+"""A cache that comes and goes is tried after pauses of up to a minute, and each try may find the disk full."""
 DEADLINE_S = 30.0
 """Longer than a machine keeps a query waiting, however busy: a read of which it is over is refused, cache or not."""
 _RECORD = re.compile(r"^songs_coherence_(epoch|cache_on) ([0-9.]+)$", re.MULTILINE)

@@ -16,7 +16,8 @@ started again, another prefix and another adapter do not share. So the record is
    that were loaded since an unknown cache was switched on were loaded later than that reading.
 3. Every answer to a write is preceded by an invalidation, and then by a look at the record: a reading that started at
    most `TRUST_S` before, or after the invalidation where that failed. If X is on, and it was X that forgot, the answer
-   goes out. An invalidation that another cache answered does not count: readers of X would not notice it.
+   goes out. An invalidation that another cache answered does not count: readers of X would not notice it. Then the
+   cache looks for its server again.
 4. Otherwise the record is advanced to off, unless it is off already or announces the same cache that forgot; and the
    answer goes out no sooner than `STALE_HITS_S` after this process first saw no cache on. By then no process accepts
    hits of an older epoch. A process does this when its cache does not respond, when it is not the record's cache
@@ -237,9 +238,20 @@ class Coherence:
         # An older version may have switched on, without announcing it, the cache that did not answer us.
         seen = self._view.read(deadline) if self.active and not forgot else self._recent(deadline)
         while self._may_show_old(seen.record, forgot):
+            if forgot:
+                self._look_again()
             seen = self._view.advance(seen.record, deadline=deadline)
         if not is_on(seen.record) and not _was_first(seen.record, forgot):
             self._wait_out_stale_hits(seen)
+
+    def _look_again(self) -> None:
+        """Let the cache look for its server again, as others use another one: it may be reached by now.
+
+        A process that only writes has no other occasion, and would take back every announcement of the others for as
+        long as its connections last.
+        """
+        with contextlib.suppress(CacheUnavailable):
+            self._cache.ping()
 
     def _recent(self, deadline: Deadline) -> Seen:
         """Return the record by a reading that started at most `TRUST_S` ago, or after this was called."""
