@@ -5,14 +5,13 @@ service is made of.
 """
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
+from tests.clients.conftest import run
 from tests.running import Running, free_port
 
 from songs_api.http.app import openapi_document
@@ -22,7 +21,6 @@ pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1_200)]
 ROOT: Final = Path(__file__).resolve().parents[2]
 CALLS: Final = Path(__file__).with_name("calls.py")
 PROGRAM: Final = ROOT / "tests" / "hostile" / "program.py"
-TOOLS: Final = "SONGS_TEST_CLIENT_TOOLS"
 PASSWORD: Final = "correct horse battery staple"
 IMPORT_ALL: Final = """
 import importlib, pkgutil, songs_api_client
@@ -30,25 +28,6 @@ for module in pkgutil.walk_packages(songs_api_client.__path__, "songs_api_client
     importlib.import_module(module.name)
 """
 NPM: Final = ("openapi-typescript@7.13.0", "typescript@5.9.3")
-
-
-def _run(*command: str | Path, folder: Path) -> str:
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout
-
-
-@pytest.fixture(scope="module")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of the environment that SONGS_TEST_CLIENT_TOOLS names, or of one that is made for this test."""
-    if TOOLS in os.environ:
-        return Path(os.environ[TOOLS])
-    folder = tmp_path_factory.mktemp("tools")
-    _run(sys.executable, "-m", "venv", "venv", folder=folder)
-    programs = folder / "venv" / "bin"
-    lock = ROOT / "requirements" / "clients.lock"
-    _run(programs / "pip", "install", "--quiet", "--require-hashes", "--requirement", lock, folder=folder)
-    return programs
 
 
 @pytest.fixture(scope="module")
@@ -63,23 +42,23 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client(tools: Path, document: Path) -> Path:
     """The folder of a client made by openapi-python-client."""
     folder = document.with_name("python-client")
-    _run(tools / "openapi-python-client", "generate", "--path", document, "--output-path", folder, folder=tools)
+    run(tools / "openapi-python-client", "generate", "--path", document, "--output-path", folder, folder=tools)
     return folder
 
 
 def test_a_client_of_openapi_python_client(tools: Path, client: Path) -> None:
     """All of its modules can be imported, and mypy, as strict as it gets, has nothing to say."""
-    _run(tools / "python", "-c", IMPORT_ALL, folder=client)
+    run(tools / "python", "-c", IMPORT_ALL, folder=client)
     shutil.copy(CALLS, client)
 
-    assert "Success" in _run(tools / "mypy", "--strict", "songs_api_client", "calls.py", folder=client)
+    assert "Success" in run(tools / "mypy", "--strict", "songs_api_client", "calls.py", folder=client)
 
 
 def test_models_of_datamodel_code_generator(tools: Path, document: Path) -> None:
     """They pass mypy, and take every example of the document."""
     options = ("--input-file-type", "openapi", "--output-model-type", "pydantic_v2.BaseModel", "--use-annotated")
     folder = document.parent
-    _run(
+    run(
         *(
             tools / "datamodel-codegen",
             "--input",
@@ -100,9 +79,9 @@ def test_models_of_datamodel_code_generator(tools: Path, document: Path) -> None
         " getattr(models, name).model_validate_json(json.dumps(sample))"
     )
 
-    assert "Success" in _run(tools / "mypy", "--strict", "models.py", folder=folder)
+    assert "Success" in run(tools / "mypy", "--strict", "models.py", folder=folder)
     assert samples
-    _run(tools / "python", "-c", script, folder=folder)
+    run(tools / "python", "-c", script, folder=folder)
 
 
 def test_types_of_openapi_typescript(document: Path) -> None:
@@ -111,11 +90,11 @@ def test_types_of_openapi_typescript(document: Path) -> None:
         pytest.skip("npm is not there, which installs openapi-typescript")
     folder = document.with_name("typescript")
     folder.mkdir()
-    _run("npm", "install", "--silent", "--no-save", "--no-audit", "--no-fund", *NPM, folder=folder)
+    run("npm", "install", "--silent", "--no-save", "--no-audit", "--no-fund", *NPM, folder=folder)
     programs = folder / "node_modules" / ".bin"
-    _run(programs / "openapi-typescript", document, "--output", "schema.ts", folder=folder)
+    run(programs / "openapi-typescript", document, "--output", "schema.ts", folder=folder)
 
-    _run(programs / "tsc", "--noEmit", "--strict", "schema.ts", folder=folder)
+    run(programs / "tsc", "--noEmit", "--strict", "schema.ts", folder=folder)
 
 
 @pytest.mark.server
@@ -128,7 +107,7 @@ def test_a_generated_client_calls_the_service(tools: Path, client: Path, tmp_pat
     try:
         running.wait_until_it_answers()
         address = f"http://127.0.0.1:{running.port}"
-        came_back = json.loads(_run(tools / "python", "calls.py", address, PASSWORD, folder=client))
+        came_back = json.loads(run(tools / "python", "calls.py", address, PASSWORD, folder=client))
     finally:
         running.stop()
 

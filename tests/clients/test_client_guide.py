@@ -1,0 +1,104 @@
+"""docs/client-guide.md: the snippets of each language, read downwards, are a program that does what the page says."""
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from tests.running import HANGS_S, SONGS, START_S, Running, free_port
+
+pytestmark = [pytest.mark.thorough, pytest.mark.server]
+
+GUIDE: Final = Path(__file__).resolve().parents[2] / "docs" / "client-guide.md"
+PRINTED: Final = """\
+songs: 615
+counted, ratings: 1
+replayed, ratings: 1
+unchanged: 304
+level 7: 200
+level 8: 412
+signed out: 204
+"""
+
+
+def _snippets(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The variables that the guide wants, for a demo of the test."""
+    running = Running.start([*SONGS, "demo"], tmp_path, free_port(), {})
+    try:
+        running.wait_until_it_answers()
+        yield {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "SONGS_URL": f"http://127.0.0.1:{running.port}/api/v1",
+            "SONGS_USER": "demo",
+            "SONGS_PASSWORD": _password(running.log),
+        }
+    finally:
+        running.stop()
+
+
+def _password(log: Path) -> str:
+    """Return the password, which the demo prints after its first answer."""
+    ends_s = time.monotonic() + START_S
+    while time.monotonic() < ends_s:
+        if found := re.search(r"^  password +(\S+)$", log.read_text(), re.MULTILINE):
+            return found[1]
+        time.sleep(0.02)
+    pytest.fail(f"the demo printed no password:\n{log.read_text()}")
+
+
+def _run(command: list[str], program: list[str], demo: dict[str, str]) -> str:
+    ran = subprocess.run(
+        command, input="\n".join(program), env=demo, capture_output=True, text=True, check=False, timeout=HANGS_S
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def test_the_program_in_curl(demo: dict[str, str]) -> None:
+    """It prints what the others do, without the numbers that a shell does not read from JSON."""
+    if not shutil.which("curl"):
+        pytest.skip("curl is not there")
+
+    printed = _run(["sh", "-es"], _snippets("sh curl"), demo)
+
+    assert printed == PRINTED.replace(", ratings: 1", "")
+
+
+def test_the_program_in_python(tools: Path, demo: dict[str, str]) -> None:
+    """It exchanges a refresh token on its way."""
+    sign_in, *rest = _snippets("python")
+
+    printed = _run([str(tools / "python"), "-"], [sign_in, 'tokens["access_token"] = "expired"', *rest], demo)
+
+    assert printed == PRINTED
+
+
+def test_the_program_in_javascript(demo: dict[str, str]) -> None:
+    """It exchanges a refresh token on its way."""
+    if not shutil.which("node"):
+        pytest.skip("node is not there")
+    sign_in, *rest = _snippets("js")
+
+    printed = _run(["node", "--input-type=module"], [sign_in, 'tokens.access_token = "expired";', *rest], demo)
+
+    assert printed == PRINTED
+
+
+def test_a_generated_client_in_three_lines(tools: Path, demo: dict[str, str], tmp_path: Path) -> None:
+    """The lines after the one that installs the generator."""
+    install, *lines = _snippets("sh")[-1].splitlines()
+    address = demo["SONGS_URL"].removesuffix("/api/v1")
+    program = [line.replace("http://127.0.0.1:8000", address) for line in lines]
+
+    _run(["sh", "-es"], [f"cd '{tmp_path}'", *program], {**demo, "PATH": f"{tools}:{demo['PATH']}"})
+
+    assert install == "pip install openapi-python-client"
