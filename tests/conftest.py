@@ -37,6 +37,7 @@ TOGETHER = {
     "tests/http/wire/": "the servers of the wire",
     "tests/servers/test_early_answers.py": "the default servers",
     "tests/servers/test_request_lines.py": "the default servers",
+    "tests/page/": "the browser",
     "tests/clients/test_generated_clients.py::test_a_": "a generated client",
 }
 """Beginnings of the names of tests that one process runs, and what these share."""

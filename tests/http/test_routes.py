@@ -6,7 +6,7 @@ import pytest
 from falcon import inspect
 
 from songs.model import Role
-from songs_api.http.api.service import ASSETS
+from songs_api.http.api.pages import DOCS_ASSETS, PAGE_ASSETS
 from songs_api.http.app import OPERATIONS, OperationRouter, create_app
 from songs_api.http.kernel.operation import PREFIX
 
@@ -24,7 +24,10 @@ PUBLIC = {
     *(
         f"GET {prefix}{path}"
         for prefix in ("", PREFIX)
-        for path in ("/", "/docs/", "/openapi.json", "/docs", *(f"/docs/{name}" for name in ASSETS))
+        for path in (
+            *("/", *(f"/page/{name}" for name in PAGE_ASSETS)),
+            *("/docs/", "/openapi.json", "/docs", *(f"/docs/{name}" for name in DOCS_ASSETS)),
+        )
     ),
 }
 NEEDS = {
@@ -117,7 +120,7 @@ def test_head_answers_as_get_does_without_the_body(service: Service, admin: dict
     url = path.replace("{song_id}", song_id) + ("?message=canon" if path.endswith("search") else "")
     head, get = (call(url, headers=admin) for call in (service.client.simulate_head, service.client.simulate_get))
 
-    assert get.status_code == head.status_code == (302 if path.endswith("/") else 200)
+    assert get.status_code == head.status_code == (302 if path.endswith("/docs/") else 200)
     assert head.content == b""
     assert {**head.headers, "x-request-id": ""} == {**get.headers, "x-request-id": ""}
 

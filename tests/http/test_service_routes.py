@@ -10,8 +10,10 @@ from tests.clock import ManualClock
 
 from songs.errors import CacheUnavailable, StorageUnavailable
 from songs.ports.clock import Deadline
-from songs_api.http.api.service import ASSETS, CONTENT_SECURITY_POLICY, PAGE, Found, ReadinessProbe
+from songs_api.http.api.pages import CONTENT_SECURITY_POLICY, DOCS_ASSETS, DOCS_INDEX, INDEX, PAGE_ASSETS, Asset
+from songs_api.http.api.service import Found, ReadinessProbe
 from songs_api.http.kernel.operation import PREFIX
+from songs_api.http.services import HttpOptions
 from songs_memory.storage import MemoryStorage
 from songs_plugins.none import NoCache
 
@@ -147,15 +149,23 @@ def test_a_question_that_only_begins_is_not_overdue() -> None:
     assert answers == [Found(storage=True, cache=True)]
 
 
+FILES = [
+    ("/", INDEX),
+    *((f"/page/{name}", asset) for name, asset in PAGE_ASSETS.items()),
+    ("/docs", DOCS_INDEX),
+    *((f"/docs/{name}", asset) for name, asset in DOCS_ASSETS.items()),
+]
+
+
 def _document(service: Service, path: str, **headers: str) -> Any:
     return service.client.simulate_get(path, headers=headers)
 
 
 @pytest.mark.parametrize("prefix", ["", PREFIX])
-@pytest.mark.parametrize("asset", [PAGE, *ASSETS.values()], ids=lambda asset: asset.file_name)
-def test_the_page_and_its_files_are_served(service: Service, prefix: str, asset: Any) -> None:
-    """Byte for byte, typed, under the page's own policy, to anyone, at both addresses."""
-    path = f"{prefix}/docs" if asset is PAGE else f"{prefix}/docs/{asset.file_name}"
+@pytest.mark.parametrize(("path", "asset"), FILES, ids=[path for path, _ in FILES])
+def test_pages_and_their_files_are_served(service: Service, prefix: str, path: str, asset: Asset) -> None:
+    """Byte for byte, typed, under the pages' own policy, to anyone, at both addresses."""
+    path = prefix + path
 
     result = _document(service, path)
 
@@ -165,7 +175,9 @@ def test_the_page_and_its_files_are_served(service: Service, prefix: str, asset:
     assert result.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", ["/docs", "/docs/init.js", "/openapi.json", f"{PREFIX}/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/", "/page/page.js", "/docs", "/docs/init.js", "/openapi.json", f"{PREFIX}/openapi.json"]
+)
 def test_who_has_a_document_is_told_so(service: Service, path: str) -> None:
     """304 without a body for its entity tag, in a list too, weak too; 200 for another one."""
     etag = _document(service, path).headers["ETag"]
@@ -183,8 +195,9 @@ def test_who_has_a_document_is_told_so(service: Service, path: str) -> None:
     [("/", "/docs"), ("/docs/", "/docs"), (f"{PREFIX}/", f"{PREFIX}/docs"), (f"{PREFIX}/docs/", f"{PREFIX}/docs")],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_browsers_are_led_to_the_page(service: Service, method: str, path: str, leads_to: str) -> None:
+def test_browsers_are_led_to_the_documentation(build: Build, method: str, path: str, leads_to: str) -> None:
     """By a relative reference, right behind a proxy with a prefix of its own, and in words for who follows none."""
+    service = build(HttpOptions(page=False))
     result = service.client.simulate_request(method, path, headers={"Accept": "text/html"})
 
     assert result.status_code == 302

@@ -196,6 +196,7 @@ def _options(settings: Settings) -> HttpOptions:
         forwarded_header="forwarded" if service.forwarded_header == "forwarded" else "x-forwarded-for",
         registration_open=service.registration == "open",
         metrics_token=service.metrics_token.get_secret_value().encode() if service.metrics_token else b"",
+        page=service.page == "on",
         cors_origins=service.cors_origins,
     )
 

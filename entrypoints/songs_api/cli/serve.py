@@ -122,6 +122,7 @@ class Demo:
     host: str
     port: int
     lifetime: str
+    page: bool
     password: str = field(repr=False)
 
 
@@ -146,6 +147,7 @@ def demo(host: Host = None, port: PortNumber = None) -> None:
         service.host,
         chosen,
         _lifetime(service.access_token_ttl_s),
+        service.page == "on",
         _password(service.password_min_length),
     )
     granian.serve(
@@ -190,10 +192,12 @@ def _fill(details: Demo, container: Container) -> None:
 def _welcome(details: Demo, count: int, token: str) -> str:
     address = url(details.host, details.port)
     songs = shlex.quote(f"{address}/api/v1/songs?page_size=3")
+    # Browsers send what is behind a # to no server.
+    page = f"  page           {address}/#user={USER}&password={details.password}\n" if details.page else ""
     return f"""
 Songs API: {count} songs in memory. Ctrl-C ends it, and forgets everything.
 
-  documentation  {address}/docs
+{page}  documentation  {address}/docs
   user           {USER}
   password       {details.password}
 

@@ -12,7 +12,7 @@ from songs.errors import Forbidden, SongsError
 from songs.limits import MAX_KEY, is_idempotency_key
 from songs.model import Role
 from songs.ports.clock import Clock, Deadline
-from songs_api.http.api import accounts, ratings, service, songs, users
+from songs_api.http.api import accounts, pages, ratings, service, songs, users
 from songs_api.http.kernel import openapi, problem_details
 from songs_api.http.kernel.bodies import BodyReader
 from songs_api.http.kernel.body_slots import BodySlots
@@ -30,7 +30,7 @@ Input = Callable[[ApiRequest, Mapping[str, Any]], Any]
 
 
 OPERATIONS: Final[tuple[Operation, ...]] = operations_of(
-    (*accounts.RESOURCES, *users.RESOURCES, *songs.RESOURCES, *ratings.RESOURCES, *service.RESOURCES)
+    (*accounts.RESOURCES, *users.RESOURCES, *songs.RESOURCES, *ratings.RESOURCES, *service.RESOURCES, *pages.RESOURCES)
 )
 """The resources that are always served; metrics need a token."""
 
@@ -59,7 +59,8 @@ def create_app(services: AppServices) -> FastPath:
         *users.resources(services, sign_in_limits),
         *songs.resources(services),
         *ratings.resources(services),
-        *service.resources(services, openapi_document),
+        *service.resources(services),
+        *pages.resources(openapi_document, page=options.page),
     ]
     middleware = Middleware(services, operations_of(resources), router.operation_of)
     app = falcon.App(

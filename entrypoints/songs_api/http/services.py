@@ -56,6 +56,7 @@ class HttpOptions:
         forwarded_header: The header with the forwarded address.
         registration_open: Whether anyone may register.
         metrics_token: The token for reading metrics; empty if they are not served.
+        page: Whether the page is served at the root.
         cors_origins: Origins whose pages may read answers in a browser.
     """
 
@@ -68,6 +69,7 @@ class HttpOptions:
     forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
     registration_open: bool = True
     metrics_token: bytes = field(default=b"", repr=False)
+    page: bool = True
     cors_origins: tuple[str, ...] = ()
 
 

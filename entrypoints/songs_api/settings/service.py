@@ -195,6 +195,9 @@ class ServiceSettings(BaseSettings):
         description="The header in which trusted proxies say it: x-forwarded-for, forwarded (RFC 7239), or auto, which "
         "is the former, and refused in production on granian: there a proxy must drop X_Forwarded_For.",
     )
+    page: Literal["on", "off"] = Field(
+        "on", description="Whether the page to look at, search and rate songs is served at /: on or off."
+    )
     cors_origins: Origins = Field(
         (), description="Origins, separated by commas, whose pages may call the service from a browser."
     )

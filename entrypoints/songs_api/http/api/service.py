@@ -1,20 +1,8 @@
-"""The service itself: health, metrics and the documentation.
+"""The service itself: health and metrics."""
 
-The documentation's page works offline: it is Swagger UI and three small files of ours, from the folder `docs_page`. It
-is served at `<prefix>/docs`, without a trailing slash, and each entry of `ASSETS` at `<prefix>/docs/<file name>`; the
-page reads its document from `<prefix>/openapi.json`. All its addresses are relative.
-
-`swagger-ui-bundle.js` and `swagger-ui.css` are swagger-ui-dist 5.35.0, unmodified, under Apache-2.0; the licences of
-what the bundle contains are in `swagger-ui-bundle.js.LICENSE.txt`.
-"""
-
-import hashlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from importlib.resources import files
-from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field
@@ -23,67 +11,10 @@ from songs.errors import SongsError
 from songs.ports.cache import Cache
 from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Storage
-from songs_api.http.kernel.operation import PREFIX, Operation, RequestContext, Resource
-from songs_api.http.kernel.read_plans import Answer, encode, is_known
+from songs_api.http.kernel.operation import Operation, RequestContext, Resource
+from songs_api.http.kernel.read_plans import Answer, encode
 from songs_api.http.kernel.validation import answer_config
 from songs_api.http.services import AppServices
-
-_REVALIDATED: Final = "public, no-cache"
-CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-"""The value of the Content-Security-Policy header the page and its assets are served with."""
-
-_HTML: Final = "text/html; charset=utf-8"
-_JAVASCRIPT: Final = "text/javascript; charset=utf-8"
-_CSS: Final = "text/css; charset=utf-8"
-_TEXT: Final = "text/plain; charset=utf-8"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asset:
-    """One file of the page. The file is read on the first use of `body` or `etag`, and kept.
-
-    Safe to use from several threads: two first uses at once read the same bytes twice.
-    """
-
-    file_name: str
-    content_type: str
-
-    @cached_property
-    def body(self) -> bytes:
-        """The file's bytes, exactly as they are sent.
-
-        Raises:
-            FileNotFoundError: The installation is incomplete.
-        """
-        return files("songs_api.http").joinpath("docs_page", self.file_name).read_bytes()
-
-    @cached_property
-    def etag(self) -> str:
-        """A strong entity tag, quoted as in the ETag header, that changes exactly when `body` changes."""
-        return f'"{hashlib.sha256(self.body).hexdigest()}"'
-
-
-PAGE: Final = Asset(file_name="index.html", content_type=_HTML)
-"""The page. It is not in `ASSETS`: under `/docs/index.html` its relative addresses would lead nowhere."""
-
-ASSETS: Final[Mapping[str, Asset]] = MappingProxyType(
-    {
-        file_name: Asset(file_name=file_name, content_type=content_type)
-        for file_name, content_type in (
-            ("init.js", _JAVASCRIPT),
-            ("page.css", _CSS),
-            ("swagger-ui-bundle.js", _JAVASCRIPT),
-            ("swagger-ui-bundle.js.LICENSE.txt", _TEXT),
-            ("swagger-ui.LICENSE", _TEXT),
-            ("swagger-ui.NOTICE", _TEXT),
-            ("swagger-ui.css", _CSS),
-        )
-    }
-)
-"""The files of the page, by name. Only these are served, so a request never becomes a path."""
 
 
 class Health(BaseModel):
@@ -244,85 +175,14 @@ class MetricsPage(Resource):
         return Answer(200, self._exposition(), {"content-type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
-def _static(operation_id: str) -> Operation:
-    return Operation(
-        needs=None,
-        operation_id=operation_id,
-        tag="service",
-        summary="Get a file of the documentation",
-        limited=False,
-        at_root=True,
-        documented=False,
-    )
+RESOURCES: Final = (HealthPage, ReadinessPage)
 
 
-class OpenApiDocument(Resource):
-    """The OpenAPI document.
-
-    Args:
-        body: Returns the document, as JSON. It is called when somebody asks: a start should not take longer for it.
-    """
-
-    paths = ("/openapi.json",)
-
-    def __init__(self, body: Callable[[], bytes]) -> None:
-        self._body = body
-
-    @cached_property
-    def _etag(self) -> str:
-        return f'"{hashlib.sha256(self._body()).hexdigest()}"'
-
-    @_static("get_openapi")
-    def on_get(self, context: RequestContext) -> Answer:
-        """Answer with the document, or 304 to a client that has it."""
-        return _document(context, "application/json", self._etag, self._body)
-
-
-class Docs(Resource):
-    """The documentation page and its assets."""
-
-    paths = ("/docs", *(f"/docs/{file_name}" for file_name in ASSETS))
-
-    @_static("get_docs")
-    def on_get(self, context: RequestContext) -> Answer:
-        """Answer with a file, or 304 to a client that has it."""
-        asset = ASSETS.get(context.environ["PATH_INFO"].rpartition("/")[2], PAGE)
-        return _document(context, asset.content_type, asset.etag, lambda: asset.body)
-
-
-class DocsPointer(Resource):
-    """Redirects browsers to the documentation page, which has no trailing slash."""
-
-    paths = ("/", "/docs/")
-
-    @_static("get_docs_pointer")
-    def on_get(self, context: RequestContext) -> Answer:
-        """Lead there by a relative reference, which is right behind any proxy."""
-        target = "../docs" if context.environ["PATH_INFO"].endswith("/docs/") else "docs"
-        body = f"The documentation of the Songs API is at {target}; its routes are below {PREFIX}.\n".encode()
-        return Answer(302, body, {"location": target, "content-type": "text/plain; charset=utf-8"})
-
-
-RESOURCES: Final = (HealthPage, ReadinessPage, OpenApiDocument, DocsPointer, Docs)
-
-
-def resources(services: AppServices, document: Callable[[], bytes]) -> Sequence[Resource]:
-    """Return the resources of the service, `document` being its OpenAPI document; of metrics where a token is set."""
+def resources(services: AppServices) -> Sequence[Resource]:
+    """Return the resources of the service; of metrics where a token is set."""
     options = services.options
     probe = ReadinessProbe(services.storage, services.cache, services.clock, deadline_s=options.deadline_s)
-    found: list[Resource] = [HealthPage(), ReadinessPage(probe), OpenApiDocument(document), DocsPointer(), Docs()]
+    found: list[Resource] = [HealthPage(), ReadinessPage(probe)]
     if options.metrics_token:
         found.append(MetricsPage(services.telemetry.exposition))
     return found
-
-
-def _document(context: RequestContext, content_type: str, etag: str, body: Callable[[], bytes]) -> Answer:
-    headers = {
-        "etag": etag,
-        "cache-control": _REVALIDATED,
-        "content-security-policy": CONTENT_SECURITY_POLICY,
-        "referrer-policy": "no-referrer",
-    }
-    if is_known(context.environ, etag):
-        return Answer(304, None, headers)
-    return Answer(200, body(), headers | {"content-type": content_type})
