@@ -1,0 +1,38 @@
+"""The documentation page: signing in, and trying a call."""
+
+import pytest
+from playwright.sync_api import expect
+
+from .conftest import PASSWORD, Open
+
+pytestmark = pytest.mark.server
+
+
+@pytest.mark.parametrize("address", ["docs", "api/v1/docs"], ids=["root", "versioned"])
+def test_who_signed_in_can_try_calls(open_page: Open, address: str) -> None:
+    """Without pasting a token; before, the call is refused."""
+    page = open_page()
+    page.goto(page.url + address)
+    page.get_by_role("textbox", name="User name").fill("editor")
+    page.get_by_role("textbox", name="Password").fill("not the password")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.locator("#entered")).to_have_text("The username or the password is wrong.")
+
+    page.get_by_role("textbox", name="Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.locator("#entered")).to_have_text("Signed in as editor")
+    page.locator("#operations-accounts-get_own_account .opblock-summary-control").click()
+    page.locator("#operations-accounts-get_own_account .execute").click()
+
+    expect(
+        page.locator("#operations-accounts-get_own_account .live-responses-table .response-col_status").last
+    ).to_have_text("200")
+
+
+def test_an_operation_has_an_address(open_page: Open) -> None:
+    """A link to it opens it."""
+    page = open_page()
+
+    page.goto(page.url + "docs#/ratings/rate_song")
+
+    expect(page.locator("#operations-ratings-rate_song .opblock-body")).to_be_visible()
