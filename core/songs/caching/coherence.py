@@ -161,8 +161,8 @@ class Coherence:
         try:
             self._publish(forgot)
         except Unavailable as error:
-            detail = "The change is stored, but older reads may still be answered for a moment."
-            raise OutcomeUnknown(detail) from error
+            stored = "The change is stored, but older reads may still be answered for a moment."
+            raise OutcomeUnknown(public=stored) from error
 
     def outdate(self, *, beyond: int = 0) -> None:
         """Make all writes visible to all later reads; return when they are.
