@@ -11,10 +11,13 @@ import pytest
 from songs.errors import StorageDamaged
 from songs.model import Song
 from songs.ports.storage import Scope, UnitOfWork
+from songs.query import SongFilter
 from songs_contract.models import samples
 from songs_sqlite import SqliteStorage
+from songs_sqlite.testing import STATEMENTS
 
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
+SEARCH = SongFilter(text="title")
 
 
 def _damage(path: Path, *statements: str) -> None:
@@ -96,3 +99,30 @@ def test_totals_beyond_all_numbers(rated: SqliteStorage, path: Path, unit: Units
     _damage(path, "INSERT INTO level_totals VALUES (98, 0x7fffffffffffffff, 0), (99, 0x7fffffffffffffff, 0)")
     with pytest.raises(StorageDamaged, match="out of range"), unit(Scope.READ) as reading:
         reading.songs.difficulty_totals()
+
+
+def test_a_search_index_that_is_damaged(rated: SqliteStorage, path: Path, unit: Units) -> None:
+    """Searches say so, and repairing rebuilds it: no backup is needed, as it is made of the songs."""
+    _damage(path, *STATEMENTS["the search index is damaged"])
+    with pytest.raises(StorageDamaged, match="doctor --repair"), unit(Scope.READ) as reading:
+        reading.songs.find(SEARCH, limit=9)
+
+    (found,) = [finding for finding in rated.examine() if "search index is damaged" in finding.what]
+    assert (found.remedy, found.mended) == ("rebuild it", False)
+    assert all(finding.mended for finding in rated.examine(repair=True))
+
+    assert list(rated.examine()) == []
+    with unit(Scope.READ) as reading:
+        assert [each.id for each in reading.songs.find(SEARCH, limit=9)] == ["s1"]
+
+
+def test_a_search_index_that_cannot_be_rebuilt(rated: SqliteStorage, path: Path) -> None:
+    """It is not said to be mended, and what comes after it is looked at all the same."""
+    rated.close()
+    _damage(path, "DELETE FROM songs_search_data", "UPDATE meta SET value = '1/1.1.0' WHERE name = 'fold_version'")
+    rated.open()
+
+    said = [finding.what for finding in rated.examine(repair=True)]
+
+    assert any("search index is damaged and cannot be rebuilt" in each for each in said)
+    assert any("not folded" in each for each in said)
