@@ -156,10 +156,10 @@ class FoundSongs:
 
     def page(self, *, limit: int, after_id: str | None = None, offset: int = 0) -> list[Song]:
         """Return at most `limit` songs with ids greater than `after_id`, without the first `offset` of these."""
-        rows, start = self._rows, offset
+        rows, start = self._rows, max(offset, 0)
         if after_id is not None:
             start += bisect_right(self._numbers, after_id, key=lambda number: _song_id(rows[number]))
-        return [rows[number].song for number in self._numbers[start : start + limit]]
+        return [rows[number].song for number in self._numbers[start : start + max(limit, 0)]]
 
 
 class SearchIndex:

@@ -69,7 +69,7 @@ class SortedItems(Generic[Item]):
             at = self._chunk_of(after_id)
             start = bisect_right(self._chunks[at], after_id, key=self._key)
         taken: list[Item] = []
-        start += offset
+        start += max(offset, 0)
         while at < len(self._chunks) and len(taken) < limit:
             chunk = self._chunks[at]
             if start < len(chunk):

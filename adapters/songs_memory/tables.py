@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import islice
 from operator import attrgetter
 from typing import Final, Self
 
@@ -155,7 +154,7 @@ class SongRatings:
         """Return at most `limit` events with an id greater than `after_id`, ordered by id."""
         # They came nearly in order, so that sorting them is little more than a look at each.
         ordered = sorted(self.events(), key=_id)
-        return tuple(islice((one for one in ordered if after_id is None or one.id > after_id), limit))
+        return tuple(one for one in ordered if after_id is None or one.id > after_id)[: max(limit, 0)]
 
     def events_from(self, start: int) -> list[Rating]:
         """Return the events from the one at `start` on; from the first where that is negative."""

@@ -1,16 +1,20 @@
 """How values look in the documents.
 
-The driver reads larger integers as a kind of its own, and the model wants plain ones.
+The driver reads larger integers as a kind of its own, and the model wants plain ones. Documents have no schema, and
+whoever edits one by hand may leave anything in it: what the model does not check itself is checked here.
 """
 
 import hashlib
+from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Any, Final, Self
 
+from songs.errors import StorageDamaged
+from songs.limits import rating_problem, refuse
 from songs.model import Rating, RatingStats, Role, Session, Song, SongDetails, SongIdentity, User
 from songs.text import fold
 from songs_mongo.schema import Document
-from songs_plugins.values import UNREADABLE, damaged, milliseconds, moment
+from songs_plugins.values import LARGEST_COUNT, UNREADABLE, damaged, milliseconds, moment
 
 GRAM: Final = 3
 """The length of the longest runs of characters that are indexed."""
@@ -19,6 +23,39 @@ BORN_BYTES: Final = 9
 
 SONG_MEMBERS: Final = dict.fromkeys(("artist", "title", "milli", "level", "released", "version"), 1)
 COUNTERS: Final = ("n1", "n2", "n3", "n4", "n5")
+
+
+def whole(value: object) -> int:
+    """Return an integer that is stored as one, or as a double of the same value, which editing by hand makes of it.
+
+    Raises:
+        TypeError, ValueError, OverflowError: It is another value (see `UNREADABLE`).
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise TypeError("not an integer")
+    return int(value)
+
+
+def count(value: object) -> int:
+    """Return a number of records; raise as `whole`."""
+    number = whole(value)
+    if not 0 <= number <= LARGEST_COUNT:
+        raise ValueError("not a number of records")
+    return number
+
+
+def flag(value: object) -> bool:
+    """Return a truth value, which may be stored as 0 or 1; raise `TypeError` where it is none."""
+    if value not in (0, 1):
+        raise TypeError("not a truth value")
+    return bool(value)
+
+
+def text(value: object) -> str:
+    """Return a text; raise `TypeError` where it is none."""
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
 
 
 def digest(*parts: str) -> str:
@@ -73,12 +110,12 @@ def song(document: Document) -> Song:
     try:
         return Song(
             id=document["_id"],
-            version=int(document["version"]),
+            version=whole(document["version"]),
             details=SongDetails(
                 artist=document["artist"],
                 title=document["title"],
-                difficulty_milli=int(document["milli"]),
-                level=int(document["level"]),
+                difficulty_milli=whole(document["milli"]),
+                level=whole(document["level"]),
                 released=date.fromisoformat(document["released"]),
             ),
         )
@@ -87,9 +124,22 @@ def song(document: Document) -> Song:
 
 
 def stats(document: Document) -> RatingStats:
-    """Return the statistics of a document that has at least `COUNTERS`."""
-    n1, n2, n3, n4, n5 = (int(document[name]) for name in COUNTERS)
+    """Return the statistics of a song's document that has at least `COUNTERS`."""
+    try:
+        n1, n2, n3, n4, n5 = (count(document[name]) for name in COUNTERS)
+    except UNREADABLE as error:
+        raise damaged("counter of song", document["_id"], error) from error
     return RatingStats((n1, n2, n3, n4, n5))
+
+
+def rated_value(song_id: str, event: Any) -> int:  # noqa: ANN401 - whatever is stored in the place of an event
+    """Return the value of an event of a song, of which the rest may be missing."""
+    try:
+        value = whole(event["value"])
+        refuse(("/rating", rating_problem(value)))
+    except UNREADABLE as error:
+        raise damaged("rating of song", song_id, error) from error
+    return value
 
 
 def event(rating: Rating) -> Document:
@@ -109,12 +159,47 @@ def rating(song_id: str, rating_id: str, document: Document) -> Rating:
             id=rating_id,
             song_id=song_id,
             user_id=document["user"],
-            value=int(document["value"]),
-            rated_at=moment(int(document["at"])),
+            value=whole(document["value"]),
+            rated_at=moment(whole(document["at"])),
             key=document["key"],
         )
     except UNREADABLE as error:
         raise damaged("rating", rating_id, error) from error
+
+
+def moved_when(event: Document) -> int:
+    """Return how many events of its song had been moved before one in ``ratings``."""
+    try:
+        return count(event["seq"])
+    except UNREADABLE as error:
+        raise damaged("rating", event["_id"].partition("/")[2], error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A key that a rating has, of the song that was there as `born`."""
+
+    id: str
+    born: str
+    rating: Rating
+
+    @classmethod
+    def of(cls, document: Document) -> Self:
+        """Return the claim in a document."""
+        try:
+            return cls(
+                document["_id"],
+                text(document["born"]),
+                rating(text(document["song"]), document["rating"], document),
+            )
+        except (StorageDamaged, *UNREADABLE) as error:
+            raise damaged("claim", document["_id"], error) from error
+
+    def document(self) -> Document:
+        """Return the document of the claim."""
+        song_id, rating_id = self.rating.song_id, self.rating.id
+        members = {"_id": self.id, "song": song_id, "born": self.born, "rating": rating_id}
+        return {**members, **event(self.rating)}
 
 
 def user_document(user: User) -> Document:
@@ -138,12 +223,12 @@ def user(document: Document) -> User:
         return User(
             id=document["_id"],
             name=document["name"],
-            password_hash=document["password_hash"],
+            password_hash=text(document["password_hash"]),
             role=Role(document["role"]),
-            disabled=bool(document["disabled"]),
-            created_at=moment(int(document["created_at"])),
-            token_version=int(document["token_version"]),
-            version=int(document["version"]),
+            disabled=flag(document["disabled"]),
+            created_at=moment(whole(document["created_at"])),
+            token_version=whole(document["token_version"]),
+            version=whole(document["version"]),
         )
     except UNREADABLE as error:
         raise damaged("user", document["_id"], error) from error
@@ -168,11 +253,11 @@ def session(document: Document) -> Session:
         return Session(
             id=document["_id"],
             user_id=document["user_id"],
-            current_hash=document["current_hash"],
-            previous_hash=document["previous_hash"],
-            created_at=moment(int(document["created_at"])),
-            rotated_at=moment(int(document["rotated_at"])),
-            expires_at=moment(int(document["expires_at"])),
+            current_hash=text(document["current_hash"]),
+            previous_hash=None if document["previous_hash"] is None else text(document["previous_hash"]),
+            created_at=moment(whole(document["created_at"])),
+            rotated_at=moment(whole(document["rotated_at"])),
+            expires_at=moment(whole(document["expires_at"])),
         )
     except UNREADABLE as error:
         raise damaged("session", document["_id"], error) from error

@@ -31,6 +31,7 @@ from songs.errors import (
     OutcomeUnknown,
     SongsError,
     StorageClosed,
+    StorageDamaged,
     StorageUnavailable,
     TransientConflict,
     Unsupported,
@@ -43,6 +44,8 @@ transactions they mean only where one was tried."""
 IMPOSSIBLE: Final = frozenset({2, 9, 59, 72, 115, 148, 238, 303})
 """A command, or an option of one, that a deployment does not know."""
 
+_DAMAGED: Final = frozenset({14, 28})
+"""TypeMismatch and PathNotViable: a member that a change of ours is about holds another type."""
 _DUPLICATE: Final = 11000
 _OUT_OF_TIME: Final = 50
 _NOT_PRIMARY: Final = frozenset({10107, 13435, 13436, 10058})
@@ -155,6 +158,8 @@ def _answered(
         return unknown or StorageUnavailable(f"The storage {waited}; nothing was changed.")
     if in_transaction and code in NO_TRANSACTIONS:
         return Unsupported("This MongoDB deployment has no transactions; set SONGS_MONGO_TRANSACTIONS=off.")
+    if code in _DAMAGED:
+        return StorageDamaged("A stored song is damaged (it holds what no song can hold). Correct it in the database.")
     other = f"The storage refused a command (code {code}); nothing was changed."
     return StorageUnavailable(_REFUSED.get(code or 0, other))
 

@@ -16,6 +16,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
+from songs.errors import StorageDamaged
 from songs.limits import is_id
 from songs.model import Song, User, name_key
 from songs.ports.batches import RatedSong
@@ -25,9 +26,10 @@ from songs.text import FOLD_VERSION
 from songs_mongo import encoding
 from songs_mongo.errors import translated
 from songs_mongo.ratings import STATE, events_of
+from songs_mongo.ratings import RatedSong as RatedEvents
 from songs_mongo.schema import LARGEST_BATCH, META, RATINGS, SCHEMA, SONGS, USERS, Document, Transaction, in_one_batch
 from songs_mongo.songs import Selectivity, conditions
-from songs_plugins.values import LARGEST_INT32, clamped, comparable
+from songs_plugins.values import LARGEST_INT32, UNREADABLE, clamped, comparable, damaged
 
 PAGE: Final = 200
 PATIENCE_S: Final = 60.0
@@ -88,12 +90,12 @@ class Examination:
         only ever added, and are there before the song says so. The counts of such a song are exact.
         """
         for page in self._pages(_COUNTED):
-            moved = self._moved_events([song["born"] for song in page])
+            moved = self._moved_events([str(song.get("born")) for song in page])
             for song in page:
                 counts = moved.get(song["_id"], Counter())
-                if counts.total() == song["moved"]:
-                    counts.update(f"n{event['value']}" for event in song["recent"].values())
-                    if [counts[name] for name in encoding.COUNTERS] == [song.get(name) for name in encoding.COUNTERS]:
+                if counts.total() == song.get("moved"):
+                    counts.update(f"n{value}" for value in _recent_values(song).values())
+                    if [counts[name] for name in encoding.COUNTERS] == _kept(song):
                         continue
                 yield song["_id"]
 
@@ -109,7 +111,7 @@ class Examination:
         ]
         with _bounded():
             groups = list(self._database[RATINGS].aggregate(pipeline, batchSize=LARGEST_BATCH))
-        return {group.pop("_id"): Counter(group) for group in groups}
+        return {str(group.pop("_id")): Counter(group) for group in groups}
 
     def _wrong_counts(self, song_id: str) -> tuple[Document, list[int]] | None:
         """Return a song whose statistics do not agree with its ratings, and these counted; None where they agree."""
@@ -119,15 +121,15 @@ class Examination:
             if song is None:
                 return None
             # In this order: an event that is moved in between is seen twice, never missed.
-            values = {each: event["value"] for each, event in song["recent"].items()}
+            values = _recent_values(song)
             for event in in_one_batch(ratings.find({"_id": events_of(song["born"])}, {"value": 1}), LARGEST_BATCH):
-                values[event["_id"].partition("/")[2]] = event["value"]
+                values[event["_id"].partition("/")[2]] = encoding.rated_value(song_id, event)
             again = songs.find_one({"_id": song_id}, _COUNTED)
-            if song == again:
+            # Not by comparing them: a counter that is no number (NaN) is not equal to itself.
+            if repr(song) == repr(again):
                 counter = Counter(values.values())
                 counts = [counter[value] for value in range(1, 6)]
-                kept = [song.get(name) for name in encoding.COUNTERS]
-                return None if kept == counts else (song, counts)
+                return None if _kept(song) == counts else (song, counts)
             song = again
         return None
 
@@ -142,7 +144,7 @@ class Examination:
         wrong = 0
         for page in self._pages(_FOLDED):
             for document in page:
-                folds = encoding.folds(document["artist"], document["title"])
+                folds = _folds_of(document)
                 if folds == {name: document.get(name) for name in folds}:
                     continue
                 wrong += 1
@@ -174,6 +176,28 @@ class Examination:
                 return
             yield page
             last = page[-1]["_id"]
+
+
+def _recent_values(song: Document) -> dict[str, int]:
+    """Return the values of the recent events of a song, by id; raise `StorageDamaged` where they cannot be read."""
+    # The counters are compared with these, and mended whatever they are.
+    recent = RatedEvents.of({**song, **dict.fromkeys(encoding.COUNTERS, 0), "high": ""}).recent
+    return {each: encoding.rated_value(song["_id"], event) for each, event in recent.items()}
+
+
+def _kept(song: Document) -> list[int] | None:
+    """Return the counters of a song; None where one is damaged, which is mended like a wrong one."""
+    try:
+        return list(encoding.stats(song).distribution)
+    except StorageDamaged:
+        return None
+
+
+def _folds_of(song: Document) -> Document:
+    try:
+        return encoding.folds(encoding.text(song["artist"]), encoding.text(song["title"]))
+    except UNREADABLE as error:
+        raise damaged("song", song["_id"], error) from error
 
 
 @contextmanager
@@ -215,14 +239,16 @@ class MongoBatches:
 
     def rated(self, song_ids: Collection[str], *, limit: int) -> Mapping[str, RatedSong]:
         most = clamped(limit, LARGEST_INT32)
-        songs = self._found(SONGS, _one_of("_id", filter(is_id, song_ids)), STATE if most else _COUNTERS)
-        moved = self._moved(songs, most) if most else {}
+        found = self._found(SONGS, _one_of("_id", filter(is_id, song_ids)), STATE if most else _COUNTERS)
+        if not most:
+            return {song["_id"]: RatedSong(encoding.stats(song), ()) for song in found}
+        songs = list(map(RatedEvents.of, found))
+        moved = self._moved(songs, most)
         rated: dict[str, RatedSong] = {}
         for song in songs:
-            song_id = song["_id"]
-            events = {**moved.get(song_id, {}), **song.get("recent", {})} if most else {}
-            ratings = tuple(encoding.rating(song_id, each, events[each]) for each in sorted(events)[:most])
-            rated[song_id] = RatedSong(encoding.stats(song), ratings)
+            events = {**moved.get(song.born, {}), **song.recent}
+            ratings = tuple(encoding.rating(song.id, each, events[each]) for each in sorted(events)[:most])
+            rated[song.id] = RatedSong(song.stats, ratings)
         return rated
 
     def users(self, user_ids: Collection[str]) -> Mapping[str, User]:
@@ -235,20 +261,22 @@ class MongoBatches:
         by_key = {user.name_key: user for user in found}
         return {name: by_key[key] for name, key in keys.items() if key in by_key}
 
-    def _moved(self, songs: list[Document], most: int) -> dict[str, dict[str, Document]]:
-        """Return, by song and id, the events in ``ratings`` that were there when the songs were read.
+    def _moved(self, songs: list[RatedEvents], most: int) -> dict[str, dict[str, Document]]:
+        """Return, by their song's `born` and their id, the events in ``ratings`` of when the songs were read.
 
         Those that were moved since are among the recent ones of these songs, or came later: their `seq` says which.
         """
-        few = [song for song in songs if 0 < song["moved"] <= most]
+        few = [song for song in songs if 0 < song.moved <= most]
         moved: dict[str, dict[str, Document]] = {}
         wanted = {"$or": [_moved_before(song) for song in few]} if few else None
         found = self._found(RATINGS, wanted)
         for song in songs:
-            if song["moved"] > most:
+            if song.moved > most:
                 found += self._found(RATINGS, _moved_before(song), first=most)
         for event in found:
-            moved.setdefault(event["song"], {})[event["_id"].partition("/")[2]] = event
+            encoding.moved_when(event)
+            born, _, rating_id = event["_id"].partition("/")
+            moved.setdefault(born, {})[rating_id] = event
         return moved
 
     def _found(
@@ -281,5 +309,5 @@ def _one_for_each_song(pairs: Collection[Pair]) -> Iterable[dict[str, SongFilter
         yield part
 
 
-def _moved_before(song: Document) -> Document:
-    return {"_id": events_of(song["born"]), "seq": {"$lt": song["moved"]}}
+def _moved_before(song: RatedEvents) -> Document:
+    return {"_id": events_of(song.born), "$nor": [{"seq": {"$gte": song.moved}}]}

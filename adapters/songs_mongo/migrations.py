@@ -18,8 +18,10 @@ from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailur
 from songs.errors import StorageMismatch, StorageUnavailable
 from songs.text import FOLD_VERSION
 from songs_mongo.client import Client
+from songs_mongo.encoding import text, whole
 from songs_mongo.errors import IMPOSSIBLE
 from songs_mongo.schema import COHERENCE, IDENTITY, INDEXES, META, RATINGS, SCHEMA, SHARDED, UNIQUE, VERSION, Document
+from songs_plugins.values import UNREADABLE, damaged
 
 PATIENCE_S: Final = 10.0
 """How long anything but the building of indexes may take."""
@@ -37,7 +39,7 @@ def check_schema(database: Database[Document]) -> Document | None:
         StorageMismatch: The data is of a newer version.
     """
     record = database[META].find_one({"_id": SCHEMA})
-    if record is not None and record["version"] > VERSION:
+    if record is not None and _checked(record)["version"] > VERSION:
         raise StorageMismatch(
             f"The database {database.name!r} has schema version {record['version']}; this program knows versions up to "
             f"{VERSION}. Use a newer release, or another database."
@@ -60,12 +62,12 @@ def bring_up_to_date(database: Database[Document]) -> str:
         # Last, as a storage that finds the identity may rely on the indexes.
         _insert_if_missing(database, {"_id": SCHEMA, "version": VERSION, "fold": FOLD_VERSION})
         identity = _identify(database)
-    if record is not None and record["fold"] != FOLD_VERSION:
+    if record is not None and record.get("fold") != FOLD_VERSION:
         _log.warning(
             "The songs in the database %r were folded by version %s, and this program folds by %s: searches may miss "
             "some of them, until `songs doctor --repair` has folded them again.",
             database.name,
-            record["fold"],
+            record.get("fold"),
             FOLD_VERSION,
         )
     return identity
@@ -109,10 +111,10 @@ def _identify(database: Database[Document]) -> str:
     """
     mine = secrets.token_urlsafe(IDENTITY_BYTES)
     database[META].update_one({"_id": SCHEMA, IDENTITY: {"$exists": False}}, {"$set": {IDENTITY: mine}})
-    record = database[META].find_one({"_id": SCHEMA})
-    if record is None or IDENTITY not in record:
+    identity = _identity_in(database[META].find_one({"_id": SCHEMA}))
+    if identity is None:
         raise StorageUnavailable(f"The database {database.name!r} was dropped while it was prepared.")
-    return str(record[IDENTITY])
+    return identity
 
 
 class Identity:
@@ -172,6 +174,17 @@ class Identity:
 
 
 def _identity_in(record: Document | None) -> str | None:
-    if record is None or record["version"] < VERSION:
+    if record is None or _checked(record)["version"] < VERSION:
         return None
     return record.get(IDENTITY)
+
+
+def _checked(record: Document) -> Document:
+    """Return the schema's record, unless it is damaged."""
+    try:
+        whole(record["version"])
+        text(record.get("fold", ""))
+        text(record.get(IDENTITY, ""))
+    except UNREADABLE as error:
+        raise damaged("record", SCHEMA, error) from error
+    return record

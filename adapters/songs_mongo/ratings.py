@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from pymongo import ReturnDocument
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
 
 from songs.errors import Conflict, SongNotFound
 from songs.limits import is_id
@@ -35,7 +37,7 @@ from songs_mongo import encoding
 from songs_mongo.encoding import BORN_BYTES
 from songs_mongo.schema import CLAIMS, RATINGS, SONGS, Document, Transaction, in_one_batch
 from songs_plugins.decisions import check_key
-from songs_plugins.values import LARGEST_INT32, clamped, comparable
+from songs_plugins.values import LARGEST_INT32, UNREADABLE, clamped, comparable, damaged
 
 BATCH: Final = 1000
 BATCHES: Final = 20
@@ -86,7 +88,8 @@ def _page_of_ratings(transaction: Transaction, after: str) -> dict[str, str]:
             in_one_batch(db[RATINGS].find(beyond, {"song": 1}, session=session).sort("_id", 1).limit(BATCH), BATCH)
         )
     )
-    return {document["_id"].partition("/")[0]: document["song"] for document in page}
+    # A record that is damaged does not say whose it is, and is left alone.
+    return {document["_id"].partition("/")[0]: document["song"] for document in page if _has(document, "song")}
 
 
 def _page_of_claims(transaction: Transaction, after: str) -> dict[str, str]:
@@ -98,7 +101,11 @@ def _page_of_claims(transaction: Transaction, after: str) -> dict[str, str]:
             in_one_batch(db[CLAIMS].find(beyond, members, session=session).sort("born", 1).limit(BATCH), BATCH)
         )
     )
-    return {document["born"]: document["song"] for document in page}
+    return {document["born"]: document["song"] for document in page if _has(document, "song")}
+
+
+def _has(document: Document, member: str) -> bool:
+    return isinstance(document.get(member), str)
 
 
 def _remove_gone(transaction: Transaction, song_of: dict[str, str]) -> int:
@@ -108,7 +115,9 @@ def _remove_gone(transaction: Transaction, song_of: dict[str, str]) -> int:
     songs = transaction.read(
         lambda db, session: list(in_one_batch(db[SONGS].find(wanted, {"born": 1}, session=session), len(song_of)))
     )
-    gone = song_of.keys() - {song["born"] for song in songs}
+    # A song that is damaged may be the one that all of its records belong to.
+    unsure = {song["_id"] for song in songs if not _has(song, "born")}
+    gone = {born for born, song_id in song_of.items() if song_id not in unsure} - {song.get("born") for song in songs}
     for born in gone:
         remove_leftovers(transaction, born)
     return len(gone)
@@ -151,19 +160,28 @@ class RatedSong:
     stats: RatingStats
 
     @classmethod
-    def read(cls, transaction: Transaction, song_id: str) -> Self | None:
+    def read(cls, transaction: Transaction, song_id: str) -> "RatedSong | None":
         """Return the song, or None where it is missing."""
-        document = transaction.read(lambda db, session: db[SONGS].find_one({"_id": song_id}, STATE, session=session))
-        if document is None:
-            return None
-        return cls(
-            song_id,
-            document["born"],
-            int(document["moved"]),
-            document["high"],
-            document["recent"],
-            encoding.stats(document),
-        )
+
+        def commands(db: Database[Document], session: ClientSession | None) -> RatedSong | None:
+            document = db[SONGS].find_one({"_id": song_id}, STATE, session=session)
+            return None if document is None else cls.of(document)
+
+        return transaction.read(commands)
+
+    @classmethod
+    def of(cls, document: Document) -> Self:
+        """Return the ratings in a document that has at least the members of `STATE`."""
+        song_id = document["_id"]
+        try:
+            recent = document["recent"]
+            if not isinstance(recent, dict):
+                raise TypeError("not a document")
+            born, high = encoding.text(document["born"]), encoding.text(document["high"])
+            moved = encoding.count(document["moved"])
+        except UNREADABLE as error:
+            raise damaged("song", song_id, error) from error
+        return cls(song_id, born, moved, high, recent, encoding.stats(document))
 
     def ensure(self, transaction: Transaction, rating_id: str, event: Document) -> RatingStats | None:
         """Store an event, unless it is; return statistics that include it, or None where the song has changed."""
@@ -189,19 +207,22 @@ def book(
     member = f"recent.{rating_id}"
     condition = {"$and": [{"_id": song_id, member: {"$exists": False}}, *proof]}
     change: dict[str, Any] = {"$inc": {f"n{event['value']}": 1}, "$set": {member: event}}
-    document = transaction.write(
-        lambda db, session: db[SONGS].find_one_and_update(
+
+    def commands(db: Database[Document], session: ClientSession | None) -> tuple[RatingStats, object] | None:
+        document = db[SONGS].find_one_and_update(
             condition,
             change,
             {**_COUNTERS, "moved": 1},
             return_document=ReturnDocument.AFTER,
             session=session,
         )
-    )
-    if document is None:
+        return None if document is None else (encoding.stats(document), document.get("moved"))
+
+    found = transaction.write(commands)
+    if found is None:
         return None
-    stats = encoding.stats(document)
-    recent = stats.count - int(document["moved"])
+    stats, moved = found
+    recent = stats.count - moved if isinstance(moved, int | float) else 0
     if recent >= FULL and recent % STEP == 0:
         transaction.afterwards(lambda: move(transaction, song_id))
     return stats
@@ -218,8 +239,9 @@ def move(transaction: Transaction, song_id: str) -> None:
     if song is None or len(song.recent) < FULL:
         return
     ids = sorted(song.recent)[:-KEPT]
+    events = {each: encoding.event(encoding.rating(song_id, each, song.recent[each])) for each in ids}
     documents = [
-        {"_id": f"{song.born}/{each}", "song": song_id, "seq": song.moved, **song.recent[each]} for each in ids
+        {"_id": f"{song.born}/{each}", "song": song_id, "seq": song.moved, **event} for each, event in events.items()
     ]
     # Some may be there already; an unordered insertion leaves none of the others out.
     with contextlib.suppress(Conflict):
@@ -235,8 +257,12 @@ def move(transaction: Transaction, song_id: str) -> None:
 
 def _moved_when(transaction: Transaction, born: str, rating_id: str) -> int | None:
     key = {"_id": f"{born}/{rating_id}"}
-    document = transaction.read(lambda db, session: db[RATINGS].find_one(key, {"seq": 1}, session=session))
-    return None if document is None else int(document["seq"])
+
+    def commands(db: Database[Document], session: ClientSession | None) -> int | None:
+        document = db[RATINGS].find_one(key, {"seq": 1}, session=session)
+        return None if document is None else encoding.moved_when(document)
+
+    return transaction.read(commands)
 
 
 ATTEMPTS: Final = 20
@@ -252,9 +278,9 @@ class MongoRatings:
 
     def add(self, rating: Rating) -> RatingReceipt:
         self._transaction.writing()
-        event = encoding.event(rating)
         if rating.key is not None:
-            return self._add_keyed(rating, event)
+            return self._add_keyed(rating, encoding.digest(rating.user_id, rating.key))
+        event = encoding.event(rating)
         stats = book(self._transaction, rating.song_id, rating.id, event, {"high": {"$lt": rating.id}})
         for _ in range(ATTEMPTS):
             if stats is not None:
@@ -286,24 +312,24 @@ class MongoRatings:
         events |= {each: event for each, event in song.recent.items() if each > after}
         return tuple(encoding.rating(song_id, each, events[each]) for each in sorted(events)[:most])
 
-    def _add_keyed(self, rating: Rating, event: Document) -> RatingReceipt:
+    def _add_keyed(self, rating: Rating, key: str) -> RatingReceipt:
         for _ in range(ATTEMPTS):
             song = self._song(rating.song_id)
-            mine = _claim(rating, event, song.born)
+            mine = encoding.Claim(key, song.born, rating)
             claim = self._claimed(mine)
             if claim is None:
                 continue
-            holder = song if claim["born"] == song.born else self._alive(claim)
+            holder = song if claim.born == song.born else self._alive(claim)
             if holder is None:
                 if not self._take_over(claim, mine):
                     continue
                 claim, holder = mine, song
-            claimed = {name: claim[name] for name in event}
-            stats = holder.ensure(self._transaction, claim["rating"], claimed)
+            claimed = claim.rating
+            stats = holder.ensure(self._transaction, claimed.id, encoding.event(claimed))
             if stats is None:
                 continue
-            check_key(rating, song_id=claim["song"], value=claim["value"])
-            return RatingReceipt(stats, claim["rating"])
+            check_key(rating, song_id=claimed.song_id, value=claimed.value)
+            return RatingReceipt(stats, claimed.id)
         raise self._transaction.given_up()
 
     def _song(self, song_id: str) -> RatedSong:
@@ -312,31 +338,32 @@ class MongoRatings:
             raise SongNotFound
         return song
 
-    def _alive(self, claim: Document) -> RatedSong | None:
+    def _alive(self, claim: encoding.Claim) -> RatedSong | None:
         """Return the song of a claim, if it is the one that was there when the key was claimed."""
-        song = RatedSong.read(self._transaction, claim["song"])
-        return song if song is not None and song.born == claim["born"] else None
+        song = RatedSong.read(self._transaction, claim.rating.song_id)
+        return song if song is not None and song.born == claim.born else None
 
-    def _claimed(self, mine: Document) -> Document | None:
+    def _claimed(self, mine: encoding.Claim) -> encoding.Claim | None:
         """Claim a key, unless somebody has; return the claim that holds, or None where it has just been removed."""
-        key = {"_id": mine["_id"]}
         if self._transaction.transactional:
-            claim = self._transaction.read(lambda db, session: db[CLAIMS].find_one(key, session=session))
+            claim = self._claim(mine.id)
             if claim is not None:
                 return claim
         try:
-            self._transaction.write(lambda db, session: db[CLAIMS].insert_one(dict(mine), session=session))
+            self._transaction.write(lambda db, session: db[CLAIMS].insert_one(mine.document(), session=session))
         except Conflict:
-            return self._transaction.read(lambda db, session: db[CLAIMS].find_one(key, session=session))
+            return self._claim(mine.id)
         return mine
 
-    def _take_over(self, claim: Document, mine: Document) -> bool:
-        seen = {"_id": claim["_id"], "born": claim["born"], "rating": claim["rating"]}
+    def _claim(self, key: str) -> encoding.Claim | None:
+        def commands(db: Database[Document], session: ClientSession | None) -> encoding.Claim | None:
+            document = db[CLAIMS].find_one({"_id": key}, session=session)
+            return None if document is None else encoding.Claim.of(document)
+
+        return self._transaction.read(commands)
+
+    def _take_over(self, claim: encoding.Claim, mine: encoding.Claim) -> bool:
+        seen = {"_id": claim.id, "born": claim.born, "rating": claim.rating.id}
         return self._transaction.write(
-            lambda db, session: db[CLAIMS].replace_one(seen, mine, session=session).matched_count > 0
+            lambda db, session: db[CLAIMS].replace_one(seen, mine.document(), session=session).matched_count > 0
         )
-
-
-def _claim(rating: Rating, event: Document, born: str) -> Document:
-    key = encoding.digest(rating.user_id, rating.key or "")
-    return {"_id": key, "song": rating.song_id, "born": born, "rating": rating.id, **event}

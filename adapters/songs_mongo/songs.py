@@ -10,7 +10,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from songs.errors import Conflict, DuplicateSong, SongNotFound, VersionConflict
-from songs.limits import MAX_LEVEL, is_id
+from songs.limits import MAX_DIFFICULTY_MILLI, MAX_LEVEL, is_id
 from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.ports.clock import Clock
 from songs.query import SongFilter
@@ -18,7 +18,7 @@ from songs_mongo import encoding
 from songs_mongo.ratings import remove_leftovers
 from songs_mongo.schema import SONGS, Document, Transaction, in_one_batch
 from songs_plugins.decisions import sort_out
-from songs_plugins.values import LARGEST_INT32, clamped, comparable, encodable
+from songs_plugins.values import LARGEST_INT32, UNREADABLE, clamped, comparable, damaged, encodable
 
 SAMPLE: Final = 500
 KEPT_S: Final = 600.0
@@ -49,7 +49,7 @@ class Selectivity:
         if sampled is None:
             return
         for grams in sampled:
-            counts.update(grams)
+            counts.update(gram for gram in grams if isinstance(gram, str))
         self._counts = counts
 
     def rarest_first(self, grams: Iterable[str]) -> list[str]:
@@ -97,6 +97,16 @@ def _contains(text: str, rarity: Selectivity) -> list[Document]:
     ]
 
 
+_ANY: Final = {"$ne": ""}
+"""All levels, those that are damaged too."""
+_IN_RANGE: Final = [
+    {compare: [member, bound]}
+    for member, largest in (("$milli", MAX_DIFFICULTY_MILLI), ("$level", MAX_LEVEL))
+    for compare, bound in (("$gte", 0), ("$lte", largest))
+]
+_SOUND: Final = {"$cond": [{"$and": _IN_RANGE}, 1, 0]}
+"""1 for a song whose difficulty can be added up: values of other types, and NaN, are less or greater than all numbers
+in range."""
 ATTEMPTS: Final = 8
 
 
@@ -169,8 +179,9 @@ class MongoSongs:
             lambda db, session: db[SONGS].find_one_and_delete(seen, {"born": 1}, session=session)
         )
         if deleted is not None:
-            born = deleted["born"]
-            self._transaction.afterwards(lambda: remove_leftovers(self._transaction, born))
+            born = deleted.get("born")
+            if isinstance(born, str):
+                self._transaction.afterwards(lambda: remove_leftovers(self._transaction, born))
         elif if_version is not None and self.get(song_id) is not None:
             raise VersionConflict
         else:
@@ -200,12 +211,11 @@ class MongoSongs:
             return DifficultyTotals(0, 0)
         # The index of levels holds all that this reads; the documents are not looked at.
         pipeline: list[Document] = [
-            {"$match": {"level": {"$gte": 0} if level is None else level}},
-            {"$group": {"_id": None, "count": {"$sum": 1}, "sum_milli": {"$sum": "$milli"}}},
+            {"$match": {"level": _ANY if level is None else level}},
+            {"$group": {"_id": None, "count": {"$sum": 1}, "sum_milli": {"$sum": "$milli"}, "sound": {"$sum": _SOUND}}},
         ]
         groups = self._transaction.read(lambda db, session: list(db[SONGS].aggregate(pipeline, session=session)))
-        count, sum_milli = (groups[0]["count"], groups[0]["sum_milli"]) if groups else (0, 0)
-        return DifficultyTotals(int(count), int(sum_milli))
+        return _totals_of(groups[0]) if groups else DifficultyTotals(0, 0)
 
     def _conditions(self, song_filter: SongFilter) -> list[Document] | None:
         if song_filter.text is not None and len(song_filter.text) > encoding.GRAM + 1:
@@ -217,7 +227,7 @@ class MongoSongs:
         sampled = self._transaction.try_to_read(
             lambda db, session: list(db[SONGS].aggregate(pipeline, session=session, batchSize=size + 1))
         )
-        return None if sampled is None else [document.get("grams", []) for document in sampled]
+        return None if sampled is None else [_listed(document.get("grams")) for document in sampled]
 
     def _found(self, wanted: Document, *, limit: int, offset: int = 0) -> list[Document]:
         def commands(db: Database[Document], session: ClientSession | None) -> list[Document]:
@@ -238,7 +248,7 @@ class MongoSongs:
         found = self._transaction.read(
             lambda db, session: list(in_one_batch(db[SONGS].find(taken, {"identity": 1}, session=session), most))
         )
-        stored = {document["_id"]: document["identity"] for document in found}
+        stored = {document["_id"]: _identity_of(document) for document in found}
         return sort_out(zip(songs, keys, strict=True), stored=stored, taken=set(stored.values()))
 
     def _refuse_taken(self, song: Song, if_version: int) -> None:
@@ -249,6 +259,27 @@ class MongoSongs:
         taken = {"identity": encoding.identity_key(song.identity), "_id": {"$ne": song.id}}
         if self._found(taken, limit=1):
             raise DuplicateSong
+
+
+def _identity_of(document: Document) -> str:
+    try:
+        return encoding.text(document["identity"])
+    except UNREADABLE as error:
+        raise damaged("song", document["_id"], error) from error
+
+
+def _totals_of(group: Document) -> DifficultyTotals:
+    try:
+        count, sum_milli = encoding.whole(group["count"]), encoding.whole(group["sum_milli"])
+        if group["sound"] != count:
+            raise ValueError("not a difficulty")
+    except UNREADABLE as error:
+        raise damaged("difficulty", None, error) from error
+    return DifficultyTotals(count, sum_milli)
+
+
+def _listed(grams: object) -> list[str]:
+    return grams if isinstance(grams, list) else []
 
 
 def _encodable(identity: SongIdentity) -> bool:

@@ -18,6 +18,7 @@ from songs.errors import (
     DeadlineExceeded,
     OutcomeUnknown,
     SongsError,
+    StorageDamaged,
     StorageMismatch,
     StorageUnavailable,
     TransientConflict,
@@ -28,6 +29,7 @@ from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
 from songs_mongo.accounts import MongoSessions, MongoUsers
 from songs_mongo.client import Attempts, Primaries
+from songs_mongo.encoding import flag, text, whole
 from songs_mongo.errors import translated, translated_commit, untransferable
 from songs_mongo.maintenance import MongoBatches
 from songs_mongo.migrations import Identity
@@ -35,6 +37,7 @@ from songs_mongo.ratings import MongoRatings
 from songs_mongo.schema import COHERENCE, META, SCHEMA, Commands, Document, Transaction
 from songs_mongo.songs import MongoSongs, Selectivity
 from songs_plugins.guarded_unit import GuardedUnit
+from songs_plugins.values import UNREADABLE, damaged
 
 
 class MongoCoherence:
@@ -65,8 +68,12 @@ class MongoCoherence:
 def _record(document: Document | None) -> CoherenceRecord:
     if document is None:
         raise StorageMismatch("The database lacks the coherence record; run `songs prepare`.")
-    # One that no process of this version has advanced yet names no cache.
-    return CoherenceRecord(document["epoch"], bool(document["cache_on"]), document.get("cache", ""))
+    try:
+        # One that no process of this version has advanced yet names no cache.
+        cache = text(document.get("cache", ""))
+        return CoherenceRecord(whole(document["epoch"]), flag(document["cache_on"]), cache)
+    except UNREADABLE as error:
+        raise damaged("record", COHERENCE, error) from error
 
 
 T = TypeVar("T")
@@ -249,6 +256,10 @@ class Unit(GuardedUnit[Database[Document]]):
         try:
             with self._bounded(self.left_s):
                 return commands(database, self._session)
+        except StorageDamaged as error:
+            # A write that meets a damaged record in its answer is kept.
+            self._sent |= writing
+            raise self.failed(error) from error
         except PyMongoError as error:
             raise self.failed(self._translated(error, writing=writing)) from error
         except (BSONError, OverflowError, UnicodeError) as error:

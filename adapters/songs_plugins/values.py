@@ -14,8 +14,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from songs.errors import InvalidInput, StorageUnavailable
-from songs.limits import MAX_LEVEL
+from songs.errors import InvalidInput, StorageDamaged
+from songs.limits import MAX_LEVEL, is_id
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -24,8 +24,16 @@ _LONE_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 LARGEST_INT32: Final = 2**31 - 1
 LARGEST_INT64: Final = 2**63 - 1
 
+LARGEST_COUNT: Final = 2**53
+"""No number of records that was counted is larger."""
+
 UNREADABLE: Final = (InvalidInput, LookupError, OverflowError, TypeError, ValueError)
 """What making a value of the model raises where the stored record is not one that the model ever made."""
+
+
+NO_SUCH_RECORD: Final = "it holds what no such record can hold"
+LONGEST_SHOWN: Final = 80
+"""Characters of an id that is none."""
 
 
 def milliseconds(moment: datetime) -> int:
@@ -65,15 +73,15 @@ def comparable_level(level: int) -> int:
     return level if 0 <= level <= MAX_LEVEL else -1
 
 
-def damaged(kind: str, record_id: object, error: Exception) -> StorageUnavailable:
+def damaged(kind: str, record_id: object, error: Exception) -> StorageDamaged:
     """Return the error for a stored record that cannot be read, which is no fault of the caller's input.
 
     Args:
         kind: The kind of record: "song", "rating", "user" or "session".
-        record_id: Its id.
+        record_id: Its id, which may be damaged too; None where it is not known.
         error: The error from making the value, one of `UNREADABLE`.
     """
-    why = error.detail if isinstance(error, InvalidInput) else "it holds what no such record can hold"
-    return StorageUnavailable(
-        f"The stored {kind} {record_id} is damaged ({why}). Correct it in the database, or restore a backup."
-    )
+    why = error.detail if isinstance(error, InvalidInput) else NO_SUCH_RECORD
+    shown = record_id if isinstance(record_id, str) and is_id(record_id) else repr(record_id)[:LONGEST_SHOWN]
+    which = f"A stored {kind}" if record_id is None else f"The stored {kind} {shown}"
+    return StorageDamaged(f"{which} is damaged ({why}). Correct it in the database, or restore a backup.")

@@ -14,6 +14,7 @@ from songs.errors import (
     InvalidInput,
     OutcomeUnknown,
     SongsError,
+    StorageDamaged,
     StorageMismatch,
     StorageUnavailable,
     TransientConflict,
@@ -26,6 +27,13 @@ _IN_THE_WAY: Final = (
     states.UniqueViolation,
     states.ForeignKeyViolation,
 )
+_DAMAGE: Final[dict[type[psycopg.Error], str]] = {
+    # What callers bring is in range: a counter or a total that was stored is not.
+    states.NumericValueOutOfRange: "A stored counter or total is damaged: it is out of range. "
+    "Correct it in the database, or restore a backup.",
+    states.DataCorrupted: "A file of the database server is damaged. Restore a backup.",
+    states.IndexCorrupted: "An index of the database is damaged; run REINDEX DATABASE.",
+}
 _ENDS_OF_A_SESSION: Final = ("FATAL", "PANIC")
 _DETAILS: Final[dict[type[psycopg.Error], str]] = {
     states.DiskFull: "The database server's disk is full; nothing was changed. Free some space.",
@@ -48,6 +56,8 @@ class NoAnswerError(psycopg.OperationalError):
 def translated(error: psycopg.Error | UnicodeError) -> SongsError:
     """Return the error that a caller of the port sees for one that a statement other than COMMIT raised."""
     match error:
+        case psycopg.Error() if type(error) in _DAMAGE:
+            return StorageDamaged(_DAMAGE[type(error)])
         case UnicodeError() | psycopg.DataError():
             return InvalidInput([FieldError("", "holds text or a number that cannot be stored")])
         case states.QueryCanceled():

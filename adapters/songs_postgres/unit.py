@@ -11,6 +11,7 @@ from songs.ports.clock import Deadline
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
 from songs_plugins.guarded_unit import GuardedUnit
+from songs_plugins.values import damaged
 from songs_postgres.accounts import PostgresSessions, PostgresUsers
 from songs_postgres.batches import PostgresBatches
 from songs_postgres.connection import Connection, Pool, Row, Transaction
@@ -163,7 +164,4 @@ def _found(cursor: psycopg.Cursor[Row]) -> list[Row]:
         return cursor.fetchall() if cursor.description is not None else []
     except psycopg.DataError as error:
         # Such as a date before the year 1, which the driver cannot represent.
-        raise StorageUnavailable(
-            "A stored record is damaged (it holds what no such record can hold). Correct it in the database, or "
-            "restore a backup."
-        ) from error
+        raise damaged("record", None, error) from error

@@ -63,7 +63,7 @@ class BcryptPasswords:
     @contextmanager
     def _slot(self, wait_s: float) -> Iterator[None]:
         if not self._slots.acquire(timeout=min(wait_s, threading.TIMEOUT_MAX)):
-            raise Overloaded("Too many passwords are being checked; try again soon.")
+            raise Overloaded(public="Too many passwords are being checked; try again soon.")
         try:
             yield
         finally:

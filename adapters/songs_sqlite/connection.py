@@ -23,6 +23,7 @@ from songs.errors import (
     DeadlineExceeded,
     OutcomeUnknown,
     SongsError,
+    StorageDamaged,
     StorageMismatch,
     StorageUnavailable,
     TransientConflict,
@@ -46,10 +47,19 @@ _DETAILS: Final = {
     sqlite3.SQLITE_PERM: "The database file cannot be opened: permission denied.",
     sqlite3.SQLITE_IOERR: "Reading or writing the database file failed; nothing was changed. Check the disk.",
     sqlite3.SQLITE_NOMEM: "There was not enough memory; nothing was changed.",
-    sqlite3.SQLITE_CORRUPT: "The database file is damaged. Stop the service and restore a backup, "
-    "or save what can be read with `sqlite3 FILE .recover`.",
     sqlite3.SQLITE_TOOBIG: "A value is too large to be stored.",
 }
+
+_DAMAGES: Final = {
+    sqlite3.SQLITE_CORRUPT: "The database file is damaged. Run `songs doctor --repair`, which rebuilds indexes; where "
+    "that is not enough, stop the service and restore a backup, or save what can be read with "
+    "`sqlite3 FILE .recover`.",
+}
+_OTHER_TYPE: Final = 3091
+"""SQLITE_CONSTRAINT_DATATYPE, which the module sqlite3 has no name for."""
+_DAMAGED_NUMBER: Final = (
+    "A stored counter or total is damaged: it is out of range. Run `songs doctor --repair`, or restore a backup."
+)
 
 
 def primary_code(error: sqlite3.Error) -> int:
@@ -86,7 +96,13 @@ def translated(error: sqlite3.Error) -> SongsError:
         case code:
             name = getattr(error, "sqlite_errorname", type(error).__name__)
             other = f"The database refused a statement ({name}); nothing was changed."
-            return StorageUnavailable(_DETAILS.get(code, other))
+            damage = _DAMAGED_NUMBER if _overflows(error) else _DAMAGES.get(code)
+            return StorageDamaged(damage) if damage else StorageUnavailable(_DETAILS.get(code, other))
+
+
+def _overflows(error: sqlite3.Error) -> bool:
+    """Return whether the statement added up what is too large for an integer: a column refuses the type it has then."""
+    return getattr(error, "sqlite_errorcode", 0) == _OTHER_TYPE or "integer overflow" in str(error)
 
 
 def translated_commit(error: sqlite3.Error) -> SongsError:

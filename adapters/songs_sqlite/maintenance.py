@@ -12,7 +12,7 @@ from functools import cache
 from itertools import chain
 from typing import Final
 
-from songs.errors import StorageUnavailable
+from songs.errors import StorageDamaged, StorageUnavailable
 from songs.ports.clock import Clock, Deadline
 from songs.ports.maintenance import Finding
 from songs.ports.storage import Scope
@@ -216,6 +216,21 @@ class Examination:
             )
 
     def _search_index(self) -> Iterator[Finding]:
+        try:
+            lacking = self._not_indexed()
+        except StorageDamaged:
+            what = "the search index is damaged"
+        else:
+            if not lacking:
+                return
+            what = f"the search index lacks {len(lacking)} songs, the song {lacking[0]} first"
+        if self._repair and not self._rebuilt():
+            yield Finding(what=f"{what} and cannot be rebuilt: stop the service and restore a backup")
+        else:
+            yield Finding(what=what, remedy="rebuild it", mended=self._repair)
+
+    def _not_indexed(self) -> list[str]:
+        """Return the ids of the songs that searches miss; raise `StorageDamaged` where the index cannot be read."""
         lacking: list[str] = []
         last = 0
         while True:
@@ -223,15 +238,15 @@ class Examination:
                 rows = unit.rows(SONGS, (last, BATCH))
                 lacking += [row[1] for row in rows if not _is_indexed(unit, row)]
             if not rows:
-                break
+                return lacking
             last = rows[-1][0]
-        if not lacking:
-            return
-        if self._repair:
-            with self._writing() as unit:
-                unit.change(BUILD_SEARCH)
-        what = f"the search index lacks {len(lacking)} songs, the song {lacking[0]} first"
-        yield Finding(what=what, remedy="rebuild it", mended=self._repair)
+
+    def _rebuilt(self) -> bool:
+        # It is not where the tables that FTS5 keeps it in, or the songs, are damaged.
+        with suppress(StorageDamaged), self._writing() as unit:
+            unit.change(BUILD_SEARCH)
+            return True
+        return False
 
     def _folds(self) -> Iterator[Finding]:
         """Compare the folds; the version is noted when all are known to be of this one."""

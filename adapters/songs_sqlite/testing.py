@@ -36,6 +36,8 @@ STATEMENTS: Final[Mapping[str, tuple[str, ...]]] = {
         "PRAGMA schema_version = 1000000",
     ),
     "the search index lacks a song": (_FORGET,),
+    # Of what FTS5 keeps there, numbers up to 10 are about the index as a whole.
+    "the search index is damaged": ("DELETE FROM songs_search_data WHERE id > 10",),
     "folds of a song": ("UPDATE songs SET artist_fold = artist, title_fold = title",),
     "folds": (
         "UPDATE songs SET artist_fold = artist, title_fold = title",

@@ -18,7 +18,7 @@ class FieldError:
 
 
 class SongsError(Exception):
-    """Base class of all domain errors. `detail` is safe to show to a client: it never holds a secret.
+    """Base class of all domain errors. `detail` describes this occurrence, and never holds a secret.
 
     `about` is for the audit trail only: the id of the user concerned, if any.
     """
@@ -30,6 +30,11 @@ class SongsError(Exception):
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.summary)
         self.detail = detail or self.summary
+
+    @property
+    def public_detail(self) -> str:
+        """The description of this occurrence that a client is shown."""
+        return self.detail
 
 
 # Invalid input.
@@ -207,11 +212,26 @@ class RateLimited(SongsError):
 
 
 class Unavailable(SongsError):
-    """A dependency of the request does not respond; the same request may succeed later."""
+    """A dependency of the request does not respond; the same request may succeed later.
+
+    Args:
+        detail: For operators, in the log and on the command line: it may name records, files and settings, and advise.
+        public: For clients; they are shown the summary where it is missing.
+    """
 
     code = "unavailable"
     summary = "The service is temporarily unavailable; try again soon."
     retry_after_s: ClassVar[float] = 1.0
+    _public: str | None = None
+
+    def __init__(self, detail: str | None = None, *, public: str | None = None) -> None:
+        super().__init__(detail or public)
+        self._public = public
+
+    @property
+    def public_detail(self) -> str:
+        """The description of this occurrence that a client is shown."""
+        return self._public or self.summary
 
 
 class StorageUnavailable(Unavailable):
@@ -240,6 +260,14 @@ class StorageMismatch(StorageUnavailable):
 
     code = "storage_mismatch"
     summary = "The stored data has a version that this program cannot use."
+
+
+class StorageDamaged(StorageUnavailable):
+    """A stored record holds what no such record can hold; `detail` names it. Reading it again helps nobody."""
+
+    code = "storage_damaged"
+    summary = "What is stored cannot be read, as it is damaged; nothing was changed. The operator has to mend it."
+    retry_after_s: ClassVar[float] = 60.0
 
 
 class TransientConflict(Unavailable):

@@ -13,7 +13,7 @@ from songs.ports.clock import Deadline
 from songs.ports.ratings import RatingReceipt
 from songs.ports.storage import Scope, UnitOfWork
 from songs_mongo import MongoStorage, encoding
-from songs_mongo.ratings import RatedSong, _claim, move
+from songs_mongo.ratings import RatedSong, move
 
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
 Rate = Callable[[Rating], RatingReceipt]
@@ -62,7 +62,7 @@ def claimed(database: Any, rate: Rate, rating: Callable[..., Rating]) -> Rating:
     """A rating of S1 under the key "k", whose writer died between claim and event."""
     event = rating("R1", 4, key="k")
     born = database.songs.find_one({"_id": "S1"})["born"]
-    database.claims.insert_one(_claim(event, encoding.event(event), born))
+    database.claims.insert_one(encoding.Claim(encoding.digest("U1", "k"), born, event).document())
     return event
 
 

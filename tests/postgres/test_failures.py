@@ -1,7 +1,6 @@
 """A server that is stopped, that hangs, that refuses; locks; commits that nobody answers."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -24,7 +23,6 @@ from songs.errors import (
     StorageUnavailable,
 )
 from songs.ports.storage import Scope, UnitOfWork
-from songs_contract.models import samples
 from songs_postgres import PostgresStorage
 from songs_postgres.connection import Connection
 from songs_postgres.errors import NoAnswerError
@@ -67,34 +65,6 @@ def test_a_version_that_is_not_restored_yet(user: User) -> None:
     for use in (user.storage.identity, user.storage.prepare, _other(user).open, _other(user).open_existing):
         with pytest.raises(StorageMismatch, match="record of its version"):
             use()
-
-
-@pytest.mark.parametrize(
-    ("damage", "told"),
-    [
-        ("UPDATE songs SET level = 999", "song s1 is damaged (/level: must be between 0 and 100)"),
-        ("UPDATE songs SET released = 'infinity'", "stored record is damaged"),
-        ("UPDATE ratings SET rated_at_ms = 1::bigint << 62", "rating r1 is damaged"),
-        ("UPDATE ratings SET key = ' '", "rating r1 is damaged (/key: must be 1 to 255 visible ASCII characters)"),
-        ("UPDATE users SET role = 'king'", "user u1 is damaged"),
-        ("UPDATE sessions SET expires_at_ms = 1::bigint << 62", "session x1 is damaged"),
-    ],
-)
-def test_a_record_that_is_damaged(damage: str, told: str, user: User) -> None:
-    """What no record can hold is a fault of the storage, not of the caller's input; the message names the record."""
-    user.rate("r1", key="k1")
-    user.run(Scope.WRITE_ONE, lambda unit: unit.users.add(samples.user("u1", name="ada")))
-    user.run(Scope.WRITE_ONE, lambda unit: unit.sessions.add(samples.session("x1")))
-    user.sql(damage)
-
-    def read(unit: UnitOfWork) -> None:
-        unit.songs.get("s1")
-        unit.ratings.of_song("s1", limit=1)
-        unit.users.get("u1")
-        unit.sessions.get("x1")
-
-    with pytest.raises(StorageUnavailable, match=re.escape(told)):
-        user.run(Scope.READ, read)
 
 
 @pytest.mark.parametrize("name", CALLS)

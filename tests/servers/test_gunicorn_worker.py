@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from songs_api.servers.gunicorn_server import Receiver
+from songs_api.servers.gunicorn_connections import Receiver
 
 HEAD = b"x" * 2_000
 

@@ -139,6 +139,25 @@ def test_half_bodies_from_everywhere_leave_bodies_free(
     assert [_register(running.port, f"user{n}", "127.0.2.1") for n in range(4)] == [201] * 4
 
 
+@SERVERS
+def test_clients_that_read_nothing_leave_others_free(start: Callable[..., Any], stack: ExitStack, server: str) -> None:
+    """More clients than there are threads ask for the largest file and read none of it: the next one is served."""
+    running = start(server, SONGS_THREADS="4", SONGS_WORKERS="1")
+    request = head("GET", "/docs/swagger-ui-bundle.js")
+    for n in range(5):
+        connection = stack.enter_context(socket.socket())
+        # Before it connects, so that the window which it offers stays small.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.bind((f"127.0.0.{n + 2}", 0))
+        connection.settimeout(SOON_S)
+        connection.connect(("127.0.0.1", running.port))
+        # The system takes up to 4 MB for a connection that reads nothing.
+        connection.sendall(request * 5)
+
+    # The first of these may come before all threads are held.
+    assert {running.get(timeout_s=120.0)[0] for _ in range(50)} == {200}
+
+
 HALF = {
     "a length": half_body(),
     "nothing of it": head("POST", REGISTER, "Content-Type: application/json", "Content-Length: 99"),

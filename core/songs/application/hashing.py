@@ -69,7 +69,7 @@ class HashingTurns:
                 # The last of those with the highest rank: it came last of them.
                 worst = max(reversed(self._waiting), key=lambda each: each.rank, default=mine)
                 if worst.rank <= rank:
-                    raise Overloaded("Too many passwords are being checked; try again soon.")
+                    raise Overloaded(public="Too many passwords are being checked; try again soon.")
                 self._waiting.remove(worst)
                 worst.evicted = True
                 worst.turn.set()
@@ -80,7 +80,7 @@ class HashingTurns:
                     self._waiting.remove(mine)
                     mine.evicted = True
         if mine.evicted:
-            raise Overloaded("Too many passwords are being checked; try again soon.")
+            raise Overloaded(public="Too many passwords are being checked; try again soon.")
 
     def _give(self) -> None:
         with self._lock:

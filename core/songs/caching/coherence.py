@@ -161,8 +161,8 @@ class Coherence:
         try:
             self._publish(forgot)
         except Unavailable as error:
-            detail = "The change is stored, but older reads may still be answered for a moment."
-            raise OutcomeUnknown(detail) from error
+            stored = "The change is stored, but older reads may still be answered for a moment."
+            raise OutcomeUnknown(public=stored) from error
 
     def outdate(self, *, beyond: int = 0) -> None:
         """Make all writes visible to all later reads; return when they are.
@@ -332,10 +332,16 @@ class Coherence:
                 # Another cache has been announced: it is given its time.
                 self._return_at_s = seen.first_seen_s + self._return_pause_s
                 return seen
-            if waited_s >= self._return_pause_s:
+            pause_s = self._return_pause_s
+            if waited_s >= pause_s:
                 # Before it is known whether the cache stays: one that comes and goes is tried ever more rarely.
-                self._return_pause_s = min(2 * self._return_pause_s, LONGEST_RETURN_S)
-            seen = self._view.advance(record, cache=identity, deadline=deadline)
+                self._return_pause_s = min(2 * pause_s, LONGEST_RETURN_S)
+            try:
+                seen = self._view.advance(record, cache=identity, deadline=deadline)
+            except SongsError:
+                # It was not announced, as on a full disk: that says nothing of the cache.
+                self._return_pause_s = pause_s
+                raise
             if self._announce_s > 0 or seen.record.cache != identity or seen.record.cache_on:
                 return seen
         elif now_s < (due_at_s := seen.first_seen_s + self._announce_s):

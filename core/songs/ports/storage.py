@@ -150,6 +150,7 @@ class Storage(Protocol):
 
         Raises (on entering, within, or on leaving the block):
             StorageUnavailable: It does not answer; nothing was kept.
+            StorageDamaged: It holds a record that cannot be read; nothing was kept.
             TransientConflict: Nothing was kept; the same unit may succeed when run again.
             OutcomeUnknown: A write was sent and not confirmed.
             Unsupported: `scope` is WRITE_MANY and the storage has no transactions.

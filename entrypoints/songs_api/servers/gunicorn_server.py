@@ -7,10 +7,9 @@ import errno
 import os
 import signal
 import socket
-import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from selectors import EVENT_READ
@@ -23,7 +22,7 @@ from gunicorn.http2 import negotiation  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
 from songs_api.bootstrap.handover import EXPECTED, Application, Load
-from songs_api.http.kernel.body_slots import CONNECTION, LastAnswer, has_body
+from songs_api.servers.gunicorn_connections import BUFFER_BYTES, SEND_TIMEOUT_S, Receiver, with_connections
 from songs_api.servers.options import (
     BACKLOG,
     CONNECTION_BUFFER_BYTES,
@@ -135,7 +134,6 @@ def serve(options: ServerOptions, load: Load) -> None:
 LINGER_S: Final = 2.0
 """The time for which a closing connection still receives data, so that its client can read our response."""
 LINGER_BYTES: Final = 65_536
-_BUFFER_BYTES: Final = 16_384
 _QUIET: Final[dict[type, type[BaseException]]] = {
     kind: type(kind.__name__, (kind,), {"__str__": lambda self: type(self).__name__})
     for kind in vars(errors).values()
@@ -156,7 +154,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's
         super().__init__(*args, **kwargs)
-        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._lingering: deque[tuple[float, Any]] = deque()
 
     def init_signals(self) -> None:
@@ -219,6 +217,8 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ANN401 - gunicorn's
         """Answer and log an error."""
+        with suppress(OSError):  # gone already
+            client.settimeout(SEND_TIMEOUT_S)
         super().handle_error(req, client, addr, unquoted(exc))
 
     def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's
@@ -227,7 +227,12 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         req.version = min(req.version, (1, 1))
         if _is_plain(conn):
             conn.parser.unreader.sock.receive_body()
-        return super().handle_request(req, conn)
+        conn.sock.settimeout(SEND_TIMEOUT_S)
+        try:
+            return super().handle_request(req, conn)
+        except TimeoutError:
+            self.log.debug("Closing a connection whose client does not read.")
+            return False
 
     def _await_head(self, conn: Any, received: bytes) -> None:  # noqa: ANN401 - gunicorn's
         if self._begin(conn, received):
@@ -307,84 +312,6 @@ def is_head(received: bytes | bytearray) -> bool:
 def _is_plain(conn: Any) -> bool:  # noqa: ANN401 - gunicorn's
     """Return whether a connection is one whose heads we read."""
     return isinstance(getattr(getattr(conn.parser, "unreader", None), "sock", None), Receiver)
-
-
-class GunicornConnection:
-    """The connection of a body under gunicorn: a socket that receives nothing more once it is cut."""
-
-    __slots__ = ("_socket",)
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
-
-    def cut(self, answer: LastAnswer) -> None:  # noqa: ARG002 - the thread that is woken answers
-        """End the read."""
-        try:
-            self._socket.shutdown(socket.SHUT_RD)
-        except OSError:  # gone already: then the read ends too
-            return
-
-
-def with_connections(app: Application) -> Application:
-    """Return `app` with the connections of requests that have a body, which it may close after its answer."""
-
-    def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:  # noqa: ANN401 - WSGI's
-        if not has_body(environ):
-            return app(environ, start_response)
-        environ[CONNECTION] = GunicornConnection(environ["gunicorn.socket"])
-
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:  # noqa: ANN401 - WSGI's
-            if ("connection", "close") in headers:
-                # gunicorn takes no such header from an application.
-                start_response.__self__.force_close()  # type: ignore[attr-defined]
-            return start_response(status, headers, exc_info)
-
-        return app(environ, start)
-
-    return call
-
-
-class Receiver:
-    """Receives from a socket, by way of a buffer that each thread keeps.
-
-    `socket.recv` allocates memory for the maximum, and returns the rest. With 8 KiB for each head that leaves holes, a
-    little too small for the next head, between small blocks that the allocator keeps for each thread and size: the
-    memory of a worker grew with every size of heads.
-
-    Args:
-        source: The socket.
-
-    A head is received before it is parsed, and no more data is awaited until `receive_body` is called.
-    """
-
-    _buffers: Final = threading.local()
-
-    def __init__(self, source: socket.socket) -> None:
-        self._source = source
-        self._head: bytes | None = None
-        self.gettimeout = source.gettimeout
-        self.settimeout = source.settimeout
-
-    def receive_head(self, head: bytes) -> None:
-        """Let the head of the next request be what was received already, and maybe some of its body."""
-        self._head = head
-
-    def receive_body(self) -> None:
-        """Go on to receive."""
-        self._head = None
-
-    def recv(self, size: int) -> bytes:
-        """Return up to `size` bytes, or as many as the buffer has room for; none at the end."""
-        if self._head is not None:
-            head, self._head = self._head, b""
-            if not head:
-                raise errors.LimitRequestHeaders(b"the head is too long")
-            return head
-        try:
-            buffer: memoryview = self._buffers.one
-        except AttributeError:
-            buffer = self._buffers.one = memoryview(bytearray(_BUFFER_BYTES))
-        return bytes(buffer[: self._source.recv_into(buffer, min(size, _BUFFER_BYTES))])
 
 
 def unquoted(error: BaseException) -> BaseException:

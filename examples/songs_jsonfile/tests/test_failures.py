@@ -17,7 +17,7 @@ from songs_jsonfile.log import Log
 from songs_jsonfile.storage import JsonFileStorage
 from storage_user import User
 
-from songs.errors import OutcomeUnknown, StorageInUse, StorageUnavailable
+from songs.errors import OutcomeUnknown, StorageClosed, StorageInUse, StorageUnavailable
 from songs.ports.storage import Scope
 from songs.query import SongFilter
 
@@ -74,7 +74,7 @@ def test_a_forked_process_does_not_use_what_it_inherited(user: User) -> None:
     """The child is refused, and its closing takes nothing from the parent."""
 
     def use() -> None:
-        with pytest.raises(StorageInUse):
+        with pytest.raises(StorageClosed):
             user.rate(1)
         user.storage.close()
 

@@ -47,6 +47,7 @@ STATUSES: Final[Mapping[type[SongsError], int]] = MappingProxyType(
         errors.RateLimited: 429,
         errors.Unavailable: 503,
         errors.StorageUnavailable: 503,
+        errors.StorageDamaged: 503,
         errors.StorageClosed: 503,
         errors.StorageInUse: 503,
         errors.StorageMismatch: 503,
@@ -124,7 +125,7 @@ def answer_songs_error(req: ApiRequest, resp: falcon.Response, error: SongsError
     if error.about is not None:
         req.api_context.target = error.about
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        _log.warning("request %s: %s", req.api_context.request_id, error.code)
+        _log.warning("request %s: %s: %s", req.api_context.request_id, error.code, _for_operators(error))
     resp.set_headers(_headers_of(error))
     _answer(req, resp, status, error)
 
@@ -148,6 +149,12 @@ def answer_http_error(req: ApiRequest, resp: falcon.Response, error: falcon.HTTP
         answer_defect(req, resp, error, params)
 
 
+def _for_operators(error: SongsError) -> str:
+    """Return what clients are not shown: the detail, and that of the error that led to this one."""
+    cause = error.__cause__
+    return f"{error.detail} ({cause.detail})" if isinstance(cause, SongsError) else error.detail
+
+
 def _headers_of(error: SongsError) -> dict[str, str]:
     if isinstance(error, errors.InvalidToken):
         return {"WWW-Authenticate": f'{REALM}, error="invalid_token", error_description="{error.summary}"'}
@@ -166,10 +173,10 @@ def body_of(error: SongsError, request_id: str) -> bytes:
         "type": TYPE_PREFIX + error.code,
         "title": error.summary,
         "status": status_of(type(error)),
-        "detail": error.detail,
+        "detail": error.public_detail,
         "code": error.code,
         "instance": REQUEST_PREFIX + request_id,
-        "error": error.detail,
+        "error": error.public_detail,
     }
     if isinstance(error, errors.InvalidInput):
         problem["errors"] = [{"pointer": fault.pointer, "message": fault.message} for fault in error.errors]

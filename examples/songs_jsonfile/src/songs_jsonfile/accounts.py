@@ -9,6 +9,7 @@ from songs.model import Session, User, name_key
 from songs.ports.sessions import Rotation
 from songs_jsonfile.changes import Put, Remove
 from songs_plugins.decisions import decide_rotation, is_repeat, replaceable
+from songs_plugins.values import clamped
 
 if TYPE_CHECKING:
     from songs_jsonfile.unit import Unit
@@ -54,7 +55,7 @@ class JsonFileUsers:
     def find(self, *, limit: int, after_id: str | None = None) -> tuple[User, ...]:
         with self._unit.read() as state:
             ids = sorted(each for each in state.users if after_id is None or each > after_id)
-            return tuple(state.users[each] for each in ids[:limit])
+            return tuple(state.users[each] for each in ids[: clamped(limit)])
 
 
 class JsonFileSessions:
@@ -91,12 +92,13 @@ class JsonFileSessions:
     def delete_of_user(self, user_id: str, *, limit: int, keep_id: str | None = None) -> int:
         with self._unit.write() as state:
             of_user = [each.id for each in state.sessions.values() if each.user_id == user_id and each.id != keep_id]
-            self._remove(of_user[:limit])
-            return len(of_user[:limit])
+            ended = of_user[: clamped(limit)]
+            self._remove(ended)
+            return len(ended)
 
     def delete_expired(self, *, at: datetime, limit: int) -> int:
         with self._unit.write() as state:
-            expired = [each.id for each in state.sessions.values() if each.expires_at <= at][:limit]
+            expired = [each.id for each in state.sessions.values() if each.expires_at <= at][: clamped(limit)]
             self._remove(expired)
             return len(expired)
 

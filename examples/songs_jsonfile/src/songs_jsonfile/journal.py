@@ -60,10 +60,10 @@ class Journal:
         Raises:
             DeadlineExceeded: It was too late from the start.
             StorageUnavailable: The turn did not come before the deadline.
-            StorageClosed: It was closed.
+            StorageClosed: It was closed, or opened before this process was forked.
         """
         if os.getpid() != self._pid:
-            raise StorageInUse("The storage was opened before this process was forked; open it in each process.")
+            raise StorageClosed("The storage was opened before this process was forked; open it in each process.")
         if deadline is not None:
             deadline.check()
         if not self._turn.acquire(timeout=-1 if deadline is None else deadline.remaining_s()):

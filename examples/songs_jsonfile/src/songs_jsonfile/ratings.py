@@ -7,6 +7,7 @@ from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
 from songs_jsonfile.changes import Put
 from songs_plugins.decisions import check_key
+from songs_plugins.values import clamped
 
 if TYPE_CHECKING:
     from songs_jsonfile.unit import Unit
@@ -40,4 +41,4 @@ class JsonFileRatings:
         with self._unit.read() as state:
             events = state.events.get(song_id, {})
             ids = sorted(each for each in events if after_id is None or each > after_id)
-            return tuple(events[each] for each in ids[:limit])
+            return tuple(events[each] for each in ids[: clamped(limit)])
