@@ -308,10 +308,11 @@ RESOURCES: Final = (HealthPage, ReadinessPage, OpenApiDocument, DocsPointer, Doc
 
 def resources(services: AppServices, document: Callable[[], bytes]) -> Sequence[Resource]:
     """Return the resources of the service, `document` being its OpenAPI document; of metrics where a token is set."""
-    options = services.options
-    probe = ReadinessProbe(services.storage, services.cache, services.clock, deadline_s=options.deadline_s)
+    probe = ReadinessProbe(
+        services.storage, services.cache, services.clock, deadline_s=services.settings.http.deadline_s
+    )
     found: list[Resource] = [HealthPage(), ReadinessPage(probe), OpenApiDocument(document), DocsPointer(), Docs()]
-    if options.metrics_token:
+    if services.settings.telemetry.metrics_token is not None:
         found.append(MetricsPage(services.telemetry.exposition))
     return found
 
