@@ -93,7 +93,7 @@ class Unit(GuardedUnit[Database[Document]]):
         "_database",
         "_identity",
         "_primaries",
-        "_rarity",
+        "_selectivity",
         "_sent",
         "_session",
         "_transactions",
@@ -102,7 +102,7 @@ class Unit(GuardedUnit[Database[Document]]):
     def __init__(
         self,
         database: Database[Document],
-        rarity: Selectivity,
+        selectivity: Selectivity,
         attempts: Attempts,
         primaries: Primaries | None,
         identity: Identity,
@@ -113,7 +113,7 @@ class Unit(GuardedUnit[Database[Document]]):
     ) -> None:
         super().__init__(scope, deadline)
         self._database = database
-        self._rarity = rarity
+        self._selectivity = selectivity
         self._attempts = attempts
         self._primaries = primaries
         self._identity = identity
@@ -125,7 +125,7 @@ class Unit(GuardedUnit[Database[Document]]):
     @property
     def songs(self) -> MongoSongs:
         """The songs."""
-        return MongoSongs(self, self._rarity)
+        return MongoSongs(self, self._selectivity)
 
     @property
     def ratings(self) -> MongoRatings:
@@ -150,7 +150,7 @@ class Unit(GuardedUnit[Database[Document]]):
     @property
     def batches(self) -> MongoBatches:
         """Reads of many records at once."""
-        return MongoBatches(self, self._rarity)
+        return MongoBatches(self, self._selectivity)
 
     @property
     def transactional(self) -> bool:
