@@ -311,6 +311,13 @@ def test_what_a_limiter_in_this_process_said_is_not_remembered(build: Build) -> 
     assert RateLimits(services).limit("default", LIMIT)._limiter is services.limiter
 
 
+def test_where_nothing_is_counted_no_limit_is_promised(build: Build) -> None:
+    """With the limiter `none` requests are neither refused nor given headers of a limit."""
+    unlimited = replace(build().services, limiter_capabilities=LimiterCapabilities(shared=True, limits=False))
+
+    assert RateLimits(unlimited).limit("default", LIMIT).hit("somebody") is None
+
+
 def test_what_is_remembered_is_bounded() -> None:
     """Any number of addresses takes the memory of `MAX_BUCKETS`."""
     windows = ProcessWindows()

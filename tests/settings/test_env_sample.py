@@ -41,6 +41,13 @@ def test_every_variable_is_there_and_no_other(project_root: Path) -> None:
     assert {name for name in sample - known if not name.startswith(LATER)} == set()
 
 
+def test_a_setting_is_in_one_group() -> None:
+    """In two, one variable would set both, and lists would show it twice."""
+    names = [name for group in GROUPS.values() for name in group.model_fields]
+
+    assert len(names) == len(set(names))
+
+
 @pytest.mark.parametrize(("prefix", "model"), _models(), ids=lambda value: getattr(value, "__name__", value))
 def test_the_sample_says_what_the_models_say(project_root: Path, prefix: str, model: type[BaseModel]) -> None:
     """The default and the description of each field; secrets and what depends on the machine have no value."""

@@ -20,7 +20,11 @@ from songs_api.telemetry.telemetry import Telemetry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppServices:
-    """Services and ports, ready for use; `window_table` holds the shared windows of rate limits, if there are any."""
+    """Services and ports, ready for use, and the settings of the service, in groups.
+
+    `limiter_capabilities` are those that the limiter declares. `window_table` holds the shared windows of rate limits,
+    if there are any.
+    """
 
     clock: Clock
     storage: Storage

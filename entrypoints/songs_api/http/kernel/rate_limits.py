@@ -197,6 +197,7 @@ class RateLimits:
         services = self._services
         declared = services.limiter_capabilities
         if not declared.limits:
+            # Nothing is counted, so nothing is promised in headers.
             rate = None
         if not declared.shared:
             # One that counts in this process's memory neither fails nor forgets.
