@@ -175,7 +175,7 @@ class RatingTable:
 
     of_song: Map[str, SongRatings] = field(default_factory=Map)
     keys: Map[tuple[str, str], Rating] = field(default_factory=Map)
-    leftovers: tuple[SongRatings, ...] = ()
+    orphans: tuple[SongRatings, ...] = ()
 
     def get(self, song_id: str) -> SongRatings:
         """Return the ratings of a song."""
@@ -192,20 +192,20 @@ class RatingTable:
     def plus(self, rating: Rating, ratings: SongRatings | None = None) -> Self:
         """Return the table with one more rating, whose id and key are new to it; `ratings` are its song's so far."""
         after = (self.get(rating.song_id) if ratings is None else ratings).plus(rating)
-        table = self.tidied() if self.leftovers else self
+        table = self.tidied() if self.orphans else self
         keys = table.keys if rating.key is None else table.keys.set((rating.user_id, rating.key), rating)
-        return type(self)(self.of_song.set(rating.song_id, after), keys, table.leftovers)
+        return type(self)(self.of_song.set(rating.song_id, after), keys, table.orphans)
 
     def minus_song(self, song_id: str) -> Self:
         """Return the table without the ratings of a song, of whose keys nobody sees any."""
         ratings = self.of_song.get(song_id)
         if ratings is None:
             return self
-        return type(self)(self.of_song.delete(song_id), self.keys, (*self.leftovers, ratings)).tidied()
+        return type(self)(self.of_song.delete(song_id), self.keys, (*self.orphans, ratings)).tidied()
 
     def tidied(self) -> Self:
         """Return the table without some keys of songs that are gone, if there are any."""
-        *rest, last = self.leftovers
+        *rest, last = self.orphans
         keys = self.keys
         for rating in last.events_from(last.count - TIDIED_AT_ONCE):
             # It may have been given to another rating since.

@@ -217,11 +217,11 @@ Pair = tuple[str, SongFilter]
 class MongoBatches:
     """Reads of many records at once."""
 
-    __slots__ = ("_rarity", "_transaction")
+    __slots__ = ("_selectivity", "_transaction")
 
-    def __init__(self, transaction: Transaction, rarity: Selectivity) -> None:
+    def __init__(self, transaction: Transaction, selectivity: Selectivity) -> None:
         self._transaction = transaction
-        self._rarity = rarity
+        self._selectivity = selectivity
 
     def songs(self, song_ids: Collection[str]) -> Mapping[str, Song]:
         found = self._found(SONGS, _one_of("_id", filter(is_id, song_ids)), encoding.SONG_MEMBERS)
@@ -230,7 +230,7 @@ class MongoBatches:
     def meeting(self, pairs: Collection[Pair]) -> frozenset[Pair]:
         met: list[Pair] = []
         for asked in _one_for_each_song(pairs):
-            wanted = {song_id: conditions(song_filter, self._rarity) for song_id, song_filter in asked.items()}
+            wanted = {song_id: conditions(song_filter, self._selectivity) for song_id, song_filter in asked.items()}
             # With its id in each of the alternatives a song is looked at once, whatever the others ask.
             alternatives = [{"$and": [{"_id": song_id}, *each]} for song_id, each in wanted.items() if each is not None]
             found = self._found(SONGS, {"$or": alternatives} if alternatives else None, {"_id": 1})

@@ -51,7 +51,7 @@ def events_of(born: str, *, after_id: str = "") -> Document:
     return {"$gt": f"{born}/{after_id}", "$lt": f"{born}0"}
 
 
-def remove_leftovers(transaction: Transaction, born: str) -> None:
+def remove_orphans(transaction: Transaction, born: str) -> None:
     """Remove events and claims, at most `BATCHES` batches of each; what is left over is ignored."""
     for collection, condition in ((RATINGS, {"_id": events_of(born)}), (CLAIMS, {"born": born})):
         for _ in range(BATCHES):
@@ -119,7 +119,7 @@ def _remove_gone(transaction: Transaction, song_of: dict[str, str]) -> int:
     unsure = {song["_id"] for song in songs if not _has(song, "born")}
     gone = {born for born, song_id in song_of.items() if song_id not in unsure} - {song.get("born") for song in songs}
     for born in gone:
-        remove_leftovers(transaction, born)
+        remove_orphans(transaction, born)
     return len(gone)
 
 
@@ -193,10 +193,10 @@ class RatedSong:
                 # It was recent when `seq` events were moved. Unless more were by now, it came after this moment.
                 return self.stats if seq < self.moved else None
         not_moved = {"$or": [{"moved": self.moved}, {"high": {"$lt": rating_id}}]}
-        return book(transaction, self.id, rating_id, event, {"born": self.born}, not_moved)
+        return record(transaction, self.id, rating_id, event, {"born": self.born}, not_moved)
 
 
-def book(
+def record(
     transaction: Transaction, song_id: str, rating_id: str, event: Document, *proof: Document
 ) -> RatingStats | None:
     """Store and count an event in one change of the song, where it is not recent and `proof` shows it is not moved.
@@ -224,11 +224,11 @@ def book(
     stats, moved = found
     recent = stats.count - moved if isinstance(moved, int | float) else 0
     if recent >= FULL and recent % STEP == 0:
-        transaction.afterwards(lambda: move(transaction, song_id))
+        transaction.afterwards(lambda: archive(transaction, song_id))
     return stats
 
 
-def move(transaction: Transaction, song_id: str) -> None:
+def archive(transaction: Transaction, song_id: str) -> None:
     """Move a song's older recent events to ``ratings``, so that its document stays small.
 
     They are inserted there first and then removed here, in a change that also notes it in `moved` and `high`. A
@@ -281,7 +281,7 @@ class MongoRatings:
         if rating.key is not None:
             return self._add_keyed(rating, encoding.digest(rating.user_id, rating.key))
         event = encoding.event(rating)
-        stats = book(self._transaction, rating.song_id, rating.id, event, {"high": {"$lt": rating.id}})
+        stats = record(self._transaction, rating.song_id, rating.id, event, {"high": {"$lt": rating.id}})
         for _ in range(ATTEMPTS):
             if stats is not None:
                 return RatingReceipt(stats, rating.id)

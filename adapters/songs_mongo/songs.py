@@ -15,7 +15,7 @@ from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.ports.clock import Clock
 from songs.query import SongFilter
 from songs_mongo import encoding
-from songs_mongo.ratings import remove_leftovers
+from songs_mongo.ratings import remove_orphans
 from songs_mongo.schema import SONGS, Document, Transaction, in_one_batch
 from songs_plugins.decisions import sort_out
 from songs_plugins.values import LARGEST_INT32, UNREADABLE, clamped, comparable, damaged, encodable
@@ -62,7 +62,7 @@ MOST_GRAMS: Final = 12
 """More would narrow the candidates no further, and each of them costs."""
 
 
-def conditions(song_filter: SongFilter, rarity: Selectivity) -> list[Document] | None:
+def conditions(song_filter: SongFilter, selectivity: Selectivity) -> list[Document] | None:
     """Return the conditions that songs which meet the filter meet together; None where no song can.
 
     A text of up to three characters is a gram itself, and found in the index alone. Of a longer text the index finds
@@ -81,18 +81,18 @@ def conditions(song_filter: SongFilter, rarity: Selectivity) -> list[Document] |
     if song_filter.text is not None:
         if not encodable(song_filter.text):
             return None
-        found += _contains(song_filter.text, rarity)
+        found += _contains(song_filter.text, selectivity)
     return found
 
 
-def _contains(text: str, rarity: Selectivity) -> list[Document]:
+def _contains(text: str, selectivity: Selectivity) -> list[Document]:
     if len(text) <= encoding.GRAM:
         return [{"grams": {"$all": [text]}}]
     grams = sorted({text[i : i + encoding.GRAM] for i in range(len(text) - encoding.GRAM + 1)})
     # A literal: a text that begins with a dollar sign would be taken for the name of a member.
     places = [{"$indexOfCP": [member, {"$literal": text}]} for member in ("$artist_fold", "$title_fold")]
     return [
-        {"grams": {"$all": rarity.rarest_first(grams)[:MOST_GRAMS]}},
+        {"grams": {"$all": selectivity.rarest_first(grams)[:MOST_GRAMS]}},
         {"$expr": {"$or": [{"$gte": [place, 0]} for place in places]}},
     ]
 
@@ -113,11 +113,11 @@ ATTEMPTS: Final = 8
 class MongoSongs:
     """The songs: one document each, its ratings' counters included."""
 
-    __slots__ = ("_rarity", "_transaction")
+    __slots__ = ("_selectivity", "_transaction")
 
-    def __init__(self, transaction: Transaction, rarity: Selectivity) -> None:
+    def __init__(self, transaction: Transaction, selectivity: Selectivity) -> None:
         self._transaction = transaction
-        self._rarity = rarity
+        self._selectivity = selectivity
 
     def get(self, song_id: str) -> Song | None:
         found = self._found({"_id": song_id}, limit=1) if is_id(song_id) else []
@@ -181,7 +181,7 @@ class MongoSongs:
         if deleted is not None:
             born = deleted.get("born")
             if isinstance(born, str):
-                self._transaction.afterwards(lambda: remove_leftovers(self._transaction, born))
+                self._transaction.afterwards(lambda: remove_orphans(self._transaction, born))
         elif if_version is not None and self.get(song_id) is not None:
             raise VersionConflict
         else:
@@ -219,8 +219,8 @@ class MongoSongs:
 
     def _conditions(self, song_filter: SongFilter) -> list[Document] | None:
         if song_filter.text is not None and len(song_filter.text) > encoding.GRAM + 1:
-            self._rarity.renew(self._sample)
-        return conditions(song_filter, self._rarity)
+            self._selectivity.renew(self._sample)
+        return conditions(song_filter, self._selectivity)
 
     def _sample(self, size: int) -> list[list[str]] | None:
         pipeline: list[Document] = [{"$sample": {"size": size}}, {"$project": {"grams": 1}}]

@@ -69,7 +69,7 @@ class MongoStorage:
         self._clock = clock
         self._connections = connections
         self._make_client = make_client
-        self._rarity: Final = Selectivity(clock)
+        self._selectivity: Final = Selectivity(clock)
         self._attempts: Final = Attempts(clock)
         self._turning = threading.Lock()
         self._client: Client | None = None
@@ -123,7 +123,7 @@ class MongoStorage:
         _, database = self._opened()
         return Unit(
             database,
-            self._rarity,
+            self._selectivity,
             self._attempts,
             self._primaries,
             self._identity,

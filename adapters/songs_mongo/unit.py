@@ -100,7 +100,7 @@ class Unit(GuardedUnit[Database[Document]]):
         "_database",
         "_identity",
         "_primaries",
-        "_rarity",
+        "_selectivity",
         "_sent",
         "_session",
         "_transactions",
@@ -109,7 +109,7 @@ class Unit(GuardedUnit[Database[Document]]):
     def __init__(
         self,
         database: Database[Document],
-        rarity: Selectivity,
+        selectivity: Selectivity,
         attempts: Attempts,
         primaries: Primaries | None,
         identity: Identity,
@@ -120,7 +120,7 @@ class Unit(GuardedUnit[Database[Document]]):
     ) -> None:
         super().__init__(scope, deadline)
         self._database = database
-        self._rarity = rarity
+        self._selectivity = selectivity
         self._attempts = attempts
         self._primaries = primaries
         self._identity = identity
@@ -132,7 +132,7 @@ class Unit(GuardedUnit[Database[Document]]):
     @property
     def songs(self) -> MongoSongs:
         """The songs."""
-        return MongoSongs(self, self._rarity)
+        return MongoSongs(self, self._selectivity)
 
     @property
     def ratings(self) -> MongoRatings:
@@ -157,7 +157,7 @@ class Unit(GuardedUnit[Database[Document]]):
     @property
     def batches(self) -> MongoBatches:
         """Reads of many records at once."""
-        return MongoBatches(self, self._rarity)
+        return MongoBatches(self, self._selectivity)
 
     @property
     def transactional(self) -> bool:

@@ -7,11 +7,11 @@ from typing import Final
 from songs.model import Rating, RatingStats, Song, User, name_key
 from songs.ports.batches import RatedSong
 from songs.query import SongFilter
-from songs_plugins.rows import USER_COLUMNS, user_of
+from songs_plugins.rows import RATING_COLUMNS, SONG_COLUMNS, USER_COLUMNS, rating_of, song_of, user_of
 from songs_plugins.values import clamped, comparable, comparable_level, encodable
 from songs_postgres.connection import Transaction
-from songs_postgres.ratings import COUNTERS, EVENT_COLUMNS, rating_of, stats_of
-from songs_postgres.songs import SONG_COLUMNS, pattern, song_of
+from songs_postgres.ratings import COUNTERS, stats_of
+from songs_postgres.songs import pattern
 
 SONGS: Final = f"SELECT {SONG_COLUMNS} FROM songs WHERE id = ANY (%s)"
 # Each song is looked up by its id, and only then compared with what is asked of it.
@@ -22,8 +22,8 @@ MEETING: Final = (
     "AND (asked.artist IS NULL OR artist_fold = asked.artist) AND (asked.level IS NULL OR songs.level = asked.level)"
 )
 RATED: Final = (
-    f"SELECT stats.song_id, {COUNTERS}, {EVENT_COLUMNS} FROM stats LEFT JOIN LATERAL ("
-    f"SELECT {EVENT_COLUMNS} FROM ratings WHERE ratings.song_id = coalesce(stats.incarnation, stats.song_id) "
+    f"SELECT stats.song_id, {COUNTERS}, {RATING_COLUMNS} FROM stats LEFT JOIN LATERAL ("
+    f"SELECT {RATING_COLUMNS} FROM ratings WHERE ratings.song_id = coalesce(stats.incarnation, stats.song_id) "
     "ORDER BY id LIMIT %s) AS first ON true WHERE stats.song_id = ANY (%s) ORDER BY stats.song_id, first.id"
 )
 USERS: Final = f"SELECT {USER_COLUMNS} FROM users WHERE id = ANY (%s)"

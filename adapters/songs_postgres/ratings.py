@@ -7,7 +7,7 @@ and a key of theirs is free for any later rating.
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 
 from collections.abc import Sequence
-from typing import Any, Final, LiteralString
+from typing import Final, LiteralString
 
 import psycopg
 
@@ -15,11 +15,11 @@ from songs.errors import SongNotFound, TransientConflict
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
 from songs_plugins.decisions import check_key
-from songs_plugins.values import UNREADABLE, clamped, comparable, damaged, milliseconds, moment
+from songs_plugins.rows import RATING_COLUMNS, rating_of
+from songs_plugins.values import clamped, comparable, milliseconds
 from songs_postgres.connection import Connection, Transaction
 
 COUNTERS: Final = "n1, n2, n3, n4, n5"
-EVENT_COLUMNS: Final = "id, user_id, value, rated_at_ms, key"
 # One statement. The event comes first: who uses the same id or key waits for it there, before locking the song's
 # counters. A song that is deleted meanwhile takes the counters with it: then the event is there without them.
 ADD: Final = (
@@ -44,7 +44,7 @@ WHY_NOT: Final = (
 )
 STATS: Final = f"SELECT {COUNTERS} FROM stats WHERE song_id = %s"
 OF_SONG: Final = (
-    f"SELECT {EVENT_COLUMNS} FROM ratings "
+    f"SELECT {RATING_COLUMNS} FROM ratings "
     "WHERE song_id = (SELECT coalesce(incarnation, song_id) FROM stats WHERE song_id = %s) AND id > %s "
     "ORDER BY id LIMIT %s"
 )
@@ -125,17 +125,6 @@ def stats_of(counters: Sequence[int]) -> RatingStats:
     """Return the statistics of a row of `COUNTERS`."""
     n1, n2, n3, n4, n5 = counters
     return RatingStats((n1, n2, n3, n4, n5))
-
-
-def rating_of(song_id: str, row: Sequence[Any]) -> Rating:
-    """Return the rating of a row of `EVENT_COLUMNS`."""
-    rating_id, user_id, value, rated_at_ms, key = row
-    try:
-        return Rating(
-            id=rating_id, song_id=song_id, user_id=user_id, value=value, rated_at=moment(rated_at_ms), key=key
-        )
-    except UNREADABLE as error:
-        raise damaged("rating", rating_id, error) from error
 
 
 def orphans_exist(connection: Connection) -> bool:

@@ -11,11 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, LiteralString
 
 from songs.errors import DuplicateSong, TransientConflict
-from songs.model import DifficultyTotals, Song, SongDetails, SongIdentity
+from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
 from songs_plugins.decisions import check_version, replaceable
-from songs_plugins.values import UNREADABLE, clamped, comparable, comparable_level, damaged, encodable
+from songs_plugins.rows import SONG_COLUMNS, song_of
+from songs_plugins.values import clamped, comparable, comparable_level, encodable
 from songs_postgres.connection import Row, Transaction
 from songs_postgres.ratings import NOTE_ORPHANS, ORPHANS_REMOVED, REMOVE_ORPHANS
 
@@ -30,7 +31,6 @@ SONG_TYPES: Final[dict[LiteralString, LiteralString]] = {
     "level": "smallint",
     "released": "date",
 }
-SONG_COLUMNS: Final = ", ".join(SONG_TYPES)
 WRITTEN_TYPES: Final = SONG_TYPES | {"identity_key": "bytea", "artist_fold": "text", "title_fold": "text"}
 """Of the columns that are written with a song, in the order of `song_row`: the id first."""
 GET: Final = f"SELECT {SONG_COLUMNS} FROM songs WHERE id = %s"
@@ -151,7 +151,7 @@ class PostgresSongs:
         return tuple(map(song_of, self._looked_up(song_filter, query)))
 
     def count(self, song_filter: SongFilter) -> int:
-        if song_filter.text is None and song_filter.artist is None:
+        if song_filter.only_level:
             return self.difficulty_totals(song_filter.level).count
         query = count_query(song_filter)
         return sum(number for (number,) in self._looked_up(song_filter, query))
@@ -174,25 +174,6 @@ def identity_key(identity: SongIdentity) -> bytes:
     """Return what stands for an identity in the index that keeps it unique: the texts may be too long for an index."""
     text = f"{identity.artist}\0{identity.title}\0{identity.released.isoformat()}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def song_of(row: Row) -> Song:
-    """Return the song of a row of `SONG_COLUMNS`."""
-    song_id, version, artist, title, difficulty_milli, level, released = row
-    try:
-        return Song(
-            id=song_id,
-            version=version,
-            details=SongDetails(
-                artist=artist,
-                title=title,
-                difficulty_milli=difficulty_milli,
-                level=level,
-                released=released,
-            ),
-        )
-    except UNREADABLE as error:
-        raise damaged("song", song_id, error) from error
 
 
 def song_row(song: Song, key: bytes) -> tuple[object, ...]:

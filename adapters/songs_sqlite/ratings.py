@@ -7,8 +7,9 @@ from songs.errors import SongNotFound
 from songs.model import Rating, RatingStats
 from songs.ports.ratings import RatingReceipt
 from songs_plugins.decisions import check_key
-from songs_plugins.values import UNREADABLE, clamped, comparable, damaged, milliseconds, moment
-from songs_sqlite.connection import Row, Transaction
+from songs_plugins.rows import RATING_COLUMNS, rating_of
+from songs_plugins.values import clamped, comparable, milliseconds
+from songs_sqlite.connection import Transaction
 
 ADD: Final = (
     "INSERT INTO ratings (song_id, id, user_id, value, rated_at_ms, key) "
@@ -26,10 +27,7 @@ BY_KEY: Final = (
     "FROM ratings WHERE user_id = ? AND key = ?"
 )
 FREE_KEY: Final = "DELETE FROM ratings WHERE user_id = ? AND key = ?"
-OF_SONG: Final = (
-    f"SELECT id, user_id, value, rated_at_ms, key FROM ratings WHERE song_id = {_INCARNATION} AND id > ? "
-    "ORDER BY id LIMIT ?"
-)
+OF_SONG: Final = f"SELECT {RATING_COLUMNS} FROM ratings WHERE song_id = {_INCARNATION} AND id > ? ORDER BY id LIMIT ?"
 
 
 class SqliteRatings:
@@ -63,7 +61,7 @@ class SqliteRatings:
 
     def of_song(self, song_id: str, *, limit: int, after_id: str | None = None) -> tuple[Rating, ...]:
         rows = self._transaction.rows(OF_SONG, (comparable(song_id), comparable(after_id or ""), clamped(limit)))
-        return tuple(_rating_of(song_id, row) for row in rows)
+        return tuple(rating_of(song_id, row) for row in rows)
 
     def _stored_id(self, rating: Rating) -> str | None:
         """Return the id of the stored event that kept `rating` out; None where its song is gone.
@@ -78,14 +76,3 @@ class SqliteRatings:
             return None
         check_key(rating, song_id=incarnation.partition("/")[0], value=value)
         return str(rating_id)
-
-
-def _rating_of(song_id: str, row: Row) -> Rating:
-    """Return the rating of a row of `OF_SONG`."""
-    rating_id, user_id, value, rated_at_ms, key = row
-    try:
-        return Rating(
-            id=rating_id, song_id=song_id, user_id=user_id, value=value, rated_at=moment(rated_at_ms), key=key
-        )
-    except UNREADABLE as error:
-        raise damaged("rating", rating_id, error) from error

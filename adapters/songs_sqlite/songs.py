@@ -7,41 +7,21 @@ if given) are looked through. Songs that the index of trigrams finds for a text 
 
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date
 from typing import Final
 
 from songs.errors import DuplicateSong
-from songs.model import DifficultyTotals, Song, SongDetails, SongIdentity
+from songs.model import DifficultyTotals, Song, SongIdentity
 from songs.query import SongFilter
 from songs.text import fold
 from songs_plugins.decisions import check_version, is_repeat, replaceable
-from songs_plugins.values import UNREADABLE, clamped, comparable, comparable_level, damaged, encodable
-from songs_sqlite.connection import Parameters, Row, Transaction
+from songs_plugins.rows import SONG_COLUMNS, song_of
+from songs_plugins.values import clamped, comparable, comparable_level, encodable
+from songs_sqlite.connection import Parameters, Transaction
 from songs_sqlite.pool import NOTE_ORPHANS, ORPHANS_AT_ONCE, REMOVE_ORPHANS
 
 Query = tuple[str, Parameters]
 
-SONG_COLUMNS: Final = "id, version, artist, title, released, difficulty_milli, level"
 WRITTEN_COLUMNS: Final = f"{SONG_COLUMNS}, artist_fold, title_fold"
-
-
-def song_of(row: Row) -> Song:
-    """Return the song of a row of `SONG_COLUMNS`."""
-    song_id, version, artist, title, released, difficulty_milli, level = row
-    try:
-        return Song(
-            id=song_id,
-            version=version,
-            details=SongDetails(
-                artist=artist,
-                title=title,
-                released=date.fromisoformat(released),
-                difficulty_milli=difficulty_milli,
-                level=level,
-            ),
-        )
-    except UNREADABLE as error:
-        raise damaged("song", song_id, error) from error
 
 
 def song_row(song: Song) -> tuple[object, ...]:
@@ -52,9 +32,9 @@ def song_row(song: Song) -> tuple[object, ...]:
         song.version,
         details.artist,
         details.title,
-        details.released.isoformat(),
         details.difficulty_milli,
         details.level,
+        details.released.isoformat(),
         fold(details.artist),
         fold(details.title),
     )
@@ -217,7 +197,7 @@ class SqliteSongs:
         return tuple(map(song_of, self._transaction.rows(*query))) if query else ()
 
     def count(self, song_filter: SongFilter) -> int:
-        if song_filter.text is None and song_filter.artist is None:
+        if song_filter.only_level:
             return self.difficulty_totals(song_filter.level).count
         query = count_statement(song_filter)
         return int(self._transaction.rows(*query)[0][0]) if query else 0

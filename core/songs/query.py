@@ -19,6 +19,11 @@ class SongFilter:
     artist: str | None = None
     level: int | None = None
 
+    @property
+    def only_level(self) -> bool:
+        """Whether no member but the level is set, so that difficulty totals count the songs."""
+        return self == SongFilter(level=self.level)
+
     def canonical(self) -> str:
         """Return a text that equal filters share, and no others: for keys of caches, and to sign cursors.
 

@@ -17,7 +17,7 @@ from songs import errors
 from songs.errors import SongsError
 from songs_api.http.kernel import validation as failures
 from songs_api.servers import options
-from songs_api.settings.service import ServiceSettings
+from songs_api.settings.service import HttpSettings
 
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 PINNED = re.compile(r"^[\w./-]+:\d+\.\d+\.\d+(-[\w.-]+)?$")
@@ -268,7 +268,7 @@ def test_the_service_trusts_the_proxy_alone(compose: dict[str, Any]) -> None:
     front = compose["networks"]["front"]["ipam"]["config"][0]
     address = compose["services"]["proxy"]["networks"]["front"]["ipv4_address"]
 
-    trusted = ServiceSettings.model_validate(
+    trusted = HttpSettings.model_validate(
         {"trusted_proxies": compose["services"]["api"]["environment"]["SONGS_TRUSTED_PROXIES"]}
     ).trusted_proxies
 
@@ -337,7 +337,7 @@ def test_the_proxy_takes_what_the_service_takes(proxy: str) -> None:
     """A body, a target, a header and a head that the service takes are not refused on the way, nor passed on beyond."""
     head = re.findall(r"large_client_header_buffers (\d+) (\d+)k;", proxy)[0]
 
-    assert min(_sizes(proxy, "client_max_body_size")) >= ServiceSettings.model_validate({}).max_body_bytes
+    assert min(_sizes(proxy, "client_max_body_size")) >= HttpSettings.model_validate({}).max_body_bytes
     assert int(head[1]) * 1024 >= options.REQUEST_LINE_BYTES
     assert int(head[1]) * 1024 >= options.HEADER_BYTES
     assert int(head[0]) * int(head[1]) * 1024 + 4096 < options.CONNECTION_BUFFER_BYTES
@@ -349,5 +349,5 @@ def test_the_proxy_waits_as_the_service_does(proxy: str) -> None:
     read_s = int(re.findall(r"proxy_read_timeout (\d+)s", proxy)[0])
     idle_s = int(re.findall(r"keepalive 16;\s+keepalive_timeout (\d+)s", proxy)[0])
 
-    assert read_s > ServiceSettings.model_validate({}).deadline_s * 3
+    assert read_s > HttpSettings.model_validate({}).deadline_s * 3
     assert idle_s < min(options.KEEP_ALIVE_S, options.HEADER_TIMEOUT_S)

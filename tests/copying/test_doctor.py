@@ -226,7 +226,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any, new_place: 
 
 
 def test_the_command_says_that_nothing_is_wrong(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """What it looked at, and exit status 0."""
+    """It counts the checked records, and exits with status 0."""
     assert run(["doctor"]) == 0
 
     out, err = capfd.readouterr()
@@ -234,7 +234,7 @@ def test_the_command_says_that_nothing_is_wrong(file: Path, capfd: pytest.Captur
     assert out.startswith("storage sqlite (songs-api ")
     assert "durable, shared, transactions, snapshot reads, maintenance\n" in out
     assert f"\nschema {NEWEST}, folds {FOLD_VERSION}, SQLite " in out
-    assert out.endswith("looked at 5 songs, 6 ratings, 3 users, and at the difficulty totals\nnothing is wrong\n")
+    assert out.endswith("checked 5 songs, 6 ratings, 3 users, and the difficulty totals\nno findings\n")
 
 
 def test_the_command_says_what_is_wrong(
@@ -251,7 +251,7 @@ def test_the_command_says_what_is_wrong(
             "--repair would recount them\n"
             "songs: warning: the statistics of the song song-0000 do not agree with its 3 ratings\n"
         )
-        assert out.endswith("wrong: 2\n")
+        assert out.endswith("findings: 2\n")
 
 
 @pytest.mark.parametrize(
@@ -288,8 +288,8 @@ def test_the_command_repairs(file: Path, damaged: Callable[[str], None], capfd: 
     out, err = capfd.readouterr()
     told = json.loads(err)
     assert (told["event"], told["action"], told["outcome"], told["mended"]) == ("audit", "repair", "done", 1)
-    assert "\nmended: the statistics of the song song-0000 are 2/1/1/0/0, where its ratings make 1/1/1/0/0\n" in out
-    assert out.endswith("mended: 1\nnothing is wrong\n")
+    assert "\nrepaired: the statistics of the song song-0000 are 2/1/1/0/0, where its ratings make 1/1/1/0/0\n" in out
+    assert out.endswith("repaired: 1\nno findings\n")
     with contextlib.closing(sqlite3.connect(file)) as connection:
         assert connection.execute("SELECT epoch, cache_on FROM coherence").fetchall() == [(2, 0)], (
             "caches show it still"

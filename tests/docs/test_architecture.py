@@ -1,23 +1,20 @@
 """docs/architecture.md says what the code does."""
 
-import io
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
-from falcon import testing
+from tests.asking import asker
 
 from songs.model import SongDetails
 from songs.ports.clock import Deadline
 from songs_api.bootstrap.container import Container
 from songs_api.bootstrap.startup import opened
-from songs_api.http.app import create_app
 from songs_api.settings import Variables, resolve
 from songs_contract.harness.timing import eventually
 from songs_plugins.registry import Registry
@@ -72,26 +69,7 @@ def walks(container: Container, project_root: Path) -> dict[str, Walk]:
     soon = Deadline.after(container.clock(), 30)
     details = SongDetails(artist="A", title="T", difficulty_milli=1, level=1, released=date(2000, 1, 1))
     song_id = container.catalogue().add(details, deadline=soon).id
-    accounts = container.accounts()
-    token = accounts.token_for(accounts.register("someone", "a long passphrase", deadline=soon)).access_token
-    app: Any = create_app(container.services())
-
-    def asking(path: str, body: object = None) -> Callable[[], None]:
-        text = b"" if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {token}"}
-        if text:
-            headers |= {"Content-Type": "application/json", "Content-Length": str(len(text))}
-        environ = testing.create_environ(f"/api/v1{path}", method="POST" if text else "GET", headers=headers)
-
-        def ask() -> None:
-            environ["wsgi.input"] = io.BytesIO(text)
-            statuses: list[str] = []
-            for _ in app(environ, lambda status, *_: statuses.append(status)):
-                pass
-            assert statuses[0][0] == "2"
-
-        return ask
-
+    asking = asker(container, soon)
     stats = asking(f"/songs/{song_id}/ratings")
     rate = asking("/songs/ratings", {"song_id": song_id, "rating": 4})
 

@@ -26,7 +26,7 @@ if __name__ == "__main__":
     with opened(settings) as prepared:
         found = identity_of(prepared)
     serve_with(
-        settings.service.server,
-        ServerOptions.of(settings, port=settings.service.port),
+        settings.service.deployment.server,
+        ServerOptions.of(settings, port=settings.service.deployment.port),
         functools.partial(application, settings.variables, functools.partial(add_users, sys.argv[1]), identity=found),
     )

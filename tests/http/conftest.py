@@ -27,11 +27,12 @@ from songs.caching.queries import CatalogueQueries, Prefetcher
 from songs.model import Role, SongDetails, User
 from songs.ports.cache import Cache, CountAndGet
 from songs.ports.clock import Deadline
-from songs.ports.limiter import RateLimiter
+from songs.ports.limiter import LimiterCapabilities, RateLimit, RateLimiter
 from songs.ports.tokens import AccessClaims, TokenIssuer
 from songs_api.http.app import create_app
 from songs_api.http.kernel.read_plans import REPRESENTATION_VERSION
-from songs_api.http.services import AppServices, HttpOptions
+from songs_api.http.services import AppServices
+from songs_api.settings.service import Limits, ServiceSettings
 from songs_api.shared_windows import WindowTable
 from songs_api.telemetry.logs import json_line
 from songs_api.telemetry.metrics import Metrics
@@ -73,8 +74,19 @@ def _opened(context: AdapterContext, *, cached: bool, replaced: Mapping[str, obj
     return ports
 
 
+def limits(**rates: RateLimit) -> Limits:
+    """Return these rate limits and no others."""
+    given = {f"limiter_{name}": rate for name, rate in rates.items()}
+    return Limits.model_validate(dict.fromkeys(Limits.model_fields) | given)
+
+
+def limited(**rates: RateLimit) -> ServiceSettings:
+    """Return the default settings with these rate limits and no others."""
+    return ServiceSettings(limits=limits(**rates))
+
+
 def build_parts(
-    options: HttpOptions | None = None,
+    settings: ServiceSettings | None = None,
     *,
     cached: bool = False,
     metrics: Metrics | None = None,
@@ -87,7 +99,7 @@ def build_parts(
     """Return open parts over an empty storage in memory.
 
     Args:
-        options: Of the application.
+        settings: Of the service; without rate limits by default.
         cached: Whether reads go through a cache.
         metrics: Where to count.
         log: Where lines go, as JSON.
@@ -115,6 +127,7 @@ def build_parts(
         storage=ports["storage"],
         cache=ports["cache"],
         limiter=ports["limiter"],
+        limiter_capabilities=LimiterCapabilities(shared=True),
         coherence=coherence,
         access=access,
         sessions=sessions,
@@ -134,7 +147,7 @@ def build_parts(
         prefetcher=Prefetcher(counting(ports["cache"], ports["limiter"]), coherence) if counting else None,
         window_table=window_table,
         telemetry=telemetry,
-        options=options or HttpOptions(),
+        settings=settings or limited(),
     )
     return services, tokens
 
@@ -216,9 +229,9 @@ def build(submitted: Submitted) -> Iterator[Build]:
     """Builds services, and closes their parts at the end. What they told by then repeats no secret either."""
     built: list[tuple[AppServices, TextIO]] = []
 
-    def make(options: HttpOptions | None = None, *, log: TextIO | None = None, **how: Any) -> Service:
+    def make(settings: ServiceSettings | None = None, *, log: TextIO | None = None, **how: Any) -> Service:
         log = log or io.StringIO()
-        services, tokens = build_parts(options, log=log, **how)
+        services, tokens = build_parts(settings, log=log, **how)
         built.append((services, log))
         return Service(services, tokens, WatchedClient(create_app(services), submitted))
 
@@ -235,7 +248,7 @@ def build(submitted: Submitted) -> Iterator[Build]:
 
 @pytest.fixture
 def service(build: Build) -> Service:
-    """A service with the default options and an empty storage."""
+    """A service with the default settings and an empty storage."""
     return build()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from songs_api.http.kernel.operation import PREFIX
-from songs_api.http.services import HttpOptions
+from songs_api.settings.service import AccountSettings, ServiceSettings
 
 from .conftest import PASSWORD, Build, Service
 
@@ -94,7 +94,7 @@ def test_nobody_registers_as_more_than_a_user(service: Service) -> None:
 
 def test_registration_can_be_closed(build: Build) -> None:
     """403 before the body is looked at; signing in goes on."""
-    service = build(HttpOptions(registration_open=False))
+    service = build(ServiceSettings(accounts=AccountSettings(registration="closed")))
     service.join("ada")
 
     closed = service.client.simulate_post(f"{PREFIX}/auth/register", body="not even JSON")

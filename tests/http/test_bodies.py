@@ -18,9 +18,9 @@ from songs_api.http.kernel.bodies import BodyReader
 from songs_api.http.kernel.body_slots import BodySlots
 from songs_api.http.kernel.operation import CONTEXT_KEY, JSON, PREFIX, ApiRequest, RequestContext
 from songs_api.http.kernel.validation import STRICT, Malformed, TooManyBodies
-from songs_api.http.services import HttpOptions
+from songs_api.settings.service import HttpSettings, ServiceSettings
 
-from .conftest import ANY, Build, Service
+from .conftest import ANY, Build, Service, limits
 
 SONG = {"artist": "Anon.", "title": "Greensleeves", "difficulty": 3.5, "level": 2, "released": "1580-09-03"}
 WRONG: dict[str, object] = {
@@ -198,9 +198,9 @@ def test_merge_patch_is_accepted_where_it_means_something(service: Service, edit
 
 def test_a_body_of_the_largest_size_is_read_and_one_byte_more_is_not(build: Build) -> None:
     """max_body_bytes is the largest size that is accepted."""
-    body = json.dumps({"username": "walter", "password": "a long pass phrase"}).encode()
+    body = json.dumps({"username": "walter", "password": "a long pass phrase"}).encode().ljust(1500)
     for limit, status in ((len(body), 201), (len(body) - 1, 413)):
-        service = build(HttpOptions(max_body_bytes=limit))
+        service = build(ServiceSettings(limits=limits(), http=HttpSettings(max_body_bytes=limit)))
 
         result = service.client.simulate_post(f"{PREFIX}/auth/register", headers={"Content-Type": JSON}, body=body)
 

@@ -98,6 +98,18 @@ def _in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[objec
     return thread, became
 
 
+def _full(cuts: Cuts, slots: BodySlots) -> list[tuple[threading.Thread, list[object]]]:
+    """Take all slots of strangers and all places behind them; return the threads that wait in these."""
+    for n in range(SLOTS // 2):
+        cuts.take(f"half {n}", f"address {n}")
+    waiting = [
+        _in_thread(lambda n=n: cuts.take(f"waits {n}", f"place {n}"))  # type: ignore[misc]
+        for n in range(PLACES // 2)
+    ]
+    eventually(lambda: slots.waiting == PLACES // 2, within_s=10)
+    return waiting
+
+
 def test_a_body_that_takes_too_long_is_cut(slots: BodySlots, clock: ManualClock) -> None:
     """Not a moment sooner, whether anybody waits or not; those that began later go on."""
     cuts = Cuts(slots)
@@ -127,8 +139,7 @@ def test_strangers_leave_half_of_the_slots_to_those_with_a_token(slots: BodySlot
 
     assert slots.held == SLOTS
     assert cuts.cut == []
-    while not slots.waiting:
-        pass
+    eventually(lambda: slots.waiting > 0, within_s=10)
     slots.release(cuts.held["stranger 3"])
     thread.join(10)
     assert isinstance(became[0], Slot)
@@ -170,8 +181,7 @@ def test_bodies_that_have_just_begun_are_not_cut(slots: BodySlots, clock: Manual
     for n in range(SLOTS // 2):
         cuts.take(f"body {n}", "a")
     thread, became = _in_thread(lambda: cuts.take("late", "b"))
-    while not slots.waiting:
-        pass
+    eventually(lambda: slots.waiting > 0, within_s=10)
     clock.sleep(GRACE_S / 2)
     for n in range(SLOTS // 2):
         slots.release(cuts.held[f"body {n}"])
@@ -188,14 +198,12 @@ def test_places_to_wait_are_shared_too(slots: BodySlots) -> None:
         cuts.take(f"stranger {n}", "a")
         cuts.take(f"user {n}", "u", known=True)
     waiting = [_in_thread(lambda n=n: cuts.take(f"waits {n}", "a")) for n in range(PLACES // 2)]  # type: ignore[misc]
-    while slots.waiting < PLACES // 2:
-        pass
+    eventually(lambda: slots.waiting >= PLACES // 2, within_s=10)
 
     with pytest.raises(TooManyBodies):
         cuts.take("refused", "a")
     user = _in_thread(lambda: cuts.take("user", "u", known=True))
-    while slots.waiting <= PLACES // 2:
-        pass
+    eventually(lambda: slots.waiting > PLACES // 2, within_s=10)
 
     slots.release(cuts.held["stranger 0"])
     for n in range(PLACES // 2 - 1):
@@ -213,11 +221,9 @@ def test_one_that_waits_gives_way_to_a_client_that_has_nothing(slots: BodySlots)
     for n in range(SLOTS // 2):
         cuts.take(f"body {n}", "a")
     many = [_in_thread(lambda n=n: cuts.take(f"waits {n}", "a")) for n in range(PLACES // 2)]  # type: ignore[misc]
-    while slots.waiting < PLACES // 2:
-        pass
+    eventually(lambda: slots.waiting >= PLACES // 2, within_s=10)
     new = _in_thread(lambda: cuts.take("new", "b"))
-    while not any(became for _, became in many):
-        pass
+    eventually(lambda: any(became for _, became in many), within_s=10)
 
     for n in range(SLOTS // 2):
         slots.release(cuts.held[f"body {n}"])
@@ -233,8 +239,7 @@ def test_a_slow_user_leaves_places_to_strangers(slots: BodySlots, clock: ManualC
     for n in range(SLOTS):
         cuts.take(f"half {n}", "slow", known=True)
     many = [_in_thread(lambda n=n: cuts.take(f"waits {n}", "slow", known=True)) for n in range(PLACES)]  # type: ignore[misc]
-    while slots.waiting < PLACES:
-        pass
+    eventually(lambda: slots.waiting >= PLACES, within_s=10)
     clock.sleep(SLOW_S)
     cuts.take("signs in", "address")
 
@@ -257,8 +262,7 @@ def test_addresses_that_were_slow_come_after_all_others(slots: BodySlots, clock:
             _in_thread(lambda n=n: cuts.take(f"{name} {n}", f"address {n}"))  # type: ignore[misc]
             for n in range(SLOTS // 2, SLOTS // 2 + PLACES // 2)
         ]
-        while slots.waiting < PLACES // 2:
-            pass
+        eventually(lambda: slots.waiting >= PLACES // 2, within_s=10)
         return waiting
 
     def end(waiting: list[tuple[threading.Thread, list[object]]]) -> None:
@@ -289,14 +293,7 @@ def test_addresses_that_were_slow_come_after_all_others(slots: BodySlots, clock:
 def test_who_asked_in_vain_more_often_comes_after_others(slots: BodySlots, clock: ManualClock) -> None:
     """So those who ask without pause, from however many addresses, keep nobody out who has just come."""
     cuts = Cuts(slots)
-    for n in range(SLOTS // 2):
-        cuts.take(f"half {n}", f"address {n}")
-    waiting = [
-        _in_thread(lambda n=n: cuts.take(f"waits {n}", f"place {n}"))  # type: ignore[misc]
-        for n in range(PLACES // 2)
-    ]
-    while slots.waiting < PLACES // 2:
-        pass
+    waiting = _full(cuts, slots)
     with pytest.raises(TooManyBodies):
         cuts.take("as good", "another")
     for n in range(PLACES // 2):
@@ -352,14 +349,7 @@ def test_to_be_served_forgives_no_asking_without_pause(clock: ManualClock) -> No
 def test_while_bodies_are_refused_slow_ones_give_way_sooner(slots: BodySlots, clock: ManualClock) -> None:
     """Each new address costs the others an eighth of a second of a slot, not half of one."""
     cuts = Cuts(slots)
-    for n in range(SLOTS // 2):
-        cuts.take(f"half {n}", f"address {n}")
-    waiting = [
-        _in_thread(lambda n=n: cuts.take(f"waits {n}", f"place {n}"))  # type: ignore[misc]
-        for n in range(PLACES // 2)
-    ]
-    while slots.waiting < PLACES // 2:
-        pass
+    waiting = _full(cuts, slots)
     assert cuts.cut == []
     with pytest.raises(TooManyBodies):
         cuts.take("refused", "another")
@@ -380,11 +370,9 @@ def test_whose_slot_another_one_was_given_makes_room_again(slots: BodySlots, clo
         cuts.take(f"new {n}", f"address {n}")
     held_back = cuts.hold_back()
     first, became_first = _in_thread(lambda: cuts.take("first", "address 0"))
-    while not held_back:
-        pass
+    eventually(lambda: bool(held_back), within_s=10)
     second, became_second = _in_thread(lambda: cuts.take("second", "better"))
-    while slots.waiting < 2:
-        pass
+    eventually(lambda: slots.waiting >= 2, within_s=10)
 
     cuts.give_back()
     second.join(10)

@@ -8,9 +8,9 @@ import pytest
 from songs.ports.limiter import RateLimit
 from songs_api.http.kernel.operation import PREFIX
 from songs_api.http.kernel.rate_limits import WIDER, address_bucket, client_address, forwarded_for
-from songs_api.http.services import HttpOptions, Limits
+from songs_api.settings.service import HttpSettings, ServiceSettings
 
-from .conftest import Build, Service
+from .conftest import Build, Service, limited, limits
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 HEADERS: tuple[Literal["x-forwarded-for", "forwarded"], ...] = ("x-forwarded-for", "forwarded")
@@ -80,10 +80,9 @@ def test_either_header_is_read_and_never_both(build: Build) -> None:
     """Who is told to read Forwarded believes no X-Forwarded-For, and the other way round."""
     for header in HEADERS:
         service = build(
-            HttpOptions(
-                limits=Limits(register=RateLimit(1, 3600)),
-                trusted_proxies=(ip_network("127.0.0.0/8"),),
-                forwarded_header=header,
+            ServiceSettings(
+                limits=limits(register=RateLimit(1, 3600)),
+                http=HttpSettings(trusted_proxies=(ip_network("127.0.0.0/8"),), forwarded_header=header),
             )
         )
         statuses = []
@@ -104,13 +103,13 @@ def test_either_header_is_read_and_never_both(build: Build) -> None:
 
 def test_a_network_of_ipv6_has_limits_above_its_sites(build: Build) -> None:
     """Its 2**16 sites may do 16 times what one may: registering, signing in, and the rest without a token."""
-    limits = Limits(
+    settings = limited(
         default=RateLimit(3, 60),
         register=RateLimit(1, 3600),
         sign_in=RateLimit(9, 60),
         sign_in_address=RateLimit(2, 60),
     )
-    service = build(HttpOptions(limits=limits))
+    service = build(settings)
 
     def post(path: str, site: int, network: str = "2001:db8:1") -> int:
         body = {"username": f"u{site:04}", "password": "a long pass phrase"}

@@ -6,9 +6,9 @@ import pytest
 
 from songs_api.http.app import OPERATIONS
 from songs_api.http.kernel.operation import PREFIX
-from songs_api.http.services import HttpOptions
+from songs_api.settings.service import HttpSettings, ServiceSettings
 
-from .conftest import Build, Service
+from .conftest import Build, Service, limits
 
 ORIGIN = "https://app.example.com"
 ASKS = {"Origin": ORIGIN, "Access-Control-Request-Method": "PATCH"}
@@ -21,7 +21,7 @@ def _names(result: Any) -> set[str]:
 @pytest.fixture
 def open_service(build: Build) -> Service:
     """A service that names one origin."""
-    return build(HttpOptions(cors_origins=(ORIGIN, "http://localhost:3000")))
+    return build(ServiceSettings(limits=limits(), http=HttpSettings(cors_origins=(ORIGIN, "http://localhost:3000"))))
 
 
 def test_no_origin_is_let_in_by_default(service: Service, user: dict[str, str]) -> None:

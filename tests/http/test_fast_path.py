@@ -16,12 +16,12 @@ from songs.ports.limiter import RateLimit
 from songs_api.http.api.songs import SongItem
 from songs_api.http.app import create_app
 from songs_api.http.kernel.read_plans import FastPath
-from songs_api.http.services import HttpOptions, Limits
+from songs_api.settings.service import HttpSettings, ServiceSettings
 
-from .conftest import API, Build, Service
+from .conftest import API, Build, Service, limits
 
 ORIGIN = "https://app.example"
-OPTIONS = HttpOptions(limits=Limits(default=RateLimit(1000, 60)), cors_origins=(ORIGIN,))
+SETTINGS = ServiceSettings(limits=limits(default=RateLimit(1000, 60)), http=HttpSettings(cors_origins=(ORIGIN,)))
 PATHS = (
     "/songs/{id}",
     "/songs/{id}/ratings",
@@ -88,7 +88,7 @@ def _comparable(answer: testing.Result) -> dict[str, Any]:
 def test_both_ways_answer_alike(build: Build, falcons: list[str], path: str, *, cached: bool) -> None:
     """Status, headers, body and line of the log are the same, whatever the request has besides its target."""
     log = io.StringIO()
-    service = build(OPTIONS, cached=cached, log=log)
+    service = build(SETTINGS, cached=cached, log=log)
     token, song = service.join("reader"), [service.add_song(title=f"Canon {n}") for n in range(5)][2]
     target = API + path.format(id=song)
     warm = service.client
@@ -130,7 +130,7 @@ def test_what_fails_is_a_problem_and_counts_once(
     build: Build, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ) -> None:
     """As if it had been asked for the first time."""
-    service = build(OPTIONS)
+    service = build(SETTINGS)
     token, target = service.join("reader"), f"{API}/songs/{service.add_song()}"
     service.client.simulate_get(target, headers=token)
 

@@ -1,23 +1,23 @@
 """The default limit: per user, or per address where nobody is known; and while its limiter is out."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from tests.clock import ManualClock
 from tests.limiting import limit_over
 
 from songs.errors import LimiterUnavailable
-from songs.ports.limiter import RateLimit, Verdict
+from songs.ports.limiter import LimiterCapabilities, RateLimit, Verdict
 from songs_api.http.kernel.operation import PREFIX
 from songs_api.http.kernel.rate_limits import Limit, RateLimits
-from songs_api.http.services import HttpOptions, Limits
 from songs_api.resilient_limiter import MAX_BUCKETS, ProcessWindows
 from songs_memory.limiter import MemoryLimiter
 
-from .conftest import Build, Service
+from .conftest import Build, Service, limited
 
 LIMIT = RateLimit(amount=3, window_s=60)
-OPTIONS = HttpOptions(limits=Limits(default=LIMIT))
+SETTINGS = limited(default=LIMIT)
 
 
 def _statuses(service: Service, headers: dict[str, str], times: int) -> list[int]:
@@ -26,7 +26,7 @@ def _statuses(service: Service, headers: dict[str, str], times: int) -> list[int
 
 def test_each_user_has_a_limit(build: Build) -> None:
     """The one request too many is 429 and says when to come back; other users go on; then the window is over."""
-    service = build(OPTIONS)
+    service = build(SETTINGS)
     ada, bob = service.join("ada"), service.join("bob")
 
     assert _statuses(service, ada, 4) == [200, 200, 200, 429]
@@ -40,7 +40,7 @@ def test_each_user_has_a_limit(build: Build) -> None:
 
 def test_signing_in_is_limited_by_address(build: Build) -> None:
     """Before anybody is known the address is counted, over all public routes that do work."""
-    service = build(OPTIONS)
+    service = build(SETTINGS)
 
     def attempt(path: str, address: str) -> int:
         body = {"username": "nobody", "password": "wrong"}
@@ -55,7 +55,7 @@ def test_signing_in_is_limited_by_address(build: Build) -> None:
 
 def test_a_forged_address_is_nobody_elses(build: Build) -> None:
     """Without trusted proxies X-Forwarded-For is ignored."""
-    service = build(OPTIONS)
+    service = build(SETTINGS)
     statuses = [
         service.client.simulate_post(
             f"{PREFIX}/auth/login", json={}, headers={"X-Forwarded-For": f"192.0.2.{n}"}
@@ -68,7 +68,7 @@ def test_a_forged_address_is_nobody_elses(build: Build) -> None:
 
 def test_health_and_documentation_are_not_limited(build: Build) -> None:
     """Probes and the page with its files never run out."""
-    service = build(OPTIONS)
+    service = build(SETTINGS)
 
     for path in ("/health", "/health/ready", "/docs", "/openapi.json"):
         statuses = {service.client.simulate_get(PREFIX + path).status_code for _ in range(5)}
@@ -78,7 +78,7 @@ def test_health_and_documentation_are_not_limited(build: Build) -> None:
 
 def test_a_request_without_a_token_is_401_and_counts_nowhere(build: Build) -> None:
     """Being refused uses up nobody's limit, and is never 429: what is closed is closed."""
-    service = build(OPTIONS)
+    service = build(SETTINGS)
 
     assert _statuses(service, {}, 5) == [401] * 5
     assert service.client.simulate_post(f"{PREFIX}/auth/login", json={}).status_code == 422
@@ -194,7 +194,7 @@ def test_a_limiter_that_comes_and_goes_divides_once() -> None:
 def test_an_outage_is_not_an_error_to_anyone(build: Build) -> None:
     """With its limiter out, the service answers, and limits."""
     limiter = _FailingLimiter()
-    service = build(OPTIONS, replaced={"limiter": limiter})
+    service = build(SETTINGS, replaced={"limiter": limiter})
     limiter.on = False
 
     assert _statuses(service, service.join("ada"), 4) == [200, 200, 200, 429]
@@ -271,7 +271,7 @@ def test_the_count_beside_changes_nothing_while_the_limiter_remembers() -> None:
 
 def test_clients_are_told_what_is_left(build: Build) -> None:
     """RateLimit-Policy and RateLimit on every counted answer, good or refused; not where nothing is counted."""
-    service = build(OPTIONS)
+    service = build(SETTINGS)
     ada = service.join("ada")
 
     def told(path: str, headers: dict[str, str]) -> tuple[str | None, str | None]:
@@ -290,13 +290,13 @@ def test_clients_are_told_what_is_left(build: Build) -> None:
 
 def test_clients_are_told_of_every_limit(build: Build) -> None:
     """A sign-in counts against several, in one list; of attempts by others nothing is told."""
-    limits = Limits(
+    settings = limited(
         default=RateLimit(100, 60),
         sign_in=RateLimit(5, 60),
         sign_in_address=RateLimit(20, 60),
         sign_in_user=RateLimit(10, 3600),
     )
-    service = build(HttpOptions(limits=limits))
+    service = build(settings)
 
     answer = service.client.simulate_post(f"{PREFIX}/auth/login", json={"username": "ada", "password": "wrong"})
 
@@ -306,9 +306,16 @@ def test_clients_are_told_of_every_limit(build: Build) -> None:
 
 def test_what_a_limiter_in_this_process_said_is_not_remembered(build: Build) -> None:
     """It is asked without a count beside it: it does not fail, and does not forget."""
-    services = build(HttpOptions(limits=Limits(default=LIMIT, shared=False))).services
+    services = replace(build().services, limiter_capabilities=LimiterCapabilities(shared=False))
 
     assert RateLimits(services).limit("default", LIMIT)._limiter is services.limiter
+
+
+def test_where_nothing_is_counted_no_limit_is_promised(build: Build) -> None:
+    """With the limiter `none` requests are neither refused nor given headers of a limit."""
+    unlimited = replace(build().services, limiter_capabilities=LimiterCapabilities(shared=True, limits=False))
+
+    assert RateLimits(unlimited).limit("default", LIMIT).hit("somebody") is None
 
 
 def test_what_is_remembered_is_bounded() -> None:

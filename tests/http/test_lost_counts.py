@@ -18,19 +18,19 @@ from songs.ports.limiter import RateLimit, Verdict
 from songs_api import resilient_limiter as windows
 from songs_api.http.kernel.operation import PREFIX
 from songs_api.http.kernel.rate_limits import Limit
-from songs_api.http.services import HttpOptions, Limits
 from songs_api.resilient_limiter import ProcessWindows
+from songs_api.settings.service import Deployment, ServiceSettings
 from songs_api.shared_windows import SharedWindows, WindowTable
 from songs_memory.limiter import MemoryLimiter
 
-from .conftest import Build, Service
+from .conftest import Build, Service, limited, limits
 
 LIMIT = RateLimit(amount=10, window_s=60)
-OPTIONS = HttpOptions(limits=Limits(default=LIMIT))
+SETTINGS = limited(default=LIMIT)
 Event = int | str
 """So many hits, or what happens."""
 MOST_AT_ONCE = 8
-OF_TWO = HttpOptions(limits=Limits(default=LIMIT, processes=2))
+OF_TWO = ServiceSettings(limits=limits(default=LIMIT), deployment=Deployment(workers=2))
 
 
 def _new_table() -> closing[WindowTable]:
@@ -53,7 +53,7 @@ def _allowed(service: Service, headers: Mapping[str, str], times: int) -> int:
 
 def test_counts_that_are_lost(build: Build) -> None:
     """When the limiter starts anew in the middle of a window, the window goes on."""
-    service = build(OPTIONS)
+    service = build(SETTINGS)
     ada, limiter = service.join("ada"), service.services.limiter
     allowed = _allowed(service, ada, 6)
     service.services.clock.sleep(30)

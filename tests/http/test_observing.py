@@ -6,27 +6,31 @@ from typing import Any
 
 import pytest
 from falcon import testing
+from pydantic import SecretStr
 
 from songs.ports.limiter import RateLimit
 from songs_api.http.app import OPERATIONS
 from songs_api.http.kernel.operation import PREFIX, Operation
-from songs_api.http.services import HttpOptions, Limits
+from songs_api.settings.service import ServiceSettings, TelemetrySettings
 from songs_api.telemetry.metrics import Metrics
 from songs_api.telemetry.requests import LINES_ALTOGETHER, WINDOW_S
 
-from .conftest import PASSWORD, Build, Service
+from .conftest import PASSWORD, Build, Service, limited, limits
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TOKEN = b"a-token-for-those-who-watch"
+METERED = ServiceSettings(limits=limits(), telemetry=TelemetrySettings(metrics_token=SecretStr(TOKEN.decode())))
 NEW_SONG = {"artist": "Trad.", "title": "Scarborough Fair", "difficulty": 3, "level": 2, "released": "1670-01-01"}
 
 
 class Watched:
     """A service and what it told."""
 
-    def __init__(self, build: Build, options: HttpOptions | None = None, *, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, build: Build, settings: ServiceSettings | None = None, *, metrics: Metrics | None = None
+    ) -> None:
         self.stream = io.StringIO()
-        self.service: Service = build(options, log=self.stream, metrics=metrics)
+        self.service: Service = build(settings, log=self.stream, metrics=metrics)
         self.client: testing.TestClient = self.service.client
 
     def told(self) -> list[dict[str, Any]]:
@@ -64,7 +68,7 @@ def test_a_request_is_told_with_its_route_and_not_its_values(build: Build) -> No
 
 def test_refused_requests_are_audited(build: Build) -> None:
     """401, 403 and 429, each with its code and address, whatever was asked for."""
-    watched = Watched(build, HttpOptions(limits=Limits(default=RateLimit(1, 60))))
+    watched = Watched(build, limited(default=RateLimit(1, 60)))
     user = watched.service.join("ursula")
 
     watched.client.simulate_get("/nothing/here", remote_addr="192.0.2.1")
@@ -195,7 +199,7 @@ def test_every_route_that_changes_songs_or_users_is_audited() -> None:
 @pytest.mark.filterwarnings("ignore::wsgiref.validate.WSGIWarning")
 def test_requests_are_counted_by_template_and_known_methods(build: Build) -> None:
     """What clients make up (methods, paths, ids) makes no new series."""
-    watched = Watched(build, HttpOptions(metrics_token=TOKEN), metrics=Metrics())
+    watched = Watched(build, METERED, metrics=Metrics())
     user = watched.service.join("ursula")
     for number in range(3):
         watched.client.simulate_get(f"{PREFIX}/songs/s{number}", headers=user)
@@ -213,7 +217,7 @@ def test_requests_are_counted_by_template_and_known_methods(build: Build) -> Non
 @pytest.mark.parametrize("path", ["/metrics", f"{PREFIX}/metrics"])
 def test_metrics_are_for_those_who_have_their_token(build: Build, path: str) -> None:
     """No token and a user's token are 401; the metrics' own token is good for nothing else."""
-    watched = Watched(build, HttpOptions(metrics_token=TOKEN), metrics=Metrics())
+    watched = Watched(build, METERED, metrics=Metrics())
     user, own = watched.service.join("ursula"), watched.service.bearer(TOKEN.decode())
 
     statuses = [watched.client.simulate_get(path, headers=headers).status_code for headers in ({}, user, own)]

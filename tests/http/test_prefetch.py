@@ -11,11 +11,10 @@ from songs.ports.cache import Cache, CountAndGet, Hit, Miss
 from songs.ports.limiter import RateLimit, RateLimiter, Verdict
 from songs.ports.storage import Scope
 from songs_api.http.kernel import read_plans
-from songs_api.http.services import HttpOptions, Limits
 
-from .conftest import ANY, API, Build, Service
+from .conftest import ANY, API, Build, Service, limited
 
-LIMIT = Limits(default=RateLimit(1000, 60))
+SETTINGS = limited(default=RateLimit(1000, 60))
 
 
 class OneServer:
@@ -64,7 +63,7 @@ def server() -> OneServer:
 @pytest.fixture
 def service(build: Build, server: OneServer) -> Service:
     """A service with its cache and its limiter there."""
-    return build(HttpOptions(limits=LIMIT), cached=True, counting=server.counting)
+    return build(SETTINGS, cached=True, counting=server.counting)
 
 
 def _gets(service: Service, headers: dict[str, str], *paths: str) -> list[Any]:
@@ -132,7 +131,7 @@ def test_an_entry_of_an_older_epoch_is_not_taken(service: Service, server: OneSe
 
 def test_a_refused_request_gets_nothing(build: Build, server: OneServer) -> None:
     """The limit is kept whatever was brought along."""
-    service = build(HttpOptions(limits=Limits(default=RateLimit(2, 60))), cached=True, counting=server.counting)
+    service = build(limited(default=RateLimit(2, 60)), cached=True, counting=server.counting)
     headers, song = service.join("reader"), service.add_song()
 
     answers = _gets(service, headers, *[f"/songs/{song}"] * 3)

@@ -13,7 +13,7 @@ from songs.ports.clock import Deadline
 from songs_api.http.api.pages import CONTENT_SECURITY_POLICY, DOCS_ASSETS, DOCS_INDEX, INDEX, PAGE_ASSETS, Asset
 from songs_api.http.api.service import Found, ReadinessProbe
 from songs_api.http.kernel.operation import PREFIX
-from songs_api.http.services import HttpOptions
+from songs_api.settings.service import HttpSettings, ServiceSettings
 from songs_memory.storage import MemoryStorage
 from songs_plugins.none import NoCache
 
@@ -197,7 +197,7 @@ def test_who_has_a_document_is_told_so(service: Service, path: str) -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_browsers_are_led_to_the_documentation(build: Build, method: str, path: str, leads_to: str) -> None:
     """By a relative reference, right behind a proxy with a prefix of its own, and in words for who follows none."""
-    service = build(HttpOptions(page=False))
+    service = build(ServiceSettings(http=HttpSettings(page="off")))
     result = service.client.simulate_request(method, path, headers={"Accept": "text/html"})
 
     assert result.status_code == 302

@@ -17,12 +17,12 @@ from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, Verdict
 from songs_api import shared_windows
 from songs_api.http.kernel.rate_limits import RateLimits
-from songs_api.http.services import HttpOptions, Limits
 from songs_api.resilient_limiter import ProcessWindows, Window
+from songs_api.settings.service import Deployment, ServiceSettings
 from songs_api.shared_windows import HEAVY_WAYS, LIMITS, SETS, WAYS, SharedWindows, WindowTable
 from songs_memory.limiter import MemoryLimiter
 
-from .conftest import Build
+from .conftest import Build, limits
 
 RATE = RateLimit(4, 60)
 PATIENCE_S = 60.0
@@ -169,8 +169,8 @@ def test_without_memory_of_this_kind_each_process_goes_on_alone(
     def fail(*_: object) -> None:
         raise OSError(37, "No locks available")
 
-    options = HttpOptions(limits=Limits(default=RATE, processes=2))
-    services = build(options, window_table=table, replaced={"limiter": MemoryLimiter(ManualClock())}).services
+    settings = ServiceSettings(limits=limits(default=RATE), deployment=Deployment(workers=2))
+    services = build(settings, window_table=table, replaced={"limiter": MemoryLimiter(ManualClock())}).services
     monkeypatch.setattr(fcntl, "lockf", fail)
     services.limiter.close()
 

@@ -11,17 +11,13 @@ from songs.ports.limiter import RateLimit, Verdict
 from songs_api.http.api import accounts
 from songs_api.http.api.accounts import TRIED, KnownPlaces
 from songs_api.http.kernel.operation import PREFIX
-from songs_api.http.services import HttpOptions, Limits
+from songs_api.settings.service import ServiceSettings
 from songs_memory.limiter import MemoryLimiter
 
-from .conftest import PASSWORD, Build, Service
+from .conftest import PASSWORD, Build, Service, limited
 
 WRONG = "not the password"
 MANY = RateLimit(amount=1_000, window_s=60)
-
-
-def _options(**limits: Any) -> HttpOptions:
-    return HttpOptions(limits=Limits(**limits))
 
 
 def _attempt(service: Service, name: object, address: str = "192.0.2.1", password: str = WRONG) -> Any:
@@ -35,7 +31,7 @@ def _statuses(service: Service, times: int, name: object, address: str = "192.0.
 
 def test_one_name_from_one_address(build: Build) -> None:
     """The attempt too many is 429 with Retry-After; another name or address has its own count; time heals."""
-    service = build(_options(sign_in=RateLimit(2, 60)))
+    service = build(limited(sign_in=RateLimit(2, 60)))
     service.join("ada")
 
     assert _statuses(service, 3, "ada") == [401, 401, 429]
@@ -49,7 +45,7 @@ def test_one_name_from_one_address(build: Build) -> None:
 
 def test_many_names_from_one_address(build: Build) -> None:
     """Trying one password on many names is limited by address, before the body is read."""
-    service = build(_options(sign_in_address=RateLimit(3, 60)))
+    service = build(limited(sign_in_address=RateLimit(3, 60)))
 
     assert [_attempt(service, f"user{n}").status_code for n in range(4)] == [401, 401, 401, 429]
     late = service.client.simulate_post(f"{PREFIX}/auth/login", body="not JSON", remote_addr="192.0.2.1")
@@ -63,7 +59,7 @@ ATTACKERS = [f"198.51.{n // 250}.{n % 250}" for n in range(200)]
 @pytest.mark.parametrize("name", ["ada", "nobody"])
 def test_nobody_locks_another_out(build: Build, name: str) -> None:
     """However many fail with a name from elsewhere, its owner gets in at once, from anywhere, as often as they like."""
-    service = build(_options(sign_in_user=RateLimit(3, 3600)))
+    service = build(limited(sign_in_user=RateLimit(3, 3600)))
     service.join("ada")
     began_s = service.services.clock.monotonic_s()
     for address in ATTACKERS:
@@ -79,7 +75,7 @@ def test_nobody_locks_another_out(build: Build, name: str) -> None:
 @pytest.mark.parametrize("name", ["ada", "nobody", ""])
 def test_guessing_a_password_from_many_addresses_is_slow(build: Build, name: str) -> None:
     """A username's own limit for all, and ten tries an hour for each address; whether the user exists or not."""
-    service = build(_options(sign_in_user=RateLimit(3, 3600)))
+    service = build(limited(sign_in_user=RateLimit(3, 3600)))
     service.join("ada")
     addresses = ATTACKERS[:20]
 
@@ -97,7 +93,7 @@ def test_guessing_a_password_from_many_addresses_is_slow(build: Build, name: str
 
 def test_who_is_known_needs_none_of_the_tries(build: Build) -> None:
     """From where someone signed in, wrong passwords are limited as ever, whatever others do; from elsewhere harder."""
-    service = build(_options(sign_in=RateLimit(50, 60), sign_in_user=RateLimit(1, 3600)))
+    service = build(limited(sign_in=RateLimit(50, 60), sign_in_user=RateLimit(1, 3600)))
     service.join("ada")
     assert _attempt(service, "ada", password=PASSWORD).status_code == 200
     assert _statuses(service, 1, "ada", "198.51.100.1") == [401]
@@ -133,7 +129,7 @@ class _BusyHasher:
 
 def test_an_attempt_that_was_not_checked_takes_none_of_the_tries(build: Build) -> None:
     """However often it was answered 503, all of the hour's are left; those of a minute are used, as by whoever asks."""
-    service = build(_options(sign_in=RateLimit(30, 60), sign_in_user=RateLimit(1, 3600)))
+    service = build(limited(sign_in=RateLimit(30, 60), sign_in_user=RateLimit(1, 3600)))
     service.join("ada")
     assert _statuses(service, 1, "ada", "198.51.100.1") == [401]
     hasher = _BusyHasher(service.services.accounts._passwords)
@@ -149,7 +145,7 @@ def test_an_attempt_that_was_not_checked_takes_none_of_the_tries(build: Build) -
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
 def test_registrations_from_one_address(build: Build, address: str) -> None:
     """The one too many is 429, before its body is read; signing in is not affected."""
-    service = build(_options(register=RateLimit(2, 3600)))
+    service = build(limited(register=RateLimit(2, 3600)))
 
     def register(name: str, remote: str) -> int:
         body = {"username": name, "password": PASSWORD}
@@ -164,7 +160,7 @@ def test_registrations_from_one_address(build: Build, address: str) -> None:
 @pytest.mark.parametrize("path", ["password", "me"])
 def test_ones_own_password_cannot_be_guessed_either(build: Build, path: str) -> None:
     """Whoever has a token and not the password gets as many attempts as at a sign-in, and they count together."""
-    service = build(_options(sign_in=RateLimit(3, 60)))
+    service = build(limited(sign_in=RateLimit(3, 60)))
     sent: dict[str, Any] = {"headers": service.join("ada"), "remote_addr": "192.0.2.1"}
 
     def guess() -> int:
@@ -198,7 +194,7 @@ class _CountingHasher:
 
 def test_what_is_refused_costs_no_hash(build: Build) -> None:
     """Limits are counted before anything is hashed, also when many come at once: no more hashes than attempts."""
-    service = build(_options(sign_in=RateLimit(3, 60)))
+    service = build(limited(sign_in=RateLimit(3, 60)))
     hasher = _CountingHasher(service.services.accounts._passwords)
     service.services.accounts._passwords = hasher
     ready = threading.Barrier(12)
@@ -230,14 +226,14 @@ class _RecordingLimiter(MemoryLimiter):
         return super().hit(bucket, limit)
 
 
-def _recording(build: Build, options: HttpOptions) -> tuple[Service, _RecordingLimiter]:
+def _recording(build: Build, settings: ServiceSettings) -> tuple[Service, _RecordingLimiter]:
     limiter = _RecordingLimiter(build().services.clock)
-    return build(options, replaced={"limiter": limiter}), limiter
+    return build(settings, replaced={"limiter": limiter}), limiter
 
 
 def test_buckets_tell_no_names(build: Build) -> None:
     """People type passwords into the wrong field: what was sent as a name is in no bucket, and makes none long."""
-    service, limiter = _recording(build, _options(sign_in=MANY, sign_in_user=MANY, sign_in_address=MANY))
+    service, limiter = _recording(build, limited(sign_in=MANY, sign_in_user=MANY, sign_in_address=MANY))
     names = ["correct horse", "a:b", "\ufffd\u202e", "x" * 60_000, "", "\0"]
 
     for name in names:
@@ -249,7 +245,7 @@ def test_buckets_tell_no_names(build: Build) -> None:
 
 def test_names_and_addresses_make_no_others_bucket(build: Build) -> None:
     """No name can be chosen so that its attempts count for another name, address or policy."""
-    service, limiter = _recording(build, _options(sign_in=MANY, sign_in_user=MANY, sign_in_address=MANY))
+    service, limiter = _recording(build, limited(sign_in=MANY, sign_in_user=MANY, sign_in_address=MANY))
     names = ["ada", "ada:addr:192.0.2.1", "addr:192.0.2.1", "ada ", "sign-in:ada"]
 
     for name in names:
@@ -260,7 +256,7 @@ def test_names_and_addresses_make_no_others_bucket(build: Build) -> None:
 
 def test_without_its_limiter_signing_in_is_limited_harder(build: Build) -> None:
     """Each process counts alone then, and allows a quarter; what had been used up before stays used up."""
-    service, limiter = _recording(build, _options(sign_in=RateLimit(8, 60)))
+    service, limiter = _recording(build, limited(sign_in=RateLimit(8, 60)))
     assert _statuses(service, 8, "used") == [401] * 8
     assert _statuses(service, 1, "begun") == [401]
     limiter.on = False

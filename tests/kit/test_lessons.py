@@ -10,7 +10,9 @@ import pytest
 from tests.kit.forked_runs import PLUGIN, Finished, Runner
 
 from songs_contract.law import CHAPTERS, chapter_of, clauses
-from songs_contract.report.explanations import LIKELY_CAUSES
+from songs_contract.models.state_model import CounterexampleError
+from songs_contract.report import explanations
+from songs_contract.report.explanations import LIKELY_CAUSES, OutOfPatience
 
 PATIENCE_S = 300
 
@@ -29,6 +31,15 @@ def document(runner: Runner, folder: Path, suites: str, target: str, *options: s
     """Return the report of a run, as JSON."""
     kit(runner, folder, suites, target, "--songs-report-json", "report.json", *options)
     return dict(json.loads((folder / "report.json").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("error", [AssertionError("why"), OutOfPatience("why"), CounterexampleError("why", [])])
+def test_no_error_of_the_kit_is_named(error: BaseException) -> None:
+    """A failure shows its message, not the class in which the kit raised it."""
+    with pytest.raises(type(error)) as caught:
+        raise error
+
+    assert explanations._expected_and_got(caught) == ("", "why")
 
 
 def test_a_storage_that_cannot_be_opened(runner: Runner, tmp_path: Path) -> None:

@@ -221,4 +221,4 @@ def test_search_asks_for_the_rarest_first(filled: list[str], storage: MongoStora
         with unit(Scope.READ) as opened:
             assert [each.id for each in opened.songs.find(SongFilter(text="song s1"), limit=9)] == ["S1"]
     assert filled == ["aggregate songs", "find songs", "find songs"]
-    assert storage._rarity.rarest_first(["son", " s1", "zzz"]) == ["zzz", " s1", "son"]
+    assert storage._selectivity.rarest_first(["son", " s1", "zzz"]) == ["zzz", " s1", "son"]

@@ -14,7 +14,7 @@ from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
 from songs_contract.models import samples
 from songs_mongo import MongoStorage, encoding
-from songs_mongo.ratings import move
+from songs_mongo.ratings import archive
 from songs_plugins.values import UNREADABLE
 
 Damage = dict[str, Any]
@@ -191,7 +191,7 @@ def test_moving_an_event_that_is_damaged(unit: Units, database: Any) -> None:
     before = database.ratings.count_documents({"song": "S2"})
     with unit(Scope.WRITE_ONE) as opened:
         transaction: Any = opened
-        transaction.afterwards(lambda: move(transaction, "S2"))
+        transaction.afterwards(lambda: archive(transaction, "S2"))
     assert database.ratings.count_documents({"song": "S2"}) == before
 
 

@@ -13,7 +13,7 @@ from songs.ports.clock import Deadline
 from songs.ports.ratings import RatingReceipt
 from songs.ports.storage import Scope, UnitOfWork
 from songs_mongo import MongoStorage, encoding
-from songs_mongo.ratings import RatedSong, move
+from songs_mongo.ratings import RatedSong, archive
 
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
 Rate = Callable[[Rating], RatingReceipt]
@@ -126,7 +126,7 @@ def test_two_that_move_at_once(rate: Rate, rating: Any, unit: Units, database: A
         opened.ratings.add(rating("R15"))
     assert before is not None
     with unit(Scope.WRITE_ONE) as opened:
-        move(opened, "S1")  # type: ignore[arg-type]
+        archive(opened, "S1")  # type: ignore[arg-type]
     document = database.songs.find_one({"_id": "S1"})
     assert (document["moved"], sorted(document["recent"])) == (12, ["R12", "R13", "R14", "R15"])
     with unit(Scope.WRITE_ONE) as opened:

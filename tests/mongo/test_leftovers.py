@@ -12,7 +12,7 @@ from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs_mongo import MongoStorage
 from songs_mongo import ratings as leftovers
-from songs_mongo.ratings import RatedSong, move
+from songs_mongo.ratings import RatedSong, archive
 from songs_mongo.unit import Unit
 
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
@@ -246,7 +246,7 @@ def test_ratings_that_are_moved_while_their_song_is_deleted(
     monkeypatch.setattr("songs_mongo.ratings.KEPT", 1)
     monkeypatch.setattr(RatedSong, "read", classmethod(lambda *_: before))
     with unit(Scope.WRITE_ONE) as opened:
-        move(opened, "S1")  # type: ignore[arg-type]
+        archive(opened, "S1")  # type: ignore[arg-type]
     assert database.ratings.count_documents({}) == 3
     storage.prepare()
     assert kept(database)

@@ -10,7 +10,7 @@ from songs.ports.clock import Deadline
 from songs.ports.storage import Scope
 from songs_mongo import MongoStorage, encoding
 from songs_mongo import ratings as rated_song
-from songs_mongo.ratings import RatedSong, move
+from songs_mongo.ratings import RatedSong, archive
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_move_that_comes_late(mine: Any, others: Callable[..., None], monkeypa
     others("R300")
     monkeypatch.setattr(rated_song, "FULL", 15)
     monkeypatch.setattr(RatedSong, "read", classmethod(lambda *_: stale))
-    move(mine, "S1")
+    archive(mine, "S1")
     monkeypatch.undo()
     now = RatedSong.read(mine, "S1")
     assert now is not None

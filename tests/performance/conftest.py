@@ -1,20 +1,16 @@
 """A service in memory behind its WSGI interface, and the requests of the hot path."""
 
-import io
-import json
 from collections.abc import Callable, Iterator
 from datetime import date
-from typing import Any
 
 import pytest
-from falcon import testing
+from tests.asking import asker
 
 from songs.model import SongDetails
 from songs.ports.clock import Deadline
 from songs.query import SongFilter, Walk
 from songs_api.bootstrap.container import Container
 from songs_api.bootstrap.startup import opened
-from songs_api.http.app import create_app
 from songs_api.settings import Variables, resolve
 from songs_plugins.registry import Registry
 
@@ -45,26 +41,7 @@ def container() -> Iterator[Container]:
 def hot_path(container: Container) -> dict[str, Callable[[], None]]:
     """Each makes one request, and fails unless that is answered as it should be."""
     soon = Deadline.after(container.clock(), 30)
-    accounts = container.accounts()
-    token = accounts.token_for(accounts.register("someone", "a long passphrase", deadline=soon)).access_token
-    app: Any = create_app(container.services())
-
-    def asking(path: str, body: object = None) -> Callable[[], None]:
-        text = b"" if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {token}"}
-        if text:
-            headers |= {"Content-Type": "application/json", "Content-Length": str(len(text))}
-        environ = testing.create_environ(f"/api/v1{path}", method="POST" if text else "GET", headers=headers)
-        statuses: list[str] = []
-
-        def ask() -> None:
-            environ["wsgi.input"] = io.BytesIO(text)
-            for _ in app(environ, lambda status, *_: statuses.append(status)):
-                pass
-            assert statuses.pop()[0] == "2"
-
-        return ask
-
+    asking = asker(container, soon)
     first = container.catalogue().page(SongFilter(), Walk(None, 1), deadline=soon).songs[0].id
     return {
         "cached statistics": asking(f"/songs/{first}/ratings"),

@@ -49,5 +49,7 @@ def load(variables: Variables) -> Application:
 if __name__ == "__main__":
     settings = resolve(Variables.read(), Registry())
     serve_with(
-        sys.argv[1], ServerOptions.of(settings, port=settings.service.port), functools.partial(load, settings.variables)
+        sys.argv[1],
+        ServerOptions.of(settings, port=settings.service.deployment.port),
+        functools.partial(load, settings.variables),
     )

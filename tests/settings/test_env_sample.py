@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from songs_api.settings.parsing import is_secret
 from songs_api.settings.resolve import prefix_of
-from songs_api.settings.service import PREFIX, ServiceSettings
+from songs_api.settings.service import GROUPS, PREFIX
 from songs_plugins.registry import Registry
 
 # Adapters whose drivers are extras, and may be missing where the tests run.
@@ -18,7 +18,7 @@ LATER = ("SONGS_MONGO_", "SONGS_POSTGRES_", "SONGS_REDIS_")
 def _models() -> list[tuple[str, type[BaseModel]]]:
     ours = [state for state in Registry().survey() if state.distribution == "songs-api"]
     adapters = [(prefix_of(state.name), spec.settings) for state in ours for spec in state.adapters]
-    return [(PREFIX, ServiceSettings), *adapters]
+    return [*((PREFIX, group) for group in GROUPS.values()), *adapters]
 
 
 def _sample(project_root: Path) -> dict[str, tuple[str, str]]:
@@ -39,6 +39,13 @@ def test_every_variable_is_there_and_no_other(project_root: Path) -> None:
 
     assert known - sample == set()
     assert {name for name in sample - known if not name.startswith(LATER)} == set()
+
+
+def test_a_setting_is_in_one_group() -> None:
+    """In two, one variable would set both, and lists would show it twice."""
+    names = [name for group in GROUPS.values() for name in group.model_fields]
+
+    assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize(("prefix", "model"), _models(), ids=lambda value: getattr(value, "__name__", value))

@@ -33,7 +33,7 @@ def five_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_each_core_gets_a_process_where_all_is_shared(settings: Resolve, texts: dict[str, str], workers: int) -> None:
     """A storage, cache, limiter or secret of one process alone makes it one; a setting comes before all that."""
-    assert settings(texts, generate_secrets=True).service.workers == workers
+    assert settings(texts, generate_secrets=True).service.deployment.workers == workers
 
 
 @pytest.mark.usefixtures("five_cores")

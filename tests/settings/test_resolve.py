@@ -31,7 +31,7 @@ def test_defaults_serve_from_memory_where_nothing_durable_is_installed(settings:
         Port.CLOCK: "system",
         Port.IDS: "system",
     }
-    assert found.service.limiter_default == RateLimit(100, 60)
+    assert found.service.limits.limiter_default == RateLimit(100, 60)
     assert found.source("SONGS_STORAGE") is Source.DEFAULT
 
 
@@ -41,12 +41,12 @@ def test_defaults_serve_from_memory_where_nothing_durable_is_installed(settings:
 )
 def test_a_rate_is_a_number_and_a_window(settings: Resolve, text: str, limit: RateLimit | None) -> None:
     """SONGS_LIMITER_DEFAULT counts per second, minute, hour or day; none is no limit."""
-    assert settings({"SONGS_LIMITER_DEFAULT": text}).service.limiter_default == limit
+    assert settings({"SONGS_LIMITER_DEFAULT": text}).service.limits.limiter_default == limit
 
 
 def test_proxies_are_networks_in_a_list(settings: Resolve) -> None:
     """Commas and blanks separate networks of both families; an address is a network of one."""
-    found = settings({"SONGS_TRUSTED_PROXIES": "10.0.0.0/8, ::1 192.0.2.1"}).service.trusted_proxies
+    found = settings({"SONGS_TRUSTED_PROXIES": "10.0.0.0/8, ::1 192.0.2.1"}).service.http.trusted_proxies
 
     assert found == (ip_network("10.0.0.0/8"), ip_network("::1"), ip_network("192.0.2.1"))
 
@@ -55,8 +55,8 @@ def test_origins_are_a_list(settings: Resolve) -> None:
     """Commas and blanks separate origins as browsers write them; by default there are none."""
     found = settings({"SONGS_CORS_ORIGINS": "https://app.example.com, http://localhost:3000 http://[::1]:8080"})
 
-    assert found.service.cors_origins == ("https://app.example.com", "http://localhost:3000", "http://[::1]:8080")
-    assert settings().service.cors_origins == ()
+    assert found.service.http.cors_origins == ("https://app.example.com", "http://localhost:3000", "http://[::1]:8080")
+    assert settings().service.http.cors_origins == ()
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_an_unknown_setting_like_none_is_told_without_a_guess(settings: Resolve)
 
 def test_settings_of_an_adapter_that_is_not_selected_are_let_be(settings: Resolve) -> None:
     """Variables of installed adapters may stand in .env while another adapter is selected."""
-    assert settings({"SONGS_ACME_SIZE": "anything"}).service.storage == "memory"
+    assert settings({"SONGS_ACME_SIZE": "anything"}).service.adapters.storage == "memory"
 
 
 def test_a_secret_may_come_from_a_file(settings: Resolve, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_an_empty_secret_file_means_not_set(settings: Resolve, tmp_path: Path) -
 
     found = settings({"SONGS_METRICS_TOKEN_FILE": str(nothing), "SONGS_JWT_SECRET_PREVIOUS_FILE": str(newline)})
 
-    assert found.service.metrics_token is None
+    assert found.service.telemetry.metrics_token is None
     assert found.adapters[Port.TOKENS].settings.secret_previous is None  # type: ignore[attr-defined]
     with pytest.raises(SettingsError, match="SONGS_JWT_SECRET is not set"):
         settings({"SONGS_JWT_SECRET": "", "SONGS_JWT_SECRET_FILE": str(nothing)})

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from songs_api.settings import Settings, SettingsError
 from songs_api.settings.parsing import masked, message_of, read
 from songs_api.settings.resolve import prefix_of
-from songs_api.settings.service import PREFIX, ServiceSettings
+from songs_api.settings.service import GROUPS, PREFIX, Deployment
 from songs_api.settings.variables import Source, Variables
 from songs_plugins.registry import PluginError, Registry
 
@@ -42,7 +42,7 @@ PYDANTIC = re.compile(
 
 def _models() -> list[tuple[str, type[BaseModel]]]:
     registry = Registry()
-    found: list[tuple[str, type[BaseModel]]] = [(PREFIX, ServiceSettings)]
+    found: list[tuple[str, type[BaseModel]]] = [(PREFIX, group) for group in GROUPS.values()]
     for name in registry.names():
         try:
             found += [(prefix_of(name), spec.settings) for spec in registry.load(name)]
@@ -102,7 +102,7 @@ def test_an_error_without_words_of_ours_tells_what_the_setting_means() -> None:
     (error,) = caught.value.errors()
 
     assert message_of(error, None) == "is not a value that it can have"
-    described = ServiceSettings.model_fields["host"]
+    described = Deployment.model_fields["host"]
     assert message_of(error, described) == "is not a value that it can have (The address to listen on)"
     assert message_of(ErrorDetails(type="value_error", loc=(), msg="", input=""), described).startswith("is not")
 

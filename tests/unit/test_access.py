@@ -4,46 +4,26 @@ from typing import Any
 
 import pytest
 
-from songs.application.access import STATE_TTL_S, Access
-from songs.application.accounts import Accounts
-from songs.application.hashing import HashingTurns
-from songs.application.password_policy import PasswordPolicy
+from songs.application.access import STATE_TTL_S
 from songs.application.runner import MAX_ATTEMPTS
-from songs.application.sessions import Lifetimes, Sessions
 from songs.errors import InvalidToken, OutcomeUnknown
 from songs.model import Role
 from songs_security.passwords import BcryptPasswords
-from songs_security.tokens import JwtTokens
 
-PASSWORD = "correct horse"
+from .conftest import PASSWORD
+from .conftest import Process as AccountsProcess
 
 
-class Process:
-    """What one process of the service knows."""
+class Process(AccountsProcess):
+    """One process of the service, as the user ada sees it."""
 
-    def __init__(self, stack: Any) -> None:
-        tokens = JwtTokens(secret=b"s" * 32, previous_secret=None, issuer="i", audience="a", clock=stack.clock)
-        self.access = Access(stack.runner, tokens, stack.clock)
-        self.sessions = Sessions(stack.runner, tokens, stack.ids, stack.clock, lifetimes=Lifetimes())
-        self.accounts = Accounts(
-            stack.runner,
-            self.access,
-            self.sessions,
-            BcryptPasswords(rounds=4, concurrency=1),
-            stack.ids,
-            stack.clock,
-            policy=PasswordPolicy(),
-            hashing=HashingTurns(2, 2),
-        )
-        self._stack = stack
-
-    def sign_in(self) -> str:
+    def new_token(self) -> str:
         """Return a new token of ada's."""
-        return self.accounts.sign_in("ada", PASSWORD, deadline=self._stack.deadline()).access_token
+        return self.accounts.sign_in("ada", PASSWORD, deadline=self.stack.deadline()).access_token
 
     def role_of(self, token: str) -> Role:
         """Return the role that a token gives."""
-        return self.access.authenticate(token, deadline=self._stack.deadline()).role
+        return self.access.authenticate(token, deadline=self.stack.deadline()).role
 
 
 @pytest.fixture
@@ -62,17 +42,17 @@ def other(one: Process, stack: Any) -> Process:
 
 def test_a_change_counts_at_once_where_it_was_made(one: Process, stack: Any) -> None:
     """After a change of role the older token is refused, the next one gives the new role."""
-    token = one.sign_in()
+    token = one.new_token()
     assert one.role_of(token) is Role.USER
     one.accounts.change("ada", role=Role.EDITOR, deadline=stack.deadline())
     with pytest.raises(InvalidToken):
         one.role_of(token)
-    assert one.role_of(one.sign_in()) is Role.EDITOR
+    assert one.role_of(one.new_token()) is Role.EDITOR
 
 
 def test_a_change_counts_elsewhere_within_five_seconds(one: Process, other: Process, stack: Any) -> None:
     """Another process believes what it knows for five seconds and not longer."""
-    token = one.sign_in()
+    token = one.new_token()
     assert other.role_of(token) is Role.USER
     one.accounts.change("ada", disabled=True, deadline=stack.deadline())
     stack.clock.sleep(STATE_TTL_S + 0.1)
@@ -82,14 +62,14 @@ def test_a_change_counts_elsewhere_within_five_seconds(one: Process, other: Proc
 
 def test_a_new_token_is_good_everywhere_at_once(one: Process, other: Process, stack: Any) -> None:
     """A token that is newer than what a process knows of its user is no reason to refuse it, but to look again."""
-    other.role_of(one.sign_in())
+    other.role_of(one.new_token())
     one.accounts.change("ada", role=Role.EDITOR, deadline=stack.deadline())
-    assert other.role_of(one.sign_in()) is Role.EDITOR
+    assert other.role_of(one.new_token()) is Role.EDITOR
 
 
 def test_what_was_read_before_a_change_is_not_believed_after_it(one: Process, stack: Any) -> None:
     """A read that a change overtakes is not kept: its user is read again at the next request."""
-    token = one.sign_in()
+    token = one.new_token()
     inner = stack.storage.inner
     original = inner.unit_of_work
 
@@ -122,7 +102,7 @@ class _Entered:
 
 def test_a_change_of_unknown_outcome_counts(one: Process, stack: Any) -> None:
     """When nobody knows whether a user was disabled, nothing that was known before is believed."""
-    token = one.sign_in()
+    token = one.new_token()
     one.role_of(token)
     stack.storage.after = [None, *[OutcomeUnknown()] * 20]
     with pytest.raises(OutcomeUnknown):
@@ -144,6 +124,6 @@ def test_an_outdated_hash_does_not_keep_anyone_out(one: Process, stack: Any) -> 
     process = Process(stack)
     process.accounts._passwords = BcryptPasswords(rounds=5, concurrency=1)
     stack.storage.before = [None, *[OutcomeUnknown()] * MAX_ATTEMPTS]
-    assert process.sign_in()
+    assert process.new_token()
     stack.storage.before = []
     assert one.accounts.get("ada", deadline=stack.deadline()).version == 1

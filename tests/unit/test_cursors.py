@@ -89,6 +89,16 @@ def test_a_canonical_text_is_of_one_filter(one: SongFilter, other: SongFilter) -
 
 
 @pytest.mark.parametrize("member", [member.name for member in fields(SongFilter)])
+def test_difficulty_totals_count_the_songs_of_levels_alone(member: str) -> None:
+    """A member that a later version adds is not left out of a count either."""
+    members: Any = {member: 0 if member == "level" else "a"}
+
+    assert SongFilter(**members).only_level == (member == "level")
+    assert SongFilter(**{"level": 1, **members}).only_level == (member == "level")
+    assert SongFilter().only_level
+
+
+@pytest.mark.parametrize("member", [member.name for member in fields(SongFilter)])
 def test_no_member_of_a_filter_is_forgotten(member: str) -> None:
     """Each changes the canonical text, and with it the keys of caches and what cursors are bound to."""
     value: Any = 1 if member == "level" else "1"

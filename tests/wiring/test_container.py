@@ -137,10 +137,10 @@ def test_building_opens_nothing(settings: Settings, plugin: _Plugin) -> None:
 
 
 def test_settings_reach_the_parts(settings: Settings) -> None:
-    """The HTTP options are the service's settings; some threads are left for what needs no storage."""
-    options = Container(settings=settings).services().options
+    """The application has the service's settings; some threads are left for what needs no storage."""
+    assert Container(settings=settings).services().settings is settings.service
+    assert settings.service.deployment.threads == 8
 
-    assert (options.request_threads, options.max_body_bytes, options.registration_open) == (8, 65_536, True)
     assert [max_calls(threads) for threads in (4, 8, 32)] == [3, 6, 24]
     assert [max_held(threads) for threads in (4, 8, 32)] == [3, 7, 28]
 
@@ -153,11 +153,11 @@ def test_cache_and_limiter_on_one_redis_are_one_object(settings: Settings, varia
 
     assert one.limiter() is one.cache()
     assert one.services().prefetcher is not None
-    assert one.services().options.limits.shared
-    assert one.services().options.limits.processes == 3
+    assert one.services().limiter_capabilities.shared
+    assert one.services().settings.deployment.workers == 3
     assert apart.limiter() is not apart.cache()
     assert apart.services().prefetcher is None
-    assert not apart.services().options.limits.shared
+    assert not apart.services().limiter_capabilities.shared
 
 
 @pytest.mark.parametrize("changed", ["factory", "settings", "cache"])

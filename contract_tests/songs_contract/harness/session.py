@@ -7,13 +7,13 @@ from typing import Any, Final
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from songs_contract.harness import preflight as first_steps
+from songs_contract.harness import preflight
 from songs_contract.harness import preflight as probes
 from songs_contract.harness.preflight import FirstSteps, FirstStepsItem
 from songs_contract.harness.subject import UnknownAdapterError, end_fixtures, find
 from songs_contract.harness.timing import bounded
 from songs_contract.law import chapter_of, clauses, place_of
-from songs_contract.report import explanations as lessons
+from songs_contract.report import explanations
 from songs_contract.report.explanations import OutOfPatience
 from songs_contract.report.report import ExpectedFailuresError, Noted, Report, read_expected
 from songs_plugins import AdapterSpec, Port
@@ -105,7 +105,7 @@ class ContractSession:
     def first_steps(self, port: Port) -> FirstSteps:
         """Return what came of the first steps, which are taken once in a process."""
         if port not in self._first_steps:
-            self._first_steps[port] = first_steps.take(self.target, self.specs[port])
+            self._first_steps[port] = preflight.take(self.target, self.specs[port])
         return self._first_steps[port]
 
     def works_after_all(self, port: Port) -> list[str]:
@@ -138,7 +138,7 @@ class ContractSession:
             timed_out = isinstance(call.excinfo.value.__cause__ or call.excinfo.value, OutOfPatience)
             # A lesson shows the text of the first ones: those that were asked about.
             ids = sorted(ids, key=lambda each: each not in self._only_clauses)
-            lesson = lessons.lesson_of(item, ids, call.excinfo, _chapter_of(item, ids))
+            lesson = explanations.lesson_of(item, ids, call.excinfo, _chapter_of(item, ids))
             known = [self._expected[each] for each in ids if each in self._expected]
             if known:
                 outcome.outcome, outcome.wasxfail = "skipped", known[0].reason
@@ -163,7 +163,7 @@ class ContractSession:
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> list[str] | None:
         """Tell expected and got apart."""
-        return lessons.compared(left, right) if op == "==" and self._tells else None
+        return explanations.compared(left, right) if op == "==" and self._tells else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -254,14 +254,16 @@ def by_cause(lessons: Iterable[Lesson]) -> list[tuple[Lesson, list[Lesson]]]:
     return [(first, others) for first, *others in groups.values()]
 
 
+_OURS: Final = re.compile(r"^(AssertionError|Failed|songs_contract\.[\w.]+\.(CounterexampleError|OutOfPatience)): ")
+"""The name of an error that says no more than its message."""
+
+
 def _expected_and_got(excinfo: pytest.ExceptionInfo[BaseException]) -> tuple[str, str]:
     told = excinfo.exconly(tryshort=True)
     no_error = _NO_ERROR.search(told)
     if no_error is not None:
         return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", no_error["kinds"]), "no error"
-    told = re.sub(
-        r"^(AssertionError|Failed|songs_contract\.(program\.CounterexampleError|patience\.OutOfPatience)): ", "", told
-    )
+    told = _OURS.sub("", told)
     message, compares, members = told.partition("assert got == expected")
     pair = _COMPARED.search(members)
     if compares and pair is not None:

@@ -28,7 +28,7 @@ from songs.ports.meter import UNMETERED
 from songs.ports.storage import StorageCapabilities
 from songs_api.bootstrap.handover import METRICS_FOLDER, WINDOW_TABLE
 from songs_api.http.kernel.read_plans import REPRESENTATION_VERSION
-from songs_api.http.services import AppServices, HttpOptions, Limits
+from songs_api.http.services import AppServices
 from songs_api.settings import Settings
 from songs_api.settings.resolve import secrets_of
 from songs_api.shared_windows import TABLE_LOST, WindowTable
@@ -71,7 +71,7 @@ def _build(
     context = AdapterContext(
         clock=clock or cast("Clock", _NotThere()),
         ids=ids or cast("IdGenerator", _NotThere()),
-        concurrency=max_calls(settings.service.threads),
+        concurrency=max_calls(settings.service.deployment.threads),
         meter=telemetry.meter if telemetry else UNMETERED,
     )
     try:
@@ -92,14 +92,13 @@ def _cursors(settings: Settings) -> Cursors:
 
 
 def _telemetry(settings: Settings, clock: Clock) -> Telemetry:
-    service = settings.service
-    metrics = None
-    if service.metrics_token is not None:
+    options, metrics = settings.service.telemetry, None
+    if options.metrics_token is not None:
         from songs_api.telemetry.metrics import Metrics  # noqa: PLC0415 - takes time to load, and few need it
 
         metrics = Metrics(os.environ.get(METRICS_FOLDER))
-    render = renderer(service.log_format, production=service.environment == "production")
-    return Telemetry(render, clock, level=logging.getLevelNamesMapping()[service.log_level.upper()], metrics=metrics)
+    render = renderer(options.log_format, production=settings.service.deployment.environment == "production")
+    return Telemetry(render, clock, level=logging.getLevelNamesMapping()[options.log_level.upper()], metrics=metrics)
 
 
 def _watched_cache(availabilities: Availabilities, cache: Any) -> Cache:  # noqa: ANN401 - checked by the spec
@@ -111,7 +110,7 @@ def _watched_limiter(availabilities: Availabilities, limiter: Any) -> RateLimite
 
 
 def _runner(settings: Settings, storage: Any, clock: Clock, telemetry: Telemetry) -> UnitRunner:  # noqa: ANN401 - checked by the spec
-    threads = settings.service.threads
+    threads = settings.service.deployment.threads
     return UnitRunner(storage, clock, max_calls=max_calls(threads), max_held=max_held(threads), meter=telemetry.meter)
 
 
@@ -122,7 +121,7 @@ def _coherence(settings: Settings, cache: Any, runner: UnitRunner, clock: Clock,
         cache,
         runner,
         clock,
-        ttl_s=settings.service.cache_ttl_s,
+        ttl_s=settings.service.cache.cache_ttl_s,
         announce_s=0.0 if alone else ANNOUNCE_S,
         meter=telemetry.meter,
     )
@@ -167,59 +166,26 @@ def _former_count_and_get(cache: Any, limiter: RateLimiter) -> CountAndGet | Non
 
 
 def _sessions(settings: Settings, *arguments: Any) -> Sessions:  # noqa: ANN401 - the container's providers
-    service = settings.service
+    accounts = settings.service.accounts
     lifetimes = Lifetimes(
-        access_s=service.access_token_ttl_s,
-        refresh_s=service.refresh_token_ttl_s,
-        idle_s=service.refresh_token_idle_s,
+        access_s=accounts.access_token_ttl_s,
+        refresh_s=accounts.refresh_token_ttl_s,
+        idle_s=accounts.refresh_token_idle_s,
     )
     return Sessions(*arguments, lifetimes=lifetimes)
 
 
 def _accounts(settings: Settings, *arguments: Any) -> Accounts:  # noqa: ANN401 - the container's providers
-    policy = PasswordPolicy(settings.service.password_min_length)
+    policy = PasswordPolicy(settings.service.accounts.password_min_length)
     # A quarter of the threads, and two at least: one hashes, one waits for its turn.
-    threads = max(2, settings.service.threads // 4)
+    threads = max(2, settings.service.deployment.threads // 4)
     at_once = min(usable_cores(), threads // 2)
     return Accounts(*arguments, policy=policy, hashing=HashingTurns(at_once, threads - at_once))
-
-
-def _options(settings: Settings) -> HttpOptions:
-    service = settings.service
-    return HttpOptions(
-        deadline_s=service.deadline_s,
-        max_body_bytes=service.max_body_bytes,
-        body_timeout_s=service.body_timeout_s,
-        request_threads=service.threads,
-        limits=_limits(settings),
-        trusted_proxies=service.trusted_proxies,
-        forwarded_header="forwarded" if service.forwarded_header == "forwarded" else "x-forwarded-for",
-        registration_open=service.registration == "open",
-        metrics_token=service.metrics_token.get_secret_value().encode() if service.metrics_token else b"",
-        page=service.page == "on",
-        cors_origins=service.cors_origins,
-    )
 
 
 def _limiter_capabilities(settings: Settings) -> LimiterCapabilities:
     capabilities = settings.adapters[Port.LIMITER].spec.capabilities
     return capabilities if isinstance(capabilities, LimiterCapabilities) else LimiterCapabilities(shared=True)
-
-
-def _limits(settings: Settings) -> Limits:
-    declared = _limiter_capabilities(settings)
-    if not declared.limits:
-        return Limits()
-    service = settings.service
-    return Limits(
-        default=service.limiter_default,
-        register=service.limiter_register,
-        sign_in=service.limiter_sign_in,
-        sign_in_address=service.limiter_sign_in_address,
-        sign_in_user=service.limiter_sign_in_user,
-        shared=declared.shared,
-        processes=service.workers,
-    )
 
 
 def _window_table(settings: Settings) -> WindowTable | None:
@@ -264,8 +230,7 @@ class Container(containers.DeclarativeContainer):
     )
     prefetcher = providers.ThreadSafeSingleton(_prefetcher, cache, limiter, coherence, availabilities)
     importer = providers.ThreadSafeSingleton(Importer, runner, coherence, ids)
-    options = providers.ThreadSafeSingleton(_options, settings)
-
+    limiter_capabilities = providers.Callable(_limiter_capabilities, settings)
     window_table = providers.ThreadSafeSingleton(_window_table, settings)
 
     services = providers.ThreadSafeSingleton(
@@ -274,6 +239,7 @@ class Container(containers.DeclarativeContainer):
         storage=storage,
         cache=watched_cache,
         limiter=watched_limiter,
+        limiter_capabilities=limiter_capabilities,
         coherence=coherence,
         access=access,
         sessions=sessions,
@@ -284,5 +250,5 @@ class Container(containers.DeclarativeContainer):
         prefetcher=prefetcher,
         window_table=window_table,
         telemetry=telemetry,
-        options=options,
+        settings=settings.provided.service,
     )

@@ -36,7 +36,7 @@ def opened(settings: Settings) -> Iterator[Container]:
         try:
             _open(container.storage())
         except SongsError as error:
-            msg = f"the storage {settings.service.storage!r} cannot be opened: {error.detail}"
+            msg = f"the storage {settings.service.adapters.storage!r} cannot be opened: {error.detail}"
             raise UserError(msg) from error
         container.cache().open()
         container.limiter().open()

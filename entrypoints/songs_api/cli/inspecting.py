@@ -178,7 +178,7 @@ def _named(path: Path) -> Iterator[None]:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-SOMETHING_WRONG: Final = 1
+FINDINGS_LEFT: Final = 1
 
 
 def doctor(
@@ -188,15 +188,15 @@ def doctor(
     """Check that the storage responds and its data is consistent; with --repair, repair it.
 
     The storage checks its schema, indexes, folds, statistics against ratings, and orphaned records. It reports each
-    problem, and the repair that --repair would make; without --repair nothing is changed. Then every song and user
+    finding, and the repair that --repair would make; without --repair nothing is changed. Then every song and user
     must be found by id, by name and by searching, and statistics and totals must agree. The storage may be served
     meanwhile, even while it is repaired. A record that cannot be read ends the check, which names it.
 
-    The exit status is 0 when nothing is wrong or all of it was repaired, 1 when a problem is left, and 2 when the
-    storage could not be checked.
+    The exit status is 0 without findings or when all were repaired, 1 when a finding is left, and 2 when the storage
+    could not be checked.
     """
     with durable_storage() as container:
-        name, storage = container.settings().service.storage, container.storage()
+        name, storage = container.settings().service.adapters.storage, container.storage()
         abilities = [ability.replace("_", " ") for ability, has in asdict(storage.capabilities).items() if has]
         typer.echo(f"storage {name} ({_distribution(name)}): {', '.join(abilities)}")
         runner, clock = container.runner(), container.clock()
@@ -205,7 +205,7 @@ def doctor(
             try:
                 for finding in _findings(name, storage, repair=repair):
                     mended += finding.mended
-                    typer.echo(f"mended: {finding.what}") if finding.mended else wrong.append(_described(finding))
+                    typer.echo(f"repaired: {finding.what}") if finding.mended else wrong.append(_described(finding))
             finally:
                 if repair:
                     # The entries of a cache may be older than this repair, or than one that was killed.
@@ -214,17 +214,17 @@ def doctor(
             with _progress(StorageReader(name, runner, clock).count()) as show:
                 Examiner(name, storage, runner, clock).run(show, found=found)
         finally:
-            # Also where damage ends the examination: this may say what damage.
+            # Also if a damaged record ended the check: a finding may name it.
             wrong += found.wrong
             for line in wrong:
                 warn(line)
-    totals = "and at the difficulty totals" if found.totals else "not at the difficulty totals, which changed meanwhile"
-    typer.echo(f"looked at {found.seen}, {totals}")
+    totals = "and the difficulty totals" if found.totals else "not the difficulty totals, which changed meanwhile"
+    typer.echo(f"checked {found.seen}, {totals}")
     if mended:
-        typer.echo(f"mended: {mended}")
-    typer.echo(f"wrong: {len(wrong)}" if wrong else "nothing is wrong")
+        typer.echo(f"repaired: {mended}")
+    typer.echo(f"findings: {len(wrong)}" if wrong else "no findings")
     if wrong:
-        raise typer.Exit(SOMETHING_WRONG)
+        raise typer.Exit(FINDINGS_LEFT)
 
 
 def _findings(name: str, storage: Storage, *, repair: bool) -> Iterator[Finding]:
@@ -254,7 +254,7 @@ def _cache_problems(container: Container) -> list[str]:
     try:
         container.cache().ping()
     except CacheUnavailable as error:
-        return [f"the cache {container.settings().service.cache!r} does not answer: {error.detail}"]
+        return [f"the cache {container.settings().service.adapters.cache!r} does not answer: {error.detail}"]
     return []
 
 
@@ -262,5 +262,5 @@ def _cache_problems(container: Container) -> list[str]:
 def _progress(total: int) -> Iterator[Callable[[Tally], None]]:
     """Yield a function that shows the progress: a bar in a terminal, else nothing."""
     with progress_bar() as bar:
-        task = bar.add_task("looking", total=total)
+        task = bar.add_task("checking", total=total)
         yield lambda tally: bar.update(task, completed=tally.songs, description=str(tally))

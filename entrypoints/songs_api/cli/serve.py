@@ -58,38 +58,38 @@ def serve(
     settings = load({"host": host, "port": port, "workers": workers, "server": server})
     for line in check_serving(settings):
         warn(line)
-    chosen = free_port(settings.service.host, settings.service.port)
+    chosen = free_port(settings.service.deployment.host, settings.service.deployment.port)
     with metrics_folder(settings):
         # An error that would keep every worker from starting is found once, and reported in one line.
         with opened(settings) as container:
             identity = identity_of(container)
-        with window_table(settings, settings.service.workers):
+        with window_table(settings, settings.service.deployment.workers):
             run(settings, chosen, functools.partial(application, settings.variables, identity=identity))
 
 
 def run(settings: Settings, port: int, load_application: Load) -> None:
     """Run the selected server and say on standard error when it listens."""
-    service = settings.service
-    once_listening(service.host, port, lambda: say(_listening(settings, port)))
-    serve_with(service.server, ServerOptions.of(settings, port=port), load_application)
+    deployment = settings.service.deployment
+    once_listening(deployment.host, port, lambda: say(_listening(settings, port)))
+    serve_with(deployment.server, ServerOptions.of(settings, port=port), load_application)
 
 
 def _listening(settings: Settings, port: int) -> str:
-    service = settings.service
-    address = url(service.host, port)
+    deployment, adapters = settings.service.deployment, settings.service.adapters
+    address = url(deployment.host, port)
     # A storage that is a file says where it is.
     file = getattr(settings.adapters[Port.STORAGE].settings, "file", None)
-    storage = f"{service.storage} at {file()}" if callable(file) else service.storage
+    storage = f"{adapters.storage} at {file()}" if callable(file) else adapters.storage
     return (
-        f"songs-api {version('songs-api')} on {address} ({service.server}, {service.workers} "
-        f"{'process' if service.workers == 1 else 'processes'}); storage {storage}; documentation {address}/docs"
+        f"songs-api {version('songs-api')} on {address} ({deployment.server}, {deployment.workers} "
+        f"{'process' if deployment.workers == 1 else 'processes'}); storage {storage}; documentation {address}/docs"
     )
 
 
 def prepare() -> None:
     """Create the schema and indexes of the selected storage. Existing data stays; running it again is safe."""
     with durable_storage() as container:
-        storage = container.settings().service.storage
+        storage = container.settings().service.adapters.storage
     typer.echo(f"the storage {storage!r} is ready")
 
 
@@ -138,17 +138,17 @@ def demo(host: Host = None, port: PortNumber = None) -> None:
         if given not in {None, value}:
             warn(f"{PREFIX}{name.upper()} is {given!r}, and does not count here: a demo has {value!r}")
     service = settings.service
-    with _catalogue(service.demo_catalogue):
+    with _catalogue(service.demo.demo_catalogue):
         pass
-    chosen = free_port(service.host, service.port)
+    chosen = free_port(service.deployment.host, service.deployment.port)
     details = Demo(
         settings.variables,
-        service.demo_catalogue,
-        service.host,
+        service.demo.demo_catalogue,
+        service.deployment.host,
         chosen,
-        _lifetime(service.access_token_ttl_s),
-        service.page == "on",
-        _password(service.password_min_length),
+        _lifetime(service.accounts.access_token_ttl_s),
+        service.http.page == "on",
+        _password(service.accounts.password_min_length),
     )
     granian.serve(
         ServerOptions.of(settings, port=chosen),

@@ -64,7 +64,7 @@ def durable_storage() -> Iterator[Container]:
     capabilities = settings.adapters[Port.STORAGE].spec.capabilities
     if isinstance(capabilities, StorageCapabilities) and not capabilities.durable:
         msg = (
-            f"the storage {settings.service.storage!r} keeps nothing after this command; "
+            f"the storage {settings.service.adapters.storage!r} keeps nothing after this command; "
             f"set SONGS_STORAGE to one that does (see: songs plugins)"
         )
         raise UserError(msg)
@@ -98,13 +98,14 @@ def audited(container: Container, action: str, **about: object) -> Iterator[dict
 
 
 def _write(service: ServiceSettings, event: Event) -> None:
-    as_json = service.log_format == "json" or (service.log_format == "auto" and service.environment == "production")
+    form, file = service.telemetry.log_format, service.telemetry.audit_log
+    as_json = form == "json" or (form == "auto" and service.deployment.environment == "production")
     line = json_line(event) if as_json else text_line(colors=False)(event)
-    if service.audit_log is not None:
+    if file is not None:
         try:
-            _append(service.audit_log, line)
+            _append(file, line)
         except OSError as error:
-            warn(f"SONGS_AUDIT_LOG: {service.audit_log} cannot be written: {error.strerror}; the line is: {line}")
+            warn(f"SONGS_AUDIT_LOG: {file} cannot be written: {error.strerror}; the line is: {line}")
     elif sys.stderr is not None and not sys.stderr.isatty():
         try:
             print(line, file=sys.stderr, flush=True)  # noqa: T201 - where the service logs too

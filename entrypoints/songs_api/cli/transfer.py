@@ -208,7 +208,7 @@ def _not_durable(option: str, name: str, capabilities: StorageCapabilities) -> l
 def _opened_durable(option: str, settings: Settings) -> Iterator[Container]:
     with opened(settings) as container:
         # Once it is open, a storage may be able to do less than its plugin declares.
-        problems = _not_durable(option, settings.service.storage, container.storage().capabilities)
+        problems = _not_durable(option, settings.service.adapters.storage, container.storage().capabilities)
         if problems:
             raise SettingsError(problems)
         yield container

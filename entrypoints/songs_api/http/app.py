@@ -43,16 +43,18 @@ def openapi_document() -> bytes:
 
 def create_app(services: AppServices) -> FastPath:
     """Return the WSGI application. Pure: reads no setting, does no I/O, and needs `services` open only to answer."""
-    options = services.options
+    http = services.settings.http
     reader = BodyReader(
-        max_bytes=options.max_body_bytes,
+        max_bytes=http.max_body_bytes,
         slots=BodySlots(
-            request_threads=options.request_threads, clock=services.clock, timeout_s=options.body_timeout_s
+            request_threads=services.settings.deployment.threads,
+            clock=services.clock,
+            timeout_s=http.body_timeout_s,
         ),
-        trusted_proxies=options.trusted_proxies,
+        trusted_proxies=http.trusted_proxies,
     )
     plans = ReadPlans()
-    router = OperationRouter(reader, services.clock, options.deadline_s, plans)
+    router = OperationRouter(reader, services.clock, http.deadline_s, plans)
     sign_in_limits = accounts.SignInLimits(services)
     resources = [
         *accounts.resources(services, sign_in_limits),
@@ -60,7 +62,7 @@ def create_app(services: AppServices) -> FastPath:
         *songs.resources(services),
         *ratings.resources(services),
         *service.resources(services),
-        *pages.resources(openapi_document, page=options.page),
+        *pages.resources(openapi_document, page=services.settings.http.page == "on"),
     ]
     middleware = Middleware(services, operations_of(resources), router.operation_of)
     app = falcon.App(

@@ -50,4 +50,4 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 - gunicorn's hook
         os.environ[STORAGE_IDENTITY] = identity
 
 
-globals().update(gunicorn_options(ServerOptions.of(_found, port=_found.service.port)))
+globals().update(gunicorn_options(ServerOptions.of(_found, port=_found.service.deployment.port)))

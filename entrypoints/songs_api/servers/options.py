@@ -145,16 +145,16 @@ class ServerOptions:
     @classmethod
     def of(cls, settings: Settings, *, port: int) -> "ServerOptions":
         """Return the options that the settings ask for, with a port that was found free."""
-        service = settings.service
+        deployment, telemetry = settings.service.deployment, settings.service.telemetry
         return cls(
-            service.host,
+            deployment.host,
             port,
-            service.workers,
-            service.threads,
-            cores_to_pin(service.pin_workers, service.workers),
-            log_level=service.log_level,
-            log_form=service.log_format,
-            production=service.environment == "production",
+            deployment.workers,
+            deployment.threads,
+            cores_to_pin(deployment.pin_workers, deployment.workers),
+            log_level=telemetry.log_level,
+            log_form=telemetry.log_format,
+            production=deployment.environment == "production",
         )
 
     @property
@@ -188,7 +188,7 @@ def metrics_folder(settings: Settings) -> Iterator[None]:
     What a worker counted stays when it ends, so the one that replaces it goes on from there. Where there is no room for
     a folder, each process counts on its own.
     """
-    if settings.service.metrics_token is None or METRICS_FOLDER in os.environ:
+    if settings.service.telemetry.metrics_token is None or METRICS_FOLDER in os.environ:
         yield
         return
     owner = os.getpid()

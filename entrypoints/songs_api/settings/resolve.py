@@ -4,14 +4,14 @@ import difflib
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from songs.ports.cache import CacheCapabilities
 from songs.ports.storage import StorageCapabilities
 from songs_api.settings.parsing import Entry, is_secret, read, variable_names, with_secret_files
-from songs_api.settings.service import PREFIX, ServiceSettings, default_workers
+from songs_api.settings.service import GROUPS, PREFIX, Selection, ServiceSettings, default_workers
 from songs_api.settings.variables import SettingsError, Source, Variables
 from songs_plugins import AdapterSpec, Port
 from songs_plugins.registry import PluginError, Registry
@@ -80,13 +80,18 @@ def resolve(variables: Variables, registry: Registry, *, generate_secrets: bool 
     problems += _unknown(variables, registry, specs)
     for spec in specs.values():
         variables = with_secret_files(spec.settings, prefix_of(spec.name), variables, problems)
-    variables = with_secret_files(ServiceSettings, PREFIX, variables, problems)
+    for group in GROUPS.values():
+        variables = with_secret_files(group, PREFIX, variables, problems)
     if generate_secrets and Port.TOKENS in specs:
         variables = _with_secret(variables, specs[Port.TOKENS])
     variables = _with_default_workers(variables, specs)
-    service = read(ServiceSettings, PREFIX, variables)
-    entries = list(service.entries)
-    problems += service.problems
+    entries: list[Entry] = []
+    groups: dict[str, Any] = {}
+    for name, group in GROUPS.items():
+        parsed = read(group, PREFIX, variables)
+        entries += parsed.entries
+        problems += parsed.problems
+        groups[name] = parsed.settings
     adapters: dict[Port, Choice] = {}
     for port, spec in specs.items():
         reading = read(spec.settings, prefix_of(spec.name), variables)
@@ -94,10 +99,10 @@ def resolve(variables: Variables, registry: Registry, *, generate_secrets: bool 
         problems += reading.problems
         if reading.settings is not None:
             adapters[port] = Choice(spec, reading.settings)
-    if problems or service.settings is None:
+    if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
     unique = tuple({entry.name: entry for entry in entries}.values())
-    return Settings(service.settings, adapters, unique, variables)
+    return Settings(ServiceSettings(**groups), adapters, unique, variables)
 
 
 def default_storage(registry: Registry) -> str:
@@ -117,7 +122,7 @@ def _specs(variables: Variables, registry: Registry, problems: list[str]) -> dic
     for port in Port:
         selector = SELECTED.get(port)
         variable = PREFIX + selector.upper() if selector else ""
-        default = ServiceSettings.model_fields[selector].get_default() if selector else SYSTEM
+        default = Selection.model_fields[selector].get_default() if selector else SYSTEM
         name = variables.get(variable) or str(default)
         try:
             specs[port] = registry.get(port, name)
@@ -149,7 +154,7 @@ def _with_default_workers(variables: Variables, specs: Mapping[Port, AdapterSpec
 
 
 def _unknown(variables: Variables, registry: Registry, specs: Mapping[Port, AdapterSpec]) -> list[str]:
-    known = set(variable_names(ServiceSettings, PREFIX))
+    known = {name for group in GROUPS.values() for name in variable_names(group, PREFIX)}
     selected = {spec.name for spec in specs.values()}
     for name in selected:
         for spec in registry.load(name):
@@ -185,10 +190,10 @@ def check_serving(settings: Settings, *, workers: int | None = None, server: str
     Raises:
         SettingsError: The service would break a promise, or is not fit for production though it is called that.
     """
-    count = settings.service.workers if workers is None else workers
+    count = settings.service.deployment.workers if workers is None else workers
     problems = [*_process_problems(settings, count), *_secret_problems(settings, count)]
-    doubtful = list(_proxy_problems(settings, server or settings.service.server))
-    if settings.service.environment == "production":
+    doubtful = list(_proxy_problems(settings, server or settings.service.deployment.server))
+    if settings.service.deployment.environment == "production":
         problems += [*_production_problems(settings), *doubtful]
     if problems:
         raise SettingsError(problems)
@@ -219,18 +224,18 @@ def _cache_is_private(settings: Settings) -> bool:
 
 
 def _process_problems(settings: Settings, workers: int) -> Iterator[str]:
-    storage, service = _storage(settings), settings.service
+    storage, adapters = _storage(settings), settings.service.adapters
     if storage is not None and not storage.shared and workers > 1:
         yield (
-            f"SONGS_WORKERS: the storage {service.storage!r} serves one process at a time, not {workers}; "
+            f"SONGS_WORKERS: the storage {adapters.storage!r} serves one process at a time, not {workers}; "
             f"set SONGS_WORKERS=1 or select another SONGS_STORAGE"
         )
     if not _cache_is_private(settings):
         return
-    many = workers > 1 or (service.environment == "production" and storage is not None and storage.shared)
-    if many:
+    production = settings.service.deployment.environment == "production"
+    if workers > 1 or (production and storage is not None and storage.shared):
         yield (
-            f"SONGS_CACHE: the cache {service.cache!r} belongs to one process, so several would switch off each "
+            f"SONGS_CACHE: the cache {adapters.cache!r} belongs to one process, so several would switch off each "
             f"other's at every write; select a shared cache, or none"
         )
 
@@ -239,17 +244,17 @@ def _secret_problems(settings: Settings, workers: int) -> Iterator[str]:
     for name in secrets_of(settings, Port.TOKENS):
         if settings.source(name) is not Source.GENERATED:
             continue
-        if settings.service.environment == "production":
+        if settings.service.deployment.environment == "production":
             yield f"{name} is not set; {_MAKE_ONE}"
         elif workers > 1:
             yield f"{name} is not set, and {workers} processes need one secret; {_MAKE_ONE}"
 
 
 def _production_problems(settings: Settings) -> Iterator[str]:
-    storage = _storage(settings)
+    storage, adapters = _storage(settings), settings.service.adapters
     if storage is not None and not storage.durable:
         yield (
-            f"SONGS_STORAGE: the storage {settings.service.storage!r} forgets everything when the process ends; "
+            f"SONGS_STORAGE: the storage {adapters.storage!r} forgets everything when the process ends; "
             f"select another for SONGS_ENVIRONMENT=production"
         )
     for name, secret in secrets_of(settings, Port.TOKENS).items():
@@ -260,8 +265,8 @@ def _production_problems(settings: Settings) -> Iterator[str]:
 
 
 def _proxy_problems(settings: Settings, server: str) -> Iterator[str]:
-    service = settings.service
-    if server == "granian" and service.trusted_proxies and service.forwarded_header == "auto":
+    http = settings.service.http
+    if server == "granian" and http.trusted_proxies and http.forwarded_header == "auto":
         yield (
             "SONGS_FORWARDED_HEADER: granian takes a client's X_Forwarded_For for the proxy's X-Forwarded-For; set "
             "x-forwarded-for if the proxy drops headers with underscores, as nginx does, or forwarded if it sets that"
@@ -269,16 +274,16 @@ def _proxy_problems(settings: Settings, server: str) -> Iterator[str]:
 
 
 def _warnings(settings: Settings, workers: int) -> Iterator[str]:
-    storage, service = _storage(settings), settings.service
+    storage, adapters = _storage(settings), settings.service.adapters
     for name in secrets_of(settings, Port.TOKENS):
         if settings.source(name) is Source.GENERATED:
             yield f"{name} is not set: tokens are good until this process ends"
     if storage is not None and not storage.durable:
-        yield f"the storage {service.storage!r} forgets everything when the process ends"
+        yield f"the storage {adapters.storage!r} forgets everything when the process ends"
     if storage is not None and storage.shared and _cache_is_private(settings):
         yield (
-            f"the cache {service.cache!r} belongs to one process: what other programs write to the storage "
-            f"{service.storage!r} switches it off for a while"
+            f"the cache {adapters.cache!r} belongs to one process: what other programs write to the storage "
+            f"{adapters.storage!r} switches it off for a while"
         )
-    if workers > 1 and service.limiter == "memory":
+    if workers > 1 and adapters.limiter == "memory":
         yield f"the limiter 'memory' counts in each of the {workers} processes on its own"

@@ -1,13 +1,12 @@
-"""The settings of the service itself: each field is the environment variable ``SONGS_<FIELD>``."""
+"""The settings of the service itself, in groups: each field is an environment variable ``SONGS_<FIELD>``."""
 
 import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from songs.ports.cache import CacheCapabilities
 from songs.ports.limiter import LimiterCapabilities, RateLimit
@@ -109,129 +108,188 @@ Origins = Annotated[tuple[str, ...], BeforeValidator(parse_origins)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(parse_networks)]
 
 
-class ServiceSettings(BaseSettings):
-    """The settings of the service. `description` is the sentence of env.sample."""
+class Group(BaseModel):
+    """Settings of one purpose, handed over whole. `description` of a field is the sentence of env.sample."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Deployment(Group):
+    """The processes that serve, and where they listen."""
 
     environment: Literal["development", "production"] = Field(
-        "development",
+        default="development",
         description="development, or production, which refuses settings that are only good for trying things out.",
     )
     server: Literal["granian", "gunicorn"] = Field(
-        "granian", description="The HTTP server that `songs serve` starts: granian or gunicorn."
+        default="granian", description="The HTTP server that `songs serve` starts: granian or gunicorn."
     )
-    host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
-    port: int = Field(8000, ge=0, le=65_535, description="The port to listen on; 0 picks a free one.")
+    host: str = Field(default="127.0.0.1", min_length=1, description="The address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65_535, description="The port to listen on; 0 picks a free one.")
     workers: int = Field(
-        1,
+        default=1,
         ge=1,
         le=MOST,
         description="Processes; more than one needs a storage that is shared. Unset, one for each core where storage, "
         "cache and limiter are shared and SONGS_JWT_SECRET is set; else one.",
     )
     pin_workers: Literal["auto", "yes", "no"] = Field(
-        "auto",
+        default="auto",
         description="Whether each process is bound to a core of its own: yes, no, or auto, which does so where there "
         "are as many processes as cores.",
     )
-    threads: int = Field(32, ge=4, le=1024, description="Requests that one process works on at once.")
+    threads: int = Field(default=32, ge=4, le=1024, description="Requests that one process works on at once.")
+
+
+class Selection(Group):
+    """The names of the adapters."""
+
     storage: str = Field(
-        "sqlite",
+        default="sqlite",
         min_length=1,
         description="The storage: memory, sqlite, mongo, or one of yours. Without sqlite the default is memory.",
     )
-    cache: str = Field("none", min_length=1, description="The cache: none, memory, redis, or one of yours.")
-    limiter: str = Field("memory", min_length=1, description="The rate limiter: none, memory, redis, or one of yours.")
-    tokens: str = Field("jwt", min_length=1, description="The adapter that issues and verifies access tokens.")
-    passwords: str = Field("bcrypt", min_length=1, description="The adapter that hashes passwords.")
+    cache: str = Field(default="none", min_length=1, description="The cache: none, memory, redis, or one of yours.")
+    limiter: str = Field(
+        default="memory", min_length=1, description="The rate limiter: none, memory, redis, or one of yours."
+    )
+    tokens: str = Field(default="jwt", min_length=1, description="The adapter that issues and verifies access tokens.")
+    passwords: str = Field(default="bcrypt", min_length=1, description="The adapter that hashes passwords.")
+
+
+class Limits(Group):
+    """The rate limits; None is none."""
+
     limiter_default: Rate = Field(
-        "100/minute",
+        default="100/minute",
         validate_default=True,
         description="Requests of one user, or of one address on public routes: a number per second, "
         "minute, hour or day; or none.",
     )
     limiter_register: Rate = Field(
-        "20/hour", validate_default=True, description="Registrations from one address; written as the limit above."
+        default="20/hour",
+        validate_default=True,
+        description="Registrations from one address; written as the limit above.",
     )
     limiter_sign_in: Rate = Field(
-        "10/minute", validate_default=True, description="Sign-ins with one username from one address."
+        default="10/minute", validate_default=True, description="Sign-ins with one username from one address."
     )
     limiter_sign_in_address: Rate = Field(
-        "30/minute", validate_default=True, description="Sign-ins from one address, whatever the username."
+        default="30/minute", validate_default=True, description="Sign-ins from one address, whatever the username."
     )
     limiter_sign_in_user: Rate = Field(
-        "30/hour",
+        default="30/hour",
         validate_default=True,
         description="Sign-ins with one username from anywhere; beyond it each address has 10 an hour.",
     )
-    registration: Literal["open", "closed"] = Field("open", description="Whether anyone may register: open or closed.")
-    password_min_length: int = Field(8, ge=8, le=128, description="The shortest new password, in characters.")
-    access_token_ttl_s: int = Field(600, ge=1, le=2_592_000, description="The lifetime of an access token, in seconds.")
+
+
+class AccountSettings(Group):
+    """Registration, passwords and the lifetimes of tokens."""
+
+    registration: Literal["open", "closed"] = Field(
+        default="open", description="Whether anyone may register: open or closed."
+    )
+    password_min_length: int = Field(default=8, ge=8, le=128, description="The shortest new password, in characters.")
+    access_token_ttl_s: int = Field(
+        default=600, ge=1, le=2_592_000, description="The lifetime of an access token, in seconds."
+    )
     refresh_token_ttl_s: int = Field(
-        2_592_000,
+        default=2_592_000,
         ge=1,
         le=31_536_000,
         description="The maximum lifetime of a session after its sign-in, in seconds.",
     )
     refresh_token_idle_s: int = Field(
-        604_800, ge=1, le=31_536_000, description="The lifetime of a refresh token that is not used, in seconds."
+        default=604_800,
+        ge=1,
+        le=31_536_000,
+        description="The lifetime of a refresh token that is not used, in seconds.",
     )
+
+
+class CacheSettings(Group):
+    """The use of the cache."""
+
     cache_ttl_s: float = Field(
-        300.0, gt=0, le=86_400, description="The time that the cache may keep an entry, in seconds."
+        default=300.0, gt=0, le=86_400, description="The time that the cache may keep an entry, in seconds."
     )
+
+
+class HttpSettings(Group):
+    """Requests: their time, their bodies, and what proxies and browsers add."""
+
     deadline_s: float = Field(
-        3.0, gt=0, le=60, description="The time that a request may wait for the storage, in seconds."
+        default=3.0, gt=0, le=60, description="The time that a request may wait for the storage, in seconds."
     )
-    max_body_bytes: int = Field(65_536, ge=1024, le=16_777_216, description="The maximum size of a request body.")
+    max_body_bytes: int = Field(
+        default=65_536, ge=1024, le=16_777_216, description="The maximum size of a request body."
+    )
     body_timeout_s: float = Field(
-        10.0, ge=1, le=300, description="The time that a client may take to send a request body, in seconds."
+        default=10.0, ge=1, le=300, description="The time that a client may take to send a request body, in seconds."
     )
     trusted_proxies: Networks = Field(
-        (), description="Networks of trusted proxies, separated by commas, whose forwarded addresses are used."
+        default=(), description="Networks of trusted proxies, separated by commas, whose forwarded addresses are used."
     )
     forwarded_header: Literal["auto", "x-forwarded-for", "forwarded"] = Field(
-        "auto",
+        default="auto",
         description="The header in which trusted proxies say it: x-forwarded-for, forwarded (RFC 7239), or auto, which "
         "is the former, and refused in production on granian: there a proxy must drop X_Forwarded_For.",
     )
     page: Literal["on", "off"] = Field(
-        "on", description="Whether the page to look at, search and rate songs is served at /: on or off."
+        default="on", description="Whether the page to look at, search and rate songs is served at /: on or off."
     )
     cors_origins: Origins = Field(
-        (), description="Origins, separated by commas, whose pages may call the service from a browser."
+        default=(), description="Origins, separated by commas, whose pages may call the service from a browser."
     )
+
+
+class DemoSettings(Group):
+    """The demo."""
+
     demo_catalogue: Path | None = Field(
-        None,
+        default=None,
         description="A file for `songs demo` instead of the bundled catalogue: JSON Lines, a JSON array, or .gz.",
     )
+
+
+class TelemetrySettings(Group):
+    """Logs and metrics."""
+
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The minimum level that is logged: debug, info, warning or error."
+        default="info", description="The minimum level that is logged: debug, info, warning or error."
     )
     log_format: Literal["auto", "json", "text"] = Field(
-        "auto",
+        default="auto",
         description="The form of log lines: json, text, or auto, which is json in production and text elsewhere.",
     )
     audit_log: Path | None = Field(
-        None,
+        default=None,
         description="The file to which commands append a line for what they change; the log of a container is "
         "/proc/1/fd/2. Unset, they write to standard error, or to the system's log where standard error is a terminal.",
     )
     metrics_token: BearerToken | None = Field(
-        None, description="The bearer token for /metrics. Unset, there is no /metrics."
+        default=None, description="The bearer token for /metrics. Unset, there is no /metrics."
     )
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings'
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what the caller gives: `songs_api.settings.variables` reads the sources, and says which one it was."""
-        return (init_settings,)
+
+class ServiceSettings(BaseModel):
+    """The settings of the service in groups, in the order in which lists show them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    deployment: Deployment = Deployment()
+    adapters: Selection = Selection()
+    limits: Limits = Limits()
+    accounts: AccountSettings = AccountSettings()
+    cache: CacheSettings = CacheSettings()
+    http: HttpSettings = HttpSettings()
+    demo: DemoSettings = DemoSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+
+GROUPS: Final = {name: cast("type[Group]", field.annotation) for name, field in ServiceSettings.model_fields.items()}
+"""The groups by their names in `ServiceSettings`."""
 
 
 def default_workers(specs: Mapping[Port, AdapterSpec]) -> int:

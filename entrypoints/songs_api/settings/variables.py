@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from dotenv.parser import parse_stream
-from pydantic_settings import EnvSettingsSource
 
-from songs_api.settings.service import PREFIX, ServiceSettings
+from songs_api.settings.service import PREFIX
 
 
 class SettingsError(Exception):
@@ -73,10 +72,9 @@ class Variables:
         except (OSError, UnicodeDecodeError) as error:
             msg = f".env cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
             raise SettingsError([msg]) from error
-        in_environment = EnvSettingsSource(ServiceSettings, case_sensitive=True).env_vars
         found = {
             name: Variable(text, source)
-            for source, texts in ((Source.DOTENV, in_file), (Source.ENVIRONMENT, in_environment))
+            for source, texts in ((Source.DOTENV, in_file), (Source.ENVIRONMENT, os.environ))
             for name, text in texts.items()
             if text and name.startswith(PREFIX) and not name.startswith(_NOT_OURS)
         }

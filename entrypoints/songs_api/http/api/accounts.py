@@ -122,13 +122,13 @@ class SignInLimits:
     """
 
     def __init__(self, services: AppServices) -> None:
-        rates, limits = services.options.limits, RateLimits(services, outage_divisor=OUTAGE_DIVISOR)
-        self._by_address = limits.address_limit("sign-in-address", "sign-in-network", rates.sign_in_address)
-        self._by_both = limits.limit("sign-in", rates.sign_in)
-        self._by_user = limits.limit("sign-in-user", rates.sign_in_user)
-        self._tried = limits.limit("sign-in-tried", rates.sign_in_user and TRIED)
+        rates, limits = services.settings.limits, RateLimits(services, outage_divisor=OUTAGE_DIVISOR)
+        self._by_address = limits.address_limit("sign-in-address", "sign-in-network", rates.limiter_sign_in_address)
+        self._by_both = limits.limit("sign-in", rates.limiter_sign_in)
+        self._by_user = limits.limit("sign-in-user", rates.limiter_sign_in_user)
+        self._tried = limits.limit("sign-in-tried", rates.limiter_sign_in_user and TRIED)
         self._known = KnownPlaces()
-        self._trusted = services.options.trusted_proxies
+        self._trusted = services.settings.http.trusted_proxies
 
     def charge_address(self, context: RequestContext) -> Verdict | None:
         """Count an attempt by its address alone, and return the verdict.
@@ -202,9 +202,9 @@ class RegistrationResource(Resource):
 
     def __init__(self, services: AppServices) -> None:
         self._accounts = services.accounts
-        self._open = services.options.registration_open
+        self._open = services.settings.accounts.registration == "open"
         limits = RateLimits(services, outage_divisor=OUTAGE_DIVISOR)
-        self._limit = limits.address_limit("register", "register-network", services.options.limits.register)
+        self._limit = limits.address_limit("register", "register-network", services.settings.limits.limiter_register)
 
     @Operation(
         needs=None,

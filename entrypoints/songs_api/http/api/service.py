@@ -180,9 +180,10 @@ RESOURCES: Final = (HealthPage, ReadinessPage)
 
 def resources(services: AppServices) -> Sequence[Resource]:
     """Return the resources of the service; of metrics where a token is set."""
-    options = services.options
-    probe = ReadinessProbe(services.storage, services.cache, services.clock, deadline_s=options.deadline_s)
+    probe = ReadinessProbe(
+        services.storage, services.cache, services.clock, deadline_s=services.settings.http.deadline_s
+    )
     found: list[Resource] = [HealthPage(), ReadinessPage(probe)]
-    if options.metrics_token:
+    if services.settings.telemetry.metrics_token is not None:
         found.append(MetricsPage(services.telemetry.exposition))
     return found

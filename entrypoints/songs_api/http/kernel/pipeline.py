@@ -32,12 +32,13 @@ class Gate:
     def __init__(self, services: AppServices, operations: Iterable[Operation]) -> None:
         self._prefetcher = services.prefetcher
         self._access = services.access
-        default = services.options.limits.default
+        default = services.settings.limits.limiter_default
         self._by_address = RateLimits(services).address_limit("default", "default-network", default)
         self._by_user = self._by_address.addresses
         served = tuple(operations)
         self._public = by_request(each for each in served if each.needs is None)
-        self._metrics_token = services.options.metrics_token
+        token = services.settings.telemetry.metrics_token
+        self._metrics_token = token.get_secret_value().encode() if token else b""
         self._metrics = by_request(each for each in served if each.for_metrics)
 
     def authorize(self, method: str, path: str, context: RequestContext) -> None:
@@ -161,8 +162,8 @@ class Middleware:
     ) -> None:
         self.gate = Gate(services, operations)
         self._operation_of = operation_of
-        self._observer = RequestObserver(services.telemetry, services.clock, services.options.trusted_proxies)
-        self._cors = Cors(services.options.cors_origins)
+        self._observer = RequestObserver(services.telemetry, services.clock, services.settings.http.trusted_proxies)
+        self._cors = Cors(services.settings.http.cors_origins)
 
     def process_request(self, req: ApiRequest, resp: ApiResponse) -> None:
         """Let the request in, unless it was refused before it came here."""

@@ -195,10 +195,14 @@ class RateLimits:
     def limit(self, name: str, rate: RateLimit | None) -> Limit:
         """Return the limit of this name, one of `shared_windows.LIMITS`."""
         services = self._services
-        if not services.options.limits.shared:
+        declared = services.limiter_capabilities
+        if not declared.limits:
+            # Nothing is counted, so nothing is promised in headers.
+            rate = None
+        if not declared.shared:
             # One that counts in this process's memory neither fails nor forgets.
             return Limit(name, rate, services.limiter)
-        windows: Windows = (alone := ProcessWindows(services.options.limits.processes))
+        windows: Windows = (alone := ProcessWindows(services.settings.deployment.workers))
         if services.window_table is not None:
             windows = SharedWindows(services.window_table, name, alone, services.clock)
         meter = services.telemetry.meter
@@ -209,7 +213,7 @@ class RateLimits:
 
     def address_limit(self, name: str, network_name: str, rate: RateLimit | None) -> AddressLimit:
         """Return a limit on addresses, with the one on their networks."""
-        trusted = self._services.options.trusted_proxies
+        trusted = self._services.settings.http.trusted_proxies
         return AddressLimit(self.limit(name, rate), self.limit(network_name, wider(rate)), trusted)
 
 

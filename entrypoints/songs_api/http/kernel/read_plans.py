@@ -233,8 +233,8 @@ class FastPath:
         self._authenticate = middleware.gate.authenticate
         self._plan_of = plans.get
         self._clock = services.clock
-        self._deadline_s = services.options.deadline_s
-        self._reads_forwarded = services.options.forwarded_header == "forwarded"
+        self._deadline_s = services.settings.http.deadline_s
+        self._reads_forwarded = services.settings.http.forwarded_header == "forwarded"
         self._ids = RequestIds()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
