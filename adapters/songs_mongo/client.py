@@ -17,7 +17,7 @@ import logging
 import random
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Final
@@ -25,7 +25,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pymongo import MongoClient, ReadPreference
 from pymongo.database import Database
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, WaitQueueTimeoutError
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from pymongo.read_concern import ReadConcern
 from pymongo.topology_description import TopologyDescription
@@ -243,10 +243,15 @@ FIRST_PAUSE_S: Final = 0.005
 LONGEST_PAUSE_S: Final = 0.2
 
 
+_SIGNING_IN: Final = frozenset({"saslStart", "saslContinue", "authenticate"})
+"""Commands on a new connection, which the driver reports in between those of its caller."""
+
+
 class _Run(threading.local):
     """The failures of a thread's current command."""
 
     failures = 0
+    answer: Mapping[str, object] | None = None
     ends_at_s = float("inf")
 
 
@@ -268,30 +273,40 @@ class Attempts(CommandListener):
 
     @property
     def failures(self) -> int:
-        """How many attempts have failed in a row since `begin`, in this thread."""
+        """How many attempts have failed since `begin`, in this thread."""
         return self._run.failures
 
     def begin(self, budget_s: float) -> None:
         """Begin a command of this thread, which has so much time."""
-        self._run.failures, self._run.ends_at_s = 0, self._clock.monotonic_s() + budget_s
+        run = self._run
+        run.failures, run.answer, run.ends_at_s = 0, None, self._clock.monotonic_s() + budget_s
+
+    def failed_before(self, error: PyMongoError) -> bool:
+        """Return whether, since `begin`, an attempt has failed beside the one that raised `error`."""
+        if isinstance(error, OperationFailure):
+            # What was refused within a successful answer, or before a command was sent, is not among the failures.
+            counted = error.details is not None and error.details == self._run.answer
+        else:
+            # Where no connection came free, none is.
+            counted = isinstance(error, AutoReconnect) and not isinstance(error, WaitQueueTimeoutError)
+        return self._run.failures > counted
 
     def started(self, event: CommandStartedEvent) -> None:
         """Do nothing."""
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        """Note an answer; one whose write concern failed is a failure, which the driver repeats too."""
+        """Note an answer whose write concern failed: a failure, which the driver repeats too."""
         if "writeConcernError" in event.reply or "errorLabels" in event.reply:
-            self._fail()
-        else:
-            self._run.failures = 0
+            self._fail(event.reply)
 
     def failed(self, event: CommandFailedEvent) -> None:
-        """Note a failure."""
-        self._fail()
+        """Note a failure, unless it is that of signing in, after which nothing was sent."""
+        if event.command_name not in _SIGNING_IN:
+            self._fail(event.failure)
 
-    def _fail(self) -> None:
+    def _fail(self, answer: Mapping[str, object]) -> None:
         run = self._run
-        run.failures += 1
+        run.failures, run.answer = run.failures + 1, answer
         if run.failures > 1:
             # Its connection stays taken for as long; there are more of them than callers.
             pause_s = min(FIRST_PAUSE_S * 2 ** min(run.failures - 2, 10), LONGEST_PAUSE_S)

@@ -10,7 +10,7 @@ from bson.errors import BSONError
 from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, WaitQueueTimeoutError
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -255,9 +255,7 @@ class Unit(GuardedUnit[Database[Document]]):
             raise self.failed(untransferable(error)) from error
 
     def _translated(self, error: PyMongoError, *, writing: bool) -> SongsError:
-        # Where no connection came free, the attempt that raised this is not among those that were sent.
-        sent_now = isinstance(error, OperationFailure | AutoReconnect) and not isinstance(error, WaitQueueTimeoutError)
-        failed_before = self._attempts.failures > sent_now
+        failed_before = self._attempts.failed_before(error)
         return translated(error, writing=writing, in_transaction=self.transactional, failed_before=failed_before)
 
     def _bounded(self, remaining_s: float) -> AbstractContextManager[None]:

@@ -1,6 +1,7 @@
 """Whether a write was kept, as far as the server's answers say, and how often the driver may ask."""
 
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,9 +9,10 @@ from pydantic import SecretStr
 from tests.clock import ManualClock
 
 from songs.errors import OutcomeUnknown, SongsError, StorageUnavailable, TransientConflict, Unsupported
-from songs.model import Rating, Song
+from songs.model import Rating, Song, User
 from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
+from songs_contract.models import samples
 from songs_mongo import MongoSettings, MongoStorage
 from songs_mongo.client import FIRST_PAUSE_S, LONGEST_PAUSE_S, Attempts
 
@@ -18,6 +20,7 @@ Document = dict[str, Any]
 Work = Callable[[UnitOfWork], object]
 Try = Callable[..., type[SongsError] | None]
 RATED: Document = {"_id": "S1", "n1": 0, "n2": 0, "n3": 1, "n4": 0, "n5": 0, "moved": 0}
+SIGNED_IN: Document = {"ok": 1, "conversationId": 1, "done": True, "payload": b""}
 RETRYABLE, TRANSIENT, NOTHING = "RetryableWriteError", "TransientTransactionError", "NoWritesPerformed"
 UNKNOWN_COMMIT = "UnknownTransactionCommitResult"
 MOST = 60
@@ -62,10 +65,13 @@ def attempt(scripted: Any, clock: Clock, deadline: Callable[[float], Deadline], 
         scope: Scope = Scope.WRITE_ONE,
         replicated: bool = True,
         seconds: float = 1.5,
+        signed_in: bool = False,
     ) -> type[SongsError] | None:
         server = scripted(replicated=replicated)
         servers.append(server)
-        storage = MongoStorage(MongoSettings(url=SecretStr(server.url)), clock, connections=4)
+        server.answers["saslStart"] = lambda _: SIGNED_IN
+        url = server.url.replace("//", "//me:s3cret@") + "&authMechanism=PLAIN" if signed_in else server.url
+        storage = MongoStorage(MongoSettings(url=SecretStr(url)), clock, connections=4)
         opened.append(storage)
         storage.open()
         server.answers |= {name: answering(of_name) for name, of_name in answers.items()}
@@ -87,6 +93,12 @@ def attempt(scripted: Any, clock: Clock, deadline: Callable[[float], Deadline], 
 def rate(rating: Callable[..., Rating]) -> Work:
     """One write of a rating."""
     return lambda unit: unit.ratings.add(rating("R1"))
+
+
+@pytest.fixture
+def user() -> User:
+    """A user."""
+    return samples.user()
 
 
 @pytest.fixture
@@ -134,6 +146,21 @@ def test_a_refusal_after_an_attempt_without_an_answer(attempt: Try, rate: Work, 
     assert attempt(rate, {"findAndModify": [refusal(code)]}) is not OutcomeUnknown
 
 
+@pytest.mark.parametrize("code", [2, 18, 14031, 99999])
+def test_signing_in_again_between_two_attempts(attempt: Try, rate: Work, code: int) -> None:
+    """It undoes no attempt without an answer; where it fails, that is no answer to the attempt either."""
+    assert attempt(rate, {"findAndModify": [None, refusal(code)]}, signed_in=True) is OutcomeUnknown
+    refused = {"findAndModify": [None], "saslStart": [refusal(code)]}
+    assert attempt(rate, refused, signed_in=True) is OutcomeUnknown
+
+
+@pytest.mark.parametrize("code", [112, 121, 10107, 14031])
+def test_a_write_refused_after_an_attempt_without_an_answer(attempt: Try, user: User, code: int) -> None:
+    """The refusal of a write within an answer that is no failure says as little of the first attempt."""
+    write_error = {"ok": 1, "n": 0, "writeErrors": [{"index": 0, "code": code, "errmsg": "refused"}]}
+    assert attempt(lambda unit: unit.users.add(user), {"insert": [None, write_error]}) is OutcomeUnknown
+
+
 @pytest.mark.parametrize("code", [20, 263])
 def test_codes_of_transactions_elsewhere(attempt: Try, rate: Work, add: Work, code: int) -> None:
     """They speak of transactions in a transaction only: no write of its own is blamed on a lack of them."""
@@ -176,10 +203,11 @@ def test_a_write_is_not_repeated_without_pause(
 def test_pauses_grow_and_end_in_time() -> None:
     """None before the first repetition; the others double, stay below a limit, and never go beyond what is left."""
     clock: Any = ManualClock(now_s=0.0)
-    attempts, event = Attempts(clock, jitter=lambda: 1.0), Any
+    attempts = Attempts(clock, jitter=lambda: 1.0)
+    event: Any = SimpleNamespace(command_name="find", failure={})
     attempts.begin(1.0)
     for _ in range(20):
-        attempts.failed(event)  # type: ignore[arg-type]
+        attempts.failed(event)
     assert attempts.failures == 20
     assert clock.slept_s[:3] == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
     assert max(clock.slept_s) <= LONGEST_PAUSE_S
