@@ -10,7 +10,7 @@ know it yet may still answer a process that does not know it either, for the len
 
 *Attempts.* Within `pymongo.timeout` the driver repeats a command that failed in a retryable way until the time is used
 up, without a pause: thousands of times a second, on a server that is in trouble. It offers no bound; it does report
-each attempt to listeners, in the thread that makes it.
+each attempt to listeners, in the thread that makes it. So nothing but `Attempts.bounded` bounds a command.
 """
 
 import logging
@@ -18,10 +18,11 @@ import random
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from typing import Final
 
+import pymongo
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pymongo import MongoClient, ReadPreference
 from pymongo.database import Database
@@ -280,6 +281,11 @@ class Attempts(CommandListener):
         """Begin a command of this thread, which has so much time."""
         run = self._run
         run.failures, run.answer, run.ends_at_s = 0, None, self._clock.monotonic_s() + budget_s
+
+    def bounded(self, budget_s: float) -> AbstractContextManager[None]:
+        """Begin a command, or several; return what bounds them in time."""
+        self.begin(budget_s)
+        return pymongo.timeout(budget_s)
 
     def failed_before(self, error: PyMongoError) -> bool:
         """Return whether, since `begin`, an attempt has failed beside the one that raised `error`."""

@@ -25,6 +25,7 @@ rating too, would ask all shards.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol, TypeVar
 
 from pymongo.client_session import ClientSession
@@ -72,6 +73,9 @@ SHARDED: Final[dict[str, dict[str, int | str]]] = {
 T = TypeVar("T")
 Commands = Callable[[Database[Document], ClientSession | None], T]
 """Commands on the database; each is given the session."""
+
+Bounded = Callable[[float], AbstractContextManager[None]]
+"""Returns what bounds the commands in a block to so many seconds."""
 
 LARGEST_BATCH: Final = 10_000
 

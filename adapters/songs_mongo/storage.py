@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
-import pymongo
 from pymongo.database import Database
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 from pymongo.monitoring import CommandListener
@@ -92,7 +91,7 @@ class MongoStorage:
 
     def identity(self) -> str:
         try:
-            with pymongo.timeout(PATIENCE_S):
+            with self._attempts.bounded(PATIENCE_S):
                 return self._identity.compare(check_schema(self.database))
         except PyMongoError as error:
             raise translated(error, writing=False) from error
@@ -104,7 +103,7 @@ class MongoStorage:
             with _opening():
                 client = self._make_client(self._settings, self._connections, [self._attempts])
             try:
-                with _opening(), pymongo.timeout(PATIENCE_S):
+                with _opening(), self._attempts.bounded(PATIENCE_S):
                     self._look_at(client, take)
             except BaseException:
                 client.close()
@@ -114,7 +113,7 @@ class MongoStorage:
     def prepare(self) -> None:
         database = self._opened()[1]
         try:
-            self._identity.expect(bring_up_to_date(database))
+            self._identity.expect(bring_up_to_date(database, self._attempts.bounded))
         except PyMongoError as error:
             raise translated(error, writing=False) from error
         self._sweep()
@@ -142,10 +141,10 @@ class MongoStorage:
         return self._opened()[1]
 
     def versions(self) -> Mapping[str, str]:
-        return maintenance.versions(self.database)
+        return maintenance.versions(self.database, self._attempts.bounded)
 
     def examine(self, *, repair: bool = False) -> Iterator[Finding]:
-        yield from maintenance.Examination(self.database, repair=repair).findings()
+        yield from maintenance.Examination(self.database, self._attempts.bounded, repair=repair).findings()
 
     def close(self) -> None:
         with self._turning:

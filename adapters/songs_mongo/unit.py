@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final, TypeVar
 
-import pymongo
 from bson.errors import BSONError
 from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
@@ -237,7 +236,7 @@ class Unit(GuardedUnit[Database[Document]]):
 
     def _start(self) -> None:
         try:
-            with pymongo.timeout(self.left_s):
+            with self._attempts.bounded(self.left_s):
                 self._session = self._database.client.start_session(causal_consistency=True)
             self._session.start_transaction(read_concern=ReadConcern("snapshot"), write_concern=DURABLE)
         except PyMongoError as error:
@@ -259,9 +258,7 @@ class Unit(GuardedUnit[Database[Document]]):
         return translated(error, writing=writing, in_transaction=self.transactional, failed_before=failed_before)
 
     def _bounded(self, remaining_s: float) -> AbstractContextManager[None]:
-        budget_s = _budget_s(remaining_s)
-        self._attempts.begin(budget_s)
-        return pymongo.timeout(budget_s)
+        return self._attempts.bounded(_budget_s(remaining_s))
 
     def _commit(self, session: ClientSession) -> None:
         for attempt in range(1, COMMITS + 1):

@@ -200,6 +200,26 @@ def test_a_write_is_not_repeated_without_pause(
     assert 1 < attempt.servers[-1].seen.count(name) < MOST
 
 
+@pytest.mark.parametrize("call", ["identity", "versions", "examine", "prepare"])
+def test_what_is_no_unit_is_not_repeated_without_pause(
+    call: str, scripted: Any, clock: Clock, deadline: Callable[[float], Deadline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does a unit of the same thread, whose time is up, end the pauses."""
+    for module in ("storage", "maintenance", "migrations"):
+        monkeypatch.setattr(f"songs_mongo.{module}.PATIENCE_S", 1.5)
+    server = scripted()
+    storage = MongoStorage(MongoSettings(url=SecretStr(server.url)), clock, connections=4)
+    storage.open()
+    server.answers["find"] = lambda _: refusal(262)
+    with pytest.raises(SongsError), storage.unit_of_work(Scope.READ, deadline=deadline(0.2)) as unit:
+        unit.songs.get("S1")
+    server.seen.clear()
+    with pytest.raises(StorageUnavailable):
+        list(getattr(storage, call)() or ())
+    assert 2 <= server.seen.count("find") < MOST
+    storage.close()
+
+
 def test_pauses_grow_and_end_in_time() -> None:
     """None before the first repetition; the others double, stay below a limit, and never go beyond what is left."""
     clock: Any = ManualClock(now_s=0.0)
