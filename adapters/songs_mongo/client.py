@@ -112,6 +112,7 @@ LONGEST_CALL_S: Final = 30.0
 """The bound of a command that nothing else bounds."""
 
 _log: Final = logging.getLogger("songs_mongo")
+_driver_log: Final = logging.getLogger("pymongo")
 
 
 def connect(settings: MongoSettings, connections: int, listeners: Sequence[CommandListener] = ()) -> Client:
@@ -119,7 +120,12 @@ def connect(settings: MongoSettings, connections: int, listeners: Sequence[Comma
 
     Each unit bounds its calls by its deadline; the limits here are what holds for everything else. They and the
     concerns win over what the URL says.
+
+    The driver's own log is silenced below warnings, unless somebody has set its level: it holds whole commands, with
+    names, hashes of passwords and of tokens, and hosts, which a mistake in the URL makes of parts of a password.
     """
+    if _driver_log.level == logging.NOTSET:
+        _driver_log.setLevel(logging.WARNING)
     with quiet_driver() as warned:
         client = _client(settings, connections, listeners)
     if warned:

@@ -12,7 +12,9 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from songs.errors import StorageUnavailable
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
+from songs.ports.storage import Scope
+from songs_contract.models import samples
 from songs_mongo import MongoSettings, MongoStorage
 
 Open = Callable[[str], str]
@@ -148,3 +150,14 @@ def test_warnings_of_the_driver(
     storage.close()
     assert "SONGS_MONGO_URL" in caplog.text
     assert "s3cret" not in caplog.text + str([str(each.message) for each in recwarn])
+
+
+def test_the_log_of_the_driver(storage: MongoStorage, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """It holds whole commands: none is in a log of the service, whatever its level."""
+    user = samples.user(password_hash="s3cret")
+    with (
+        caplog.at_level(logging.DEBUG),
+        storage.unit_of_work(Scope.WRITE_ONE, deadline=Deadline.after(clock, 10)) as unit,
+    ):
+        unit.users.add(user)
+    assert not [record for record in caplog.records if record.name.startswith("pymongo")]
