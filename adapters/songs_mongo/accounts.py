@@ -115,7 +115,7 @@ def _some(transaction: Transaction, condition: Document, most: int) -> list[str]
 
 
 def _remove(transaction: Transaction, condition: Document) -> int:
-    return transaction.write(lambda db, s: db[SESSIONS].delete_many(condition, session=s).deleted_count)
+    return transaction.write(lambda db, s: db[SESSIONS].delete_many(condition, session=s).deleted_count, many=True)
 
 
 class MongoUsers:

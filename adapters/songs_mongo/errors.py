@@ -51,6 +51,7 @@ _IN_THE_WAY: Final = frozenset({24, 112, 225, 239, 246, 251, 256})
 TransactionCommitted."""
 _INTERRUPTED: Final = frozenset({6, 7, 64, 89, 91, 189, 262, 9001, 11600, 11601, 11602})
 """The server, or its way to others, went away while it worked: whether a write was kept it does not say."""
+_NOT_ALLOWED: Final = frozenset({13, 18, 8000})
 _REFUSED: Final = {
     13: "The storage's user may not do this; grant it the role readWrite on the database.",
     18: "The storage refused the user name or the password of its URL.",
@@ -73,13 +74,19 @@ _WHY_UNREACHABLE: Final = (
 
 
 def translated(
-    error: PyMongoError, *, writing: bool, in_transaction: bool = False, failed_before: bool = False
+    error: PyMongoError,
+    *,
+    writing: bool,
+    many: bool = False,
+    in_transaction: bool = False,
+    failed_before: bool = False,
 ) -> SongsError:
     """Return the error that a caller of the port sees for one of a command other than a commit.
 
     Args:
         error: The driver's.
         writing: The command was a write.
+        many: It was one of many documents, each of which is changed or not.
         in_transaction: It was part of a transaction: nothing of it is kept before the commit.
         failed_before: The driver had sent it before, and that attempt had failed too.
     """
@@ -93,9 +100,9 @@ def translated(
         # Nobody was found to send it to. (A write that was sent before and is sent again then keeps its first error.)
         return unreachable(error)
     if not nothing_kept:
-        if _may_be_kept(error) or (failed_before and not error.has_error_label("NoWritesPerformed")):
-            return OutcomeUnknown()
         nothing_kept = error.has_error_label("NoWritesPerformed")
+        if _may_be_kept(error) or ((failed_before or (many and _was_begun(error))) and not nothing_kept):
+            return OutcomeUnknown()
     unknown = None if nothing_kept else OutcomeUnknown()
     if isinstance(error, OperationFailure | AutoReconnect):
         return _answered(error, unknown, in_transaction=in_transaction)
@@ -140,6 +147,11 @@ def _may_be_kept(error: PyMongoError) -> bool:
     if isinstance(error, WriteConcernError | BulkWriteError):
         return True
     return error.has_error_label("RetryableWriteError") and not error.has_error_label("NoWritesPerformed")
+
+
+def _was_begun(error: PyMongoError) -> bool:
+    """Return whether a command was refused for another reason than who asked for it."""
+    return isinstance(error, OperationFailure | AutoReconnect) and _code_of(error) not in _NOT_ALLOWED
 
 
 def _answered(

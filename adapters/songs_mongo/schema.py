@@ -111,8 +111,12 @@ class Transaction(Protocol):
         """
         ...
 
-    def write(self, commands: Commands[T]) -> T:
+    def write(self, commands: Commands[T], *, many: bool = False) -> T:
         """Run commands of a write; return what they return.
+
+        Args:
+            commands: What to run.
+            many: They change many documents, each by itself: where one is refused, others may be changed.
 
         Raises:
             Conflict: A unique member is taken (outside of a transaction; within one, that is a `TransientConflict`).

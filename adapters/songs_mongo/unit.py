@@ -174,9 +174,9 @@ class Unit(GuardedUnit[Database[Document]]):
         except PyMongoError:
             return None
 
-    def write(self, commands: Commands[T]) -> T:
-        """Run commands of a write; return what they return."""
-        result = self._run(commands, writing=True)
+    def write(self, commands: Commands[T], *, many: bool = False) -> T:
+        """Run commands of a write, of `many` documents or of one; return what they return."""
+        result = self._run(commands, writing=True, many=many)
         self._sent = True
         return result
 
@@ -243,19 +243,24 @@ class Unit(GuardedUnit[Database[Document]]):
             self._end_session()
             raise translated(error, writing=False) from error
 
-    def _run(self, commands: Commands[T], *, writing: bool) -> T:
+    def _run(self, commands: Commands[T], *, writing: bool, many: bool = False) -> T:
         database = self.reading()
         try:
             with self._bounded(self.left_s):
                 return commands(database, self._session)
         except PyMongoError as error:
-            raise self.failed(self._translated(error, writing=writing)) from error
+            raise self.failed(self._translated(error, writing=writing, many=many)) from error
         except (BSONError, OverflowError, UnicodeError) as error:
             raise self.failed(untransferable(error)) from error
 
-    def _translated(self, error: PyMongoError, *, writing: bool) -> SongsError:
-        failed_before = self._attempts.failed_before(error)
-        return translated(error, writing=writing, in_transaction=self.transactional, failed_before=failed_before)
+    def _translated(self, error: PyMongoError, *, writing: bool, many: bool) -> SongsError:
+        return translated(
+            error,
+            writing=writing,
+            many=many,
+            in_transaction=self.transactional,
+            failed_before=self._attempts.failed_before(error),
+        )
 
     def _bounded(self, remaining_s: float) -> AbstractContextManager[None]:
         return self._attempts.bounded(_budget_s(remaining_s))

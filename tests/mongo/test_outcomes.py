@@ -161,6 +161,19 @@ def test_a_write_refused_after_an_attempt_without_an_answer(attempt: Try, user: 
     assert attempt(lambda unit: unit.users.add(user), {"insert": [None, write_error]}) is OutcomeUnknown
 
 
+@pytest.mark.parametrize("code", [112, 175, 10107, 14031, 99999])
+def test_a_write_of_many_documents_that_is_refused(attempt: Try, add: Work, code: int) -> None:
+    """Some of them may be changed before the others are refused, by another shard or in the middle."""
+    found = {"ok": 1, "cursor": {"id": 0, "ns": "songs.sessions", "firstBatch": [{"_id": "T1"}, {"_id": "T2"}]}}
+    write_error = {"ok": 1, "n": 1, "writeErrors": [{"index": 0, "code": code, "errmsg": "refused"}]}
+    delete: Work = lambda unit: unit.sessions.delete_of_user("U1", limit=9)  # noqa: E731 - a table of calls
+    for refused in (refusal(code), write_error):
+        assert attempt(delete, {"find": [found], "delete": [refused]}) is OutcomeUnknown
+        assert attempt(add, {"insert": [refused]}) is OutcomeUnknown
+    assert attempt(delete, {"find": [found], "delete": [refusal(code, NOTHING)]}) is not OutcomeUnknown
+    assert attempt(delete, {"find": [found], "delete": [refusal(13)]}) is StorageUnavailable
+
+
 @pytest.mark.parametrize("code", [20, 263])
 def test_codes_of_transactions_elsewhere(attempt: Try, rate: Work, add: Work, code: int) -> None:
     """They speak of transactions in a transaction only: no write of its own is blamed on a lack of them."""
