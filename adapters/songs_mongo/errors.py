@@ -6,9 +6,11 @@ nothing was kept, `RetryableWriteError` that nobody knows.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from bson.errors import BSONError
+from bson.errors import InvalidBSON, InvalidDocument, InvalidStringData
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -128,9 +130,33 @@ def unreachable(error: PyMongoError) -> StorageUnavailable:
     )
 
 
-def untransferable(error: BSONError | OverflowError | UnicodeError) -> SongsError:
-    """Return the error for a value that cannot be sent to the server at all."""
+UNTRANSFERABLE: Final = (InvalidDocument, InvalidStringData, OverflowError, UnicodeEncodeError)
+"""Raised by the driver for a value that cannot be sent to the server at all."""
+UNREADABLE: Final = (InvalidBSON, LookupError, TypeError, AttributeError, ValueError)
+"""Raised by the driver for an answer that is not as the protocol has it, as far as it does not check that."""
+
+
+def untransferable() -> SongsError:
+    """Return the error for a value that cannot be sent."""
     return InvalidInput([FieldError("", "holds text or a number that cannot be stored")])
+
+
+def unreadable(error: Exception, *, writing: bool = False) -> SongsError:
+    """Return the error for an answer that cannot be read; `writing`: to a write that is kept before any commit."""
+    if writing:
+        return OutcomeUnknown()
+    return StorageUnavailable(f"The storage's answer cannot be read ({type(error).__name__}); nothing was changed.")
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Translate what commands raise that are part of no unit."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise translated(error, writing=False) from error
+    except UNREADABLE as error:
+        raise unreadable(error) from error
 
 
 def _unanswered(error: PyMongoError, unknown: OutcomeUnknown | None) -> SongsError:
@@ -167,6 +193,8 @@ def _answered(
         return unknown or StorageUnavailable(f"The storage {waited}; nothing was changed.")
     if in_transaction and code in NO_TRANSACTIONS:
         return Unsupported("This MongoDB deployment has no transactions; set SONGS_MONGO_TRANSACTIONS=off.")
+    if unknown is not None and not isinstance(code, int):
+        return unknown
     other = f"The storage refused a command (code {code}); nothing was changed."
     return StorageUnavailable(_REFUSED.get(code or 0, other))
 

@@ -8,12 +8,10 @@ What a deleted song leaves behind is not looked for: nothing reads it.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, Final
 
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
 
 from songs.limits import is_id
 from songs.model import Song, User, name_key
@@ -22,7 +20,7 @@ from songs.ports.maintenance import Finding
 from songs.query import SongFilter
 from songs.text import FOLD_VERSION
 from songs_mongo import encoding
-from songs_mongo.errors import translated
+from songs_mongo.errors import reading
 from songs_mongo.ratings import STATE, events_of
 from songs_mongo.schema import (
     LARGEST_BATCH,
@@ -51,7 +49,7 @@ _FOLDED: Final = dict.fromkeys(("artist", "title", "version", "artist_key", "art
 
 def versions(database: Database[Document], bounded: Bounded) -> dict[str, str]:
     """Return the versions of the schema, the folds and the server."""
-    with _translated(), bounded(PATIENCE_S):
+    with reading(), bounded(PATIENCE_S):
         record = database[META].find_one({"_id": SCHEMA}) or {}
         server = database.client.server_info()
     return {
@@ -76,7 +74,7 @@ class Examination:
 
     def _stats(self) -> Iterator[Finding]:
         for song_id in self._doubtful():
-            with _translated(), self._bounded(PATIENCE_S):
+            with reading(), self._bounded(PATIENCE_S):
                 wrong = self._wrong_counts(song_id)
                 for _ in range(LOOKS):
                     if wrong is None or not self._repair or self._recount(song_id, *wrong):
@@ -118,7 +116,7 @@ class Examination:
             {"$match": {"$or": [{"_id": events_of(each)} for each in born]}},
             {"$group": {"_id": "$song", **sums}},
         ]
-        with _translated(), self._bounded(PATIENCE_S):
+        with reading(), self._bounded(PATIENCE_S):
             groups = list(self._database[RATINGS].aggregate(pipeline, batchSize=LARGEST_BATCH))
         return {group.pop("_id"): Counter(group) for group in groups}
 
@@ -160,9 +158,9 @@ class Examination:
                 if self._repair:
                     # A song that is changed in the meantime is folded by that change.
                     seen = {"_id": document["_id"], "version": document["version"]}
-                    with _translated(), self._bounded(PATIENCE_S):
+                    with reading(), self._bounded(PATIENCE_S):
                         self._database[SONGS].update_one(seen, {"$set": folds})
-        with _translated(), self._bounded(PATIENCE_S):
+        with reading(), self._bounded(PATIENCE_S):
             record = self._database[META].find_one({"_id": SCHEMA}) or {}
             if not wrong and record.get("fold") == FOLD_VERSION:
                 return
@@ -178,21 +176,13 @@ class Examination:
     def _pages(self, members: Document) -> Iterator[list[Document]]:
         last = ""
         while True:
-            with _translated(), self._bounded(PATIENCE_S):
+            with reading(), self._bounded(PATIENCE_S):
                 songs = self._database[SONGS].find({"_id": {"$gt": last}}, members)
                 page: list[Any] = list(in_one_batch(songs.sort("_id", 1).limit(PAGE), PAGE))
             if not page:
                 return
             yield page
             last = page[-1]["_id"]
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except PyMongoError as error:
-        raise translated(error, writing=False) from error
 
 
 _COUNTERS: Final = dict.fromkeys(encoding.COUNTERS, 1)

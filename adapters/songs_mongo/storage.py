@@ -29,7 +29,7 @@ from songs_mongo.client import (
     has_transactions,
     is_replicated,
 )
-from songs_mongo.errors import translated
+from songs_mongo.errors import UNREADABLE, reading, translated, unreadable
 from songs_mongo.migrations import Identity, bring_up_to_date, check_schema
 from songs_mongo.ratings import sweep
 from songs_mongo.schema import Document
@@ -90,11 +90,8 @@ class MongoStorage:
         self._open(lambda record: self._identity.require(record, identity))
 
     def identity(self) -> str:
-        try:
-            with self._attempts.bounded(PATIENCE_S):
-                return self._identity.compare(check_schema(self.database))
-        except PyMongoError as error:
-            raise translated(error, writing=False) from error
+        with reading(), self._attempts.bounded(PATIENCE_S):
+            return self._identity.compare(check_schema(self.database))
 
     def _open(self, take: Callable[[Document | None], None]) -> None:
         with self._turning:
@@ -112,10 +109,8 @@ class MongoStorage:
 
     def prepare(self) -> None:
         database = self._opened()[1]
-        try:
+        with reading():
             self._identity.expect(bring_up_to_date(database, self._attempts.bounded))
-        except PyMongoError as error:
-            raise translated(error, writing=False) from error
         self._sweep()
 
     def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
@@ -188,6 +183,8 @@ def _opening() -> Iterator[None]:
         raise StorageUnavailable(f"SONGS_MONGO_URL cannot be used: {_why_unusable(error)}.") from None
     except PyMongoError as error:
         raise translated(error, writing=False) from error
+    except UNREADABLE as error:
+        raise unreadable(error) from error
 
 
 def _why_unusable(error: Exception) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final, TypeVar
 
-from bson.errors import BSONError
 from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -27,7 +26,7 @@ from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
 from songs_mongo.accounts import MongoSessions, MongoUsers
 from songs_mongo.client import Attempts, Primaries
-from songs_mongo.errors import translated, translated_commit, untransferable
+from songs_mongo.errors import UNREADABLE, UNTRANSFERABLE, translated, translated_commit, unreadable, untransferable
 from songs_mongo.maintenance import MongoBatches
 from songs_mongo.migrations import Identity
 from songs_mongo.ratings import MongoRatings
@@ -171,7 +170,7 @@ class Unit(GuardedUnit[Database[Document]]):
         try:
             with self._bounded(self.left_s / 4):
                 return commands(database, self._session)
-        except PyMongoError:
+        except (PyMongoError, *UNREADABLE):
             return None
 
     def write(self, commands: Commands[T], *, many: bool = False) -> T:
@@ -250,8 +249,10 @@ class Unit(GuardedUnit[Database[Document]]):
                 return commands(database, self._session)
         except PyMongoError as error:
             raise self.failed(self._translated(error, writing=writing, many=many)) from error
-        except (BSONError, OverflowError, UnicodeError) as error:
-            raise self.failed(untransferable(error)) from error
+        except UNTRANSFERABLE as error:
+            raise self.failed(untransferable()) from error
+        except UNREADABLE as error:
+            raise self.failed(unreadable(error, writing=writing and not self.transactional)) from error
 
     def _translated(self, error: PyMongoError, *, writing: bool, many: bool) -> SongsError:
         return translated(
@@ -279,10 +280,12 @@ class Unit(GuardedUnit[Database[Document]]):
                 again = error.has_error_label("UnknownTransactionCommitResult") and attempt < COMMITS
                 if not again:
                     raise translated_commit(error) from error
+            except UNREADABLE as error:
+                raise unreadable(error, writing=True) from error
 
     def _abort(self, session: ClientSession) -> None:
         # What cannot be aborted now, the server aborts by itself.
-        with contextlib.suppress(PyMongoError), self._bounded(max(0.1, self._deadline.remaining_s())):
+        with contextlib.suppress(PyMongoError, *UNREADABLE), self._bounded(max(0.1, self._deadline.remaining_s())):
             if session.in_transaction:
                 session.abort_transaction()
 

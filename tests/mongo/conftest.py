@@ -101,7 +101,8 @@ class _Connection(socketserver.BaseRequestHandler):
         while (message := self._read()) is not None:
             number, kind, command = message
             try:
-                document = bson.encode(server.answer(command))
+                answer = server.answer(command)
+                document = answer if isinstance(answer, bytes) else bson.encode(answer)
             except Silence:
                 server.ending.wait(30)
                 return

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import bson
 import pytest
 from pydantic import SecretStr
 from tests.clock import ManualClock
@@ -12,6 +13,7 @@ from songs.errors import OutcomeUnknown, SongsError, StorageUnavailable, Transie
 from songs.model import Rating, Song, User
 from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
+from songs.query import SongFilter
 from songs_contract.models import samples
 from songs_mongo import MongoSettings, MongoStorage
 from songs_mongo.client import FIRST_PAUSE_S, LONGEST_PAUSE_S, Attempts
@@ -42,7 +44,7 @@ def not_replicated(code: int, *labels: str) -> Document:
 def attempt(scripted: Any, clock: Clock, deadline: Callable[[float], Deadline], hang_up: type[Exception]) -> Any:
     """Runs a unit on a server that answers a command so, in turn; returns how it ends.
 
-    An answer of None breaks the connection off.
+    An answer of None breaks the connection off; one of bytes is sent as it is.
     """
     opened: list[MongoStorage] = []
     servers: list[Any] = []
@@ -172,6 +174,28 @@ def test_a_write_of_many_documents_that_is_refused(attempt: Try, add: Work, code
         assert attempt(add, {"insert": [refused]}) is OutcomeUnknown
     assert attempt(delete, {"find": [found], "delete": [refusal(code, NOTHING)]}) is not OutcomeUnknown
     assert attempt(delete, {"find": [found], "delete": [refusal(13)]}) is StorageUnavailable
+
+
+UNREADABLE = [
+    {"ok": 0, "code": 6},
+    {"ok": 0, "code": 6, "errmsg": "refused", "errorLabels": None},
+    {"ok": 1, "cursor": 5, "n": "x", "value": 7, "writeConcernError": 5},
+    {},
+    {"ok": 0, "code": "X", "errmsg": "refused"},
+    bson.encode({"ok": 1.0}).replace(b"\x01ok", b"\x7eok"),
+]
+
+
+@pytest.mark.parametrize("answer", UNREADABLE, ids=str)
+def test_an_answer_that_cannot_be_read(attempt: Try, rate: Work, user: User, answer: Any) -> None:
+    """A write, or a commit, may be kept; a read fails; neither is another error than one of the port."""
+    assert attempt(rate, {"findAndModify": [answer]}) is OutcomeUnknown
+    assert attempt(lambda unit: unit.users.add(user), {"insert": [answer]}) is OutcomeUnknown
+    assert attempt(lambda unit: unit.songs.get("S1"), {"find": [answer]}, scope=Scope.READ) is StorageUnavailable
+    commits = {"commitTransaction": [answer]} if answer != UNREADABLE[2] else {"commitTransaction": [UNREADABLE[0]]}
+    assert attempt(lambda unit: unit.users.add(user), commits, scope=Scope.WRITE_MANY) is OutcomeUnknown
+    sampled: Work = lambda unit: unit.songs.find(SongFilter(text="queen"), limit=9)  # noqa: E731 - a table of calls
+    assert attempt(sampled, {"aggregate": [answer]}, scope=Scope.READ) is None
 
 
 @pytest.mark.parametrize("code", [20, 263])
