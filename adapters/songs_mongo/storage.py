@@ -38,6 +38,8 @@ from songs_mongo.unit import Unit
 
 SWEEP_S: Final = 4.0
 """How long `prepare` removes what deleted songs left behind; the next one goes on."""
+CLOSING_S: Final = 1.0
+"""How long closing may wait for the server."""
 
 _log: Final = logging.getLogger("songs_mongo")
 
@@ -103,7 +105,7 @@ class MongoStorage:
                 with _opening(), self._attempts.bounded(PATIENCE_S):
                     self._look_at(client, take)
             except BaseException:
-                client.close()
+                self._close(client)
                 raise
             self._client, self._process = client, os.getpid()
 
@@ -145,7 +147,12 @@ class MongoStorage:
         with self._turning:
             client, self._client, self._database = self._client, None, None
             if client is not None:
-                client.close()
+                self._close(client)
+
+    def _close(self, client: Client) -> None:
+        # The driver tells the server which sessions end. One that hangs ends them by itself.
+        with self._attempts.bounded(CLOSING_S):
+            client.close()
 
     def _sweep(self) -> None:
         # Nothing depends on it: what is left over is ignored, and swept another time.
