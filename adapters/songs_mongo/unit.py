@@ -13,6 +13,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from songs.errors import (
+    Conflict,
     DeadlineExceeded,
     OutcomeUnknown,
     SongsError,
@@ -255,13 +256,13 @@ class Unit(GuardedUnit[Database[Document]]):
             raise self.failed(unreadable(error, writing=writing and not self.transactional)) from error
 
     def _translated(self, error: PyMongoError, *, writing: bool, many: bool) -> SongsError:
-        return translated(
-            error,
-            writing=writing,
-            many=many,
-            in_transaction=self.transactional,
-            failed_before=self._attempts.failed_before(error),
+        failed_before = self._attempts.failed_before(error)
+        told = translated(
+            error, writing=writing, many=many, in_transaction=self.transactional, failed_before=failed_before
         )
+        # What is there already may be what an attempt without an answer left.
+        self._sent |= failed_before and isinstance(told, Conflict)
+        return told
 
     def _bounded(self, remaining_s: float) -> AbstractContextManager[None]:
         return self._attempts.bounded(_budget_s(remaining_s))

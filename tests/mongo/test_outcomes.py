@@ -176,6 +176,16 @@ def test_a_write_of_many_documents_that_is_refused(attempt: Try, add: Work, code
     assert attempt(delete, {"find": [found], "delete": [refusal(13)]}) is StorageUnavailable
 
 
+TAKEN: Document = {"ok": 1, "n": 0, "writeErrors": [{"index": 0, "code": 11000, "errmsg": "E11000"}]}
+
+
+def test_a_record_that_is_there_and_that_no_majority_has(attempt: Try, user: User) -> None:
+    """It is not acknowledged, and may be what an earlier attempt without an answer left."""
+    for work in (lambda unit: unit.sessions.add(samples.session()), lambda unit: unit.users.add(user)):
+        assert attempt(work, {"insert": [TAKEN]}) is TransientConflict
+        assert attempt(work, {"insert": [None, TAKEN]}) is OutcomeUnknown
+
+
 UNREADABLE = [
     {"ok": 0, "code": 6},
     {"ok": 0, "code": 6, "errmsg": "refused", "errorLabels": None},
