@@ -87,7 +87,7 @@ class MongoSettings(BaseModel):
                 f"names a file of certificates (tlsCAFile, tlsCertificateKeyFile) that cannot be read: {error.strerror}"
             )
             raise ValueError(msg) from None
-        except (PyMongoError, ValueError) as error:
+        except (PyMongoError, ValueError, LookupError, TypeError) as error:
             if _SRV in str(error) and _SRV in value.get_secret_value():
                 return value  # an option that only these URLs have
             msg = f"must have the form {_FORMS}; write characters such as / : ? @ in a password as %2F %3A %3F %40"

@@ -63,13 +63,23 @@ _REFUSED: Final = {
 
 _WHY_UNREACHABLE: Final = (
     (re.compile(r"certificate verify failed: ([^('\"]*[^('\" ])"), "its certificate does not verify: {}"),
-    (re.compile(r"\[SSL[:\]]"), "no TLS connection can be made with it"),
+    (
+        re.compile(r"\[SSL[:\]]|SSL handshake failed|EOF occurred in violation of protocol"),
+        "no TLS connection can be made with it",
+    ),
     (
         re.compile("No replica set members available for replica set name"),
         "no server is of the set that it names",
     ),
     (re.compile("Name or service not known|No address associated|getaddrinfo"), "its host name is not known"),
+    (
+        re.compile("Could not reach any servers in"),
+        "the members that its replica set names cannot be reached from here",
+    ),
     (re.compile("Connection refused"), "its connections are refused"),
+    (re.compile("Connection reset|connection closed"), "it breaks connections off; it may want TLS"),
+    (re.compile("wire version"), "its version is too old or too new for the driver"),
+    (re.compile("timed out"), "it does not answer"),
     (re.compile("No replica set members match|No primary available"), "its replica set has no primary now"),
 )
 """The driver's words for the servers that it tried, and ours, without names of hosts and sets."""
@@ -119,7 +129,7 @@ def translated_commit(error: PyMongoError) -> SongsError:
     return TransientConflict() if error.has_error_label("TransientTransactionError") else OutcomeUnknown()
 
 
-def unreachable(error: PyMongoError) -> StorageUnavailable:
+def unreachable(error: Exception) -> StorageUnavailable:
     """Return the error for a deployment none of whose servers can be asked, with the reason where it is known."""
     # What follows repeats it for every server.
     text = str(error).partition(", Timeout:")[0]

@@ -29,7 +29,7 @@ from songs_mongo.client import (
     has_transactions,
     is_replicated,
 )
-from songs_mongo.errors import UNREADABLE, reading, translated, unreadable
+from songs_mongo.errors import UNREADABLE, reading, translated, unreachable, unreadable
 from songs_mongo.migrations import Identity, bring_up_to_date, check_schema
 from songs_mongo.ratings import sweep
 from songs_mongo.schema import Document
@@ -186,6 +186,8 @@ def _opening() -> Iterator[None]:
     try:
         yield
     except (ConfigurationError, InvalidURI, ValueError, OSError) as error:
+        if "wire version" in str(error):
+            raise unreachable(error) from None
         # The driver's message may repeat parts of the URL, and the URL may hold a password.
         raise StorageUnavailable(f"SONGS_MONGO_URL cannot be used: {_why_unusable(error)}.") from None
     except PyMongoError as error:
