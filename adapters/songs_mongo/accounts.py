@@ -29,9 +29,12 @@ class MongoSessions:
         document = encoding.session_document(session)
         try:
             self._transaction.write(lambda db, s: db[SESSIONS].insert_one(document, session=s))
-        except Conflict:
-            return
-        self._transaction.confirm()
+        except Conflict as conflict:
+            # The server says so before a majority has the one that is there, which may be taken back yet.
+            if self.get(session.id) is None:
+                raise self._transaction.given_up() from conflict.__cause__
+        else:
+            self._transaction.confirm()
 
     def get(self, session_id: str) -> Session | None:
         key = {"_id": comparable(session_id)}
@@ -115,7 +118,7 @@ def _some(transaction: Transaction, condition: Document, most: int) -> list[str]
 
 
 def _remove(transaction: Transaction, condition: Document) -> int:
-    return transaction.write(lambda db, s: db[SESSIONS].delete_many(condition, session=s).deleted_count)
+    return transaction.write(lambda db, s: db[SESSIONS].delete_many(condition, session=s).deleted_count, many=True)
 
 
 class MongoUsers:

@@ -10,22 +10,23 @@ know it yet may still answer a process that does not know it either, for the len
 
 *Attempts.* Within `pymongo.timeout` the driver repeats a command that failed in a retryable way until the time is used
 up, without a pause: thousands of times a second, on a server that is in trouble. It offers no bound; it does report
-each attempt to listeners, in the thread that makes it.
+each attempt to listeners, in the thread that makes it. So nothing but `Attempts.bounded` bounds a command.
 """
 
 import logging
 import random
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from typing import Final
 
+import pymongo
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pymongo import MongoClient, ReadPreference
 from pymongo.database import Database
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, WaitQueueTimeoutError
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from pymongo.read_concern import ReadConcern
 from pymongo.topology_description import TopologyDescription
@@ -86,7 +87,7 @@ class MongoSettings(BaseModel):
                 f"names a file of certificates (tlsCAFile, tlsCertificateKeyFile) that cannot be read: {error.strerror}"
             )
             raise ValueError(msg) from None
-        except (PyMongoError, ValueError) as error:
+        except (PyMongoError, ValueError, LookupError, TypeError) as error:
             if _SRV in str(error) and _SRV in value.get_secret_value():
                 return value  # an option that only these URLs have
             msg = f"must have the form {_FORMS}; write characters such as / : ? @ in a password as %2F %3A %3F %40"
@@ -111,6 +112,7 @@ LONGEST_CALL_S: Final = 30.0
 """The bound of a command that nothing else bounds."""
 
 _log: Final = logging.getLogger("songs_mongo")
+_driver_log: Final = logging.getLogger("pymongo")
 
 
 def connect(settings: MongoSettings, connections: int, listeners: Sequence[CommandListener] = ()) -> Client:
@@ -118,7 +120,12 @@ def connect(settings: MongoSettings, connections: int, listeners: Sequence[Comma
 
     Each unit bounds its calls by its deadline; the limits here are what holds for everything else. They and the
     concerns win over what the URL says.
+
+    The driver's own log is silenced below warnings, unless somebody has set its level: it holds whole commands, with
+    names, hashes of passwords and of tokens, and hosts, which a mistake in the URL makes of parts of a password.
     """
+    if _driver_log.level == logging.NOTSET:
+        _driver_log.setLevel(logging.WARNING)
     with quiet_driver() as warned:
         client = _client(settings, connections, listeners)
     if warned:
@@ -243,10 +250,15 @@ FIRST_PAUSE_S: Final = 0.005
 LONGEST_PAUSE_S: Final = 0.2
 
 
+_SIGNING_IN: Final = frozenset({"saslStart", "saslContinue", "authenticate"})
+"""Commands on a new connection, which the driver reports in between those of its caller."""
+
+
 class _Run(threading.local):
     """The failures of a thread's current command."""
 
     failures = 0
+    answer: Mapping[str, object] | None = None
     ends_at_s = float("inf")
 
 
@@ -268,30 +280,45 @@ class Attempts(CommandListener):
 
     @property
     def failures(self) -> int:
-        """How many attempts have failed in a row since `begin`, in this thread."""
+        """How many attempts have failed since `begin`, in this thread."""
         return self._run.failures
 
     def begin(self, budget_s: float) -> None:
         """Begin a command of this thread, which has so much time."""
-        self._run.failures, self._run.ends_at_s = 0, self._clock.monotonic_s() + budget_s
+        run = self._run
+        run.failures, run.answer, run.ends_at_s = 0, None, self._clock.monotonic_s() + budget_s
+
+    def bounded(self, budget_s: float) -> AbstractContextManager[None]:
+        """Begin a command, or several; return what bounds them in time."""
+        self.begin(budget_s)
+        return pymongo.timeout(budget_s)
+
+    def failed_before(self, error: PyMongoError) -> bool:
+        """Return whether, since `begin`, an attempt has failed beside the one that raised `error`."""
+        if isinstance(error, OperationFailure):
+            # What was refused within a successful answer, or before a command was sent, is not among the failures.
+            counted = error.details is not None and error.details == self._run.answer
+        else:
+            # Where no connection came free, none is.
+            counted = isinstance(error, AutoReconnect) and not isinstance(error, WaitQueueTimeoutError)
+        return self._run.failures > counted
 
     def started(self, event: CommandStartedEvent) -> None:
         """Do nothing."""
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        """Note an answer; one whose write concern failed is a failure, which the driver repeats too."""
+        """Note an answer whose write concern failed: a failure, which the driver repeats too."""
         if "writeConcernError" in event.reply or "errorLabels" in event.reply:
-            self._fail()
-        else:
-            self._run.failures = 0
+            self._fail(event.reply)
 
     def failed(self, event: CommandFailedEvent) -> None:
-        """Note a failure."""
-        self._fail()
+        """Note a failure, unless it is that of signing in, after which nothing was sent."""
+        if event.command_name not in _SIGNING_IN:
+            self._fail(event.failure)
 
-    def _fail(self) -> None:
+    def _fail(self, answer: Mapping[str, object]) -> None:
         run = self._run
-        run.failures += 1
+        run.failures, run.answer = run.failures + 1, answer
         if run.failures > 1:
             # Its connection stays taken for as long; there are more of them than callers.
             pause_s = min(FIRST_PAUSE_S * 2 ** min(run.failures - 2, 10), LONGEST_PAUSE_S)

@@ -6,9 +6,11 @@ nothing was kept, `RetryableWriteError` that nobody knows.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from bson.errors import BSONError
+from bson.errors import InvalidBSON, InvalidDocument, InvalidStringData
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -54,6 +56,7 @@ _IN_THE_WAY: Final = frozenset({24, 112, 225, 239, 246, 251, 256})
 TransactionCommitted."""
 _INTERRUPTED: Final = frozenset({6, 7, 64, 89, 91, 189, 262, 9001, 11600, 11601, 11602})
 """The server, or its way to others, went away while it worked: whether a write was kept it does not say."""
+_NOT_ALLOWED: Final = frozenset({13, 18, 8000})
 _REFUSED: Final = {
     13: "The storage's user may not do this; grant it the role readWrite on the database.",
     18: "The storage refused the user name or the password of its URL.",
@@ -63,26 +66,42 @@ _REFUSED: Final = {
 
 _WHY_UNREACHABLE: Final = (
     (re.compile(r"certificate verify failed: ([^('\"]*[^('\" ])"), "its certificate does not verify: {}"),
-    (re.compile(r"\[SSL[:\]]"), "no TLS connection can be made with it"),
+    (
+        re.compile(r"\[SSL[:\]]|SSL handshake failed|EOF occurred in violation of protocol"),
+        "no TLS connection can be made with it",
+    ),
     (
         re.compile("No replica set members available for replica set name"),
         "no server is of the set that it names",
     ),
     (re.compile("Name or service not known|No address associated|getaddrinfo"), "its host name is not known"),
+    (
+        re.compile("Could not reach any servers in"),
+        "the members that its replica set names cannot be reached from here",
+    ),
     (re.compile("Connection refused"), "its connections are refused"),
+    (re.compile("Connection reset|connection closed"), "it breaks connections off; it may want TLS"),
+    (re.compile("wire version"), "its version is too old or too new for the driver"),
+    (re.compile("timed out"), "it does not answer"),
     (re.compile("No replica set members match|No primary available"), "its replica set has no primary now"),
 )
 """The driver's words for the servers that it tried, and ours, without names of hosts and sets."""
 
 
 def translated(
-    error: PyMongoError, *, writing: bool, in_transaction: bool = False, failed_before: bool = False
+    error: PyMongoError,
+    *,
+    writing: bool,
+    many: bool = False,
+    in_transaction: bool = False,
+    failed_before: bool = False,
 ) -> SongsError:
     """Return the error that a caller of the port sees for one of a command other than a commit.
 
     Args:
         error: The driver's.
         writing: The command was a write.
+        many: It was one of many documents, each of which is changed or not.
         in_transaction: It was part of a transaction: nothing of it is kept before the commit.
         failed_before: The driver had sent it before, and that attempt had failed too.
     """
@@ -96,9 +115,9 @@ def translated(
         # Nobody was found to send it to. (A write that was sent before and is sent again then keeps its first error.)
         return unreachable(error)
     if not nothing_kept:
-        if _may_be_kept(error) or (failed_before and not error.has_error_label("NoWritesPerformed")):
-            return OutcomeUnknown()
         nothing_kept = error.has_error_label("NoWritesPerformed")
+        if _may_be_kept(error) or ((failed_before or (many and _was_begun(error))) and not nothing_kept):
+            return OutcomeUnknown()
     unknown = None if nothing_kept else OutcomeUnknown()
     if isinstance(error, OperationFailure | AutoReconnect):
         return _answered(error, unknown, in_transaction=in_transaction)
@@ -113,7 +132,7 @@ def translated_commit(error: PyMongoError) -> SongsError:
     return TransientConflict() if error.has_error_label("TransientTransactionError") else OutcomeUnknown()
 
 
-def unreachable(error: PyMongoError) -> StorageUnavailable:
+def unreachable(error: Exception) -> StorageUnavailable:
     """Return the error for a deployment none of whose servers can be asked, with the reason where it is known."""
     # What follows repeats it for every server.
     text = str(error).partition(", Timeout:")[0]
@@ -124,9 +143,33 @@ def unreachable(error: PyMongoError) -> StorageUnavailable:
     )
 
 
-def untransferable(error: BSONError | OverflowError | UnicodeError) -> SongsError:
-    """Return the error for a value that cannot be sent to the server at all."""
+UNTRANSFERABLE: Final = (InvalidDocument, InvalidStringData, OverflowError, UnicodeEncodeError)
+"""Raised by the driver for a value that cannot be sent to the server at all."""
+UNREADABLE_ANSWER: Final = (InvalidBSON, LookupError, TypeError, AttributeError, ValueError)
+"""Raised by the driver for an answer that is not as the protocol has it, as far as it does not check that."""
+
+
+def untransferable() -> SongsError:
+    """Return the error for a value that cannot be sent."""
     return InvalidInput([FieldError("", "holds text or a number that cannot be stored")])
+
+
+def unreadable(error: Exception, *, writing: bool = False) -> SongsError:
+    """Return the error for an answer that cannot be read; `writing`: to a write that is kept before any commit."""
+    if writing:
+        return OutcomeUnknown()
+    return StorageUnavailable(f"The storage's answer cannot be read ({type(error).__name__}); nothing was changed.")
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Translate what commands raise that are part of no unit."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise translated(error, writing=False) from error
+    except UNREADABLE_ANSWER as error:
+        raise unreadable(error) from error
 
 
 def _unanswered(error: PyMongoError, unknown: OutcomeUnknown | None) -> SongsError:
@@ -145,6 +188,11 @@ def _may_be_kept(error: PyMongoError) -> bool:
     return error.has_error_label("RetryableWriteError") and not error.has_error_label("NoWritesPerformed")
 
 
+def _was_begun(error: PyMongoError) -> bool:
+    """Return whether a command was refused for another reason than who asked for it."""
+    return isinstance(error, OperationFailure | AutoReconnect) and _code_of(error) not in _NOT_ALLOWED
+
+
 def _answered(
     error: OperationFailure | AutoReconnect, unknown: OutcomeUnknown | None, *, in_transaction: bool
 ) -> SongsError:
@@ -158,6 +206,12 @@ def _answered(
         return unknown or StorageUnavailable(f"The storage {waited}; nothing was changed.")
     if in_transaction and code in NO_TRANSACTIONS:
         return Unsupported("This MongoDB deployment has no transactions; set SONGS_MONGO_TRANSACTIONS=off.")
+    if unknown is not None and not isinstance(code, int):
+        return unknown
+    return _refused(code)
+
+
+def _refused(code: int | None) -> SongsError:
     if code in _DAMAGED:
         return StorageDamaged("A stored song is damaged (it holds what no song can hold). Correct it in the database.")
     other = f"The storage refused a command (code {code}); nothing was changed."

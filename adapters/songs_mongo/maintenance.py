@@ -8,13 +8,10 @@ What a deleted song leaves behind is not looked for: nothing reads it.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, Final
 
-import pymongo
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
 
 from songs.errors import StorageDamaged
 from songs.limits import is_id
@@ -24,10 +21,21 @@ from songs.ports.maintenance import Finding
 from songs.query import SongFilter
 from songs.text import FOLD_VERSION
 from songs_mongo import encoding
-from songs_mongo.errors import translated
+from songs_mongo.errors import reading
 from songs_mongo.ratings import STATE, events_of
 from songs_mongo.ratings import RatedSong as RatedEvents
-from songs_mongo.schema import LARGEST_BATCH, META, RATINGS, SCHEMA, SONGS, USERS, Document, Transaction, in_one_batch
+from songs_mongo.schema import (
+    LARGEST_BATCH,
+    META,
+    RATINGS,
+    SCHEMA,
+    SONGS,
+    USERS,
+    Bounded,
+    Document,
+    Transaction,
+    in_one_batch,
+)
 from songs_mongo.songs import Selectivity, conditions
 from songs_plugins.values import LARGEST_INT32, UNREADABLE, clamped, comparable, damaged
 
@@ -41,9 +49,9 @@ _COUNTED: Final = dict.fromkeys((*encoding.COUNTERS, "born", "moved", "recent"),
 _FOLDED: Final = dict.fromkeys(("artist", "title", "version", "artist_key", "artist_fold", "title_fold", "grams"), 1)
 
 
-def versions(database: Database[Document]) -> dict[str, str]:
+def versions(database: Database[Document], bounded: Bounded) -> dict[str, str]:
     """Return the versions of the schema, the folds and the server."""
-    with _bounded():
+    with reading(), bounded(PATIENCE_S):
         record = database[META].find_one({"_id": SCHEMA}) or {}
         server = database.client.server_info()
     return {
@@ -56,8 +64,9 @@ def versions(database: Database[Document]) -> dict[str, str]:
 class Examination:
     """One look at everything."""
 
-    def __init__(self, database: Database[Document], *, repair: bool) -> None:
+    def __init__(self, database: Database[Document], bounded: Bounded, *, repair: bool) -> None:
         self._database = database
+        self._bounded = bounded
         self._repair = repair
 
     def findings(self) -> Iterator[Finding]:
@@ -67,7 +76,7 @@ class Examination:
 
     def _stats(self) -> Iterator[Finding]:
         for song_id in self._doubtful():
-            with _bounded():
+            with reading(), self._bounded(PATIENCE_S):
                 wrong = self._wrong_counts(song_id)
                 for _ in range(LOOKS):
                     if wrong is None or not self._repair or self._recount(song_id, *wrong):
@@ -109,7 +118,7 @@ class Examination:
             {"$match": {"$or": [{"_id": events_of(each)} for each in born]}},
             {"$group": {"_id": "$song", **sums}},
         ]
-        with _bounded():
+        with reading(), self._bounded(PATIENCE_S):
             groups = list(self._database[RATINGS].aggregate(pipeline, batchSize=LARGEST_BATCH))
         return {str(group.pop("_id")): Counter(group) for group in groups}
 
@@ -151,9 +160,9 @@ class Examination:
                 if self._repair:
                     # A song that is changed in the meantime is folded by that change.
                     seen = {"_id": document["_id"], "version": document["version"]}
-                    with _bounded():
+                    with reading(), self._bounded(PATIENCE_S):
                         self._database[SONGS].update_one(seen, {"$set": folds})
-        with _bounded():
+        with reading(), self._bounded(PATIENCE_S):
             record = self._database[META].find_one({"_id": SCHEMA}) or {}
             if not wrong and record.get("fold") == FOLD_VERSION:
                 return
@@ -169,7 +178,7 @@ class Examination:
     def _pages(self, members: Document) -> Iterator[list[Document]]:
         last = ""
         while True:
-            with _bounded():
+            with reading(), self._bounded(PATIENCE_S):
                 songs = self._database[SONGS].find({"_id": {"$gt": last}}, members)
                 page: list[Any] = list(in_one_batch(songs.sort("_id", 1).limit(PAGE), PAGE))
             if not page:
@@ -198,15 +207,6 @@ def _folds_of(song: Document) -> Document:
         return encoding.folds(encoding.text(song["artist"]), encoding.text(song["title"]))
     except UNREADABLE as error:
         raise damaged("song", song["_id"], error) from error
-
-
-@contextmanager
-def _bounded() -> Iterator[None]:
-    try:
-        with pymongo.timeout(PATIENCE_S):
-            yield
-    except PyMongoError as error:
-        raise translated(error, writing=False) from error
 
 
 _COUNTERS: Final = dict.fromkeys(encoding.COUNTERS, 1)

@@ -20,7 +20,19 @@ from songs.text import FOLD_VERSION
 from songs_mongo.client import Client
 from songs_mongo.encoding import text, whole
 from songs_mongo.errors import IMPOSSIBLE
-from songs_mongo.schema import COHERENCE, IDENTITY, INDEXES, META, RATINGS, SCHEMA, SHARDED, UNIQUE, VERSION, Document
+from songs_mongo.schema import (
+    COHERENCE,
+    IDENTITY,
+    INDEXES,
+    META,
+    RATINGS,
+    SCHEMA,
+    SHARDED,
+    UNIQUE,
+    VERSION,
+    Bounded,
+    Document,
+)
 from songs_plugins.values import UNREADABLE, damaged
 
 PATIENCE_S: Final = 10.0
@@ -47,17 +59,17 @@ def check_schema(database: Database[Document]) -> Document | None:
     return record
 
 
-def bring_up_to_date(database: Database[Document]) -> str:
+def bring_up_to_date(database: Database[Document], bounded: Bounded = pymongo.timeout) -> str:
     """Create what is missing; warn where the songs were folded by another version. Return the identity of the data."""
-    with pymongo.timeout(PATIENCE_S):
+    with bounded(PATIENCE_S):
         record = check_schema(database)
         # The one collection without an index of ours. A transaction should not have to create it.
         with contextlib.suppress(CollectionInvalid):
             database.create_collection(RATINGS)
     # However long the server builds; that it is alive the driver sees by itself, and ends the call where it is not.
-    with pymongo.timeout(LONGEST_BUILD_S):
+    with bounded(LONGEST_BUILD_S):
         create_indexes(database)
-    with pymongo.timeout(PATIENCE_S):
+    with bounded(PATIENCE_S):
         _insert_if_missing(database, {"_id": COHERENCE, "epoch": 1, "cache_on": True})
         # Last, as a storage that finds the identity may rely on the indexes.
         _insert_if_missing(database, {"_id": SCHEMA, "version": VERSION, "fold": FOLD_VERSION})

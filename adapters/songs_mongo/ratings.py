@@ -132,7 +132,7 @@ def _remove_batch(transaction: Transaction, collection: str, condition: Document
     if not found:
         return 0
     ids = {"_id": {"$in": [document["_id"] for document in found]}, **({} if "_id" in condition else condition)}
-    transaction.write(lambda db, session: db[collection].delete_many(ids, session=session))
+    transaction.write(lambda db, session: db[collection].delete_many(ids, session=session), many=True)
     return len(found)
 
 
@@ -245,7 +245,9 @@ def archive(transaction: Transaction, song_id: str) -> None:
     ]
     # Some may be there already; an unordered insertion leaves none of the others out.
     with contextlib.suppress(Conflict):
-        transaction.write(lambda db, session: db[RATINGS].insert_many(documents, ordered=False, session=session))
+        transaction.write(
+            lambda db, session: db[RATINGS].insert_many(documents, ordered=False, session=session), many=True
+        )
     seen = {"_id": song_id, "born": song.born, "moved": song.moved}
     change: dict[str, Any] = {
         "$unset": {f"recent.{each}": "" for each in ids},

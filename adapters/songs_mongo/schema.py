@@ -25,6 +25,7 @@ rating too, would ask all shards.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol, TypeVar
 
 from pymongo.client_session import ClientSession
@@ -73,6 +74,9 @@ T = TypeVar("T")
 Commands = Callable[[Database[Document], ClientSession | None], T]
 """Commands on the database; each is given the session."""
 
+Bounded = Callable[[float], AbstractContextManager[None]]
+"""Returns what bounds the commands in a block to so many seconds."""
+
 LARGEST_BATCH: Final = 10_000
 
 
@@ -107,8 +111,12 @@ class Transaction(Protocol):
         """
         ...
 
-    def write(self, commands: Commands[T]) -> T:
+    def write(self, commands: Commands[T], *, many: bool = False) -> T:
         """Run commands of a write; return what they return.
+
+        Args:
+            commands: What to run.
+            many: They change many documents, each by itself: where one is refused, others may be changed.
 
         Raises:
             Conflict: A unique member is taken (outside of a transaction; within one, that is a `TransientConflict`).

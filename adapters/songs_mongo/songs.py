@@ -238,7 +238,9 @@ class MongoSongs:
 
     def _insert(self, documents: list[Document]) -> None:
         # Unordered: a song whose identity somebody took in the meantime does not keep the others out.
-        self._transaction.write(lambda db, session: db[SONGS].insert_many(documents, ordered=False, session=session))
+        self._transaction.write(
+            lambda db, session: db[SONGS].insert_many(documents, ordered=False, session=session), many=True
+        )
 
     def _sorted_out(self, songs: Sequence[Song]) -> tuple[list[Song], frozenset[str]]:
         """Return the songs that are to be inserted, and the ids of those that are refused, as if one after another."""

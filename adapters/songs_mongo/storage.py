@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
-import pymongo
 from pymongo.database import Database
 from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 from pymongo.monitoring import CommandListener
@@ -30,7 +29,7 @@ from songs_mongo.client import (
     has_transactions,
     is_replicated,
 )
-from songs_mongo.errors import translated
+from songs_mongo.errors import UNREADABLE_ANSWER, reading, translated, unreachable, unreadable
 from songs_mongo.migrations import Identity, bring_up_to_date, check_schema
 from songs_mongo.ratings import sweep
 from songs_mongo.schema import Document
@@ -39,6 +38,8 @@ from songs_mongo.unit import Unit
 
 SWEEP_S: Final = 4.0
 """How long `prepare` removes what deleted songs left behind; the next one goes on."""
+CLOSING_S: Final = 1.0
+"""How long closing may wait for the server."""
 
 _log: Final = logging.getLogger("songs_mongo")
 
@@ -91,11 +92,8 @@ class MongoStorage:
         self._open(lambda record: self._identity.require(record, identity))
 
     def identity(self) -> str:
-        try:
-            with pymongo.timeout(PATIENCE_S):
-                return self._identity.compare(check_schema(self.database))
-        except PyMongoError as error:
-            raise translated(error, writing=False) from error
+        with reading(), self._attempts.bounded(PATIENCE_S):
+            return self._identity.compare(check_schema(self.database))
 
     def _open(self, take: Callable[[Document | None], None]) -> None:
         with self._turning:
@@ -104,19 +102,17 @@ class MongoStorage:
             with _opening():
                 client = self._make_client(self._settings, self._connections, [self._attempts])
             try:
-                with _opening(), pymongo.timeout(PATIENCE_S):
+                with _opening(), self._attempts.bounded(PATIENCE_S):
                     self._look_at(client, take)
             except BaseException:
-                client.close()
+                self._close(client)
                 raise
             self._client, self._process = client, os.getpid()
 
     def prepare(self) -> None:
         database = self._opened()[1]
-        try:
-            self._identity.expect(bring_up_to_date(database))
-        except PyMongoError as error:
-            raise translated(error, writing=False) from error
+        with reading():
+            self._identity.expect(bring_up_to_date(database, self._attempts.bounded))
         self._sweep()
 
     def unit_of_work(self, scope: Scope, *, deadline: Deadline) -> Unit:
@@ -142,16 +138,21 @@ class MongoStorage:
         return self._opened()[1]
 
     def versions(self) -> Mapping[str, str]:
-        return maintenance.versions(self.database)
+        return maintenance.versions(self.database, self._attempts.bounded)
 
     def examine(self, *, repair: bool = False) -> Iterator[Finding]:
-        yield from maintenance.Examination(self.database, repair=repair).findings()
+        yield from maintenance.Examination(self.database, self._attempts.bounded, repair=repair).findings()
 
     def close(self) -> None:
         with self._turning:
             client, self._client, self._database = self._client, None, None
             if client is not None:
-                client.close()
+                self._close(client)
+
+    def _close(self, client: Client) -> None:
+        # The driver tells the server which sessions end. One that hangs ends them by itself.
+        with self._attempts.bounded(CLOSING_S):
+            client.close()
 
     def _sweep(self) -> None:
         # Nothing depends on it: what is left over is ignored, and swept another time.
@@ -185,10 +186,14 @@ def _opening() -> Iterator[None]:
     try:
         yield
     except (ConfigurationError, InvalidURI, ValueError, OSError) as error:
+        if "wire version" in str(error):
+            raise unreachable(error) from None
         # The driver's message may repeat parts of the URL, and the URL may hold a password.
         raise StorageUnavailable(f"SONGS_MONGO_URL cannot be used: {_why_unusable(error)}.") from None
     except PyMongoError as error:
         raise translated(error, writing=False) from error
+    except UNREADABLE_ANSWER as error:
+        raise unreadable(error) from error
 
 
 def _why_unusable(error: Exception) -> str:

@@ -5,16 +5,15 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final, TypeVar
 
-import pymongo
-from bson.errors import BSONError
 from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, WaitQueueTimeoutError
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from songs.errors import (
+    Conflict,
     DeadlineExceeded,
     OutcomeUnknown,
     SongsError,
@@ -30,7 +29,14 @@ from songs.ports.storage import Scope
 from songs_mongo.accounts import MongoSessions, MongoUsers
 from songs_mongo.client import Attempts, Primaries
 from songs_mongo.encoding import flag, text, whole
-from songs_mongo.errors import translated, translated_commit, untransferable
+from songs_mongo.errors import (
+    UNREADABLE_ANSWER,
+    UNTRANSFERABLE,
+    translated,
+    translated_commit,
+    unreadable,
+    untransferable,
+)
 from songs_mongo.maintenance import MongoBatches
 from songs_mongo.migrations import Identity
 from songs_mongo.ratings import MongoRatings
@@ -179,12 +185,12 @@ class Unit(GuardedUnit[Database[Document]]):
         try:
             with self._bounded(self.left_s / 4):
                 return commands(database, self._session)
-        except PyMongoError:
+        except (PyMongoError, *UNREADABLE_ANSWER):
             return None
 
-    def write(self, commands: Commands[T]) -> T:
-        """Run commands of a write; return what they return."""
-        result = self._run(commands, writing=True)
+    def write(self, commands: Commands[T], *, many: bool = False) -> T:
+        """Run commands of a write, of `many` documents or of one; return what they return."""
+        result = self._run(commands, writing=True, many=many)
         self._sent = True
         return result
 
@@ -244,14 +250,14 @@ class Unit(GuardedUnit[Database[Document]]):
 
     def _start(self) -> None:
         try:
-            with pymongo.timeout(self.left_s):
+            with self._attempts.bounded(self.left_s):
                 self._session = self._database.client.start_session(causal_consistency=True)
             self._session.start_transaction(read_concern=ReadConcern("snapshot"), write_concern=DURABLE)
         except PyMongoError as error:
             self._end_session()
             raise translated(error, writing=False) from error
 
-    def _run(self, commands: Commands[T], *, writing: bool) -> T:
+    def _run(self, commands: Commands[T], *, writing: bool, many: bool = False) -> T:
         database = self.reading()
         try:
             with self._bounded(self.left_s):
@@ -261,20 +267,23 @@ class Unit(GuardedUnit[Database[Document]]):
             self._sent |= writing
             raise self.failed(error) from error
         except PyMongoError as error:
-            raise self.failed(self._translated(error, writing=writing)) from error
-        except (BSONError, OverflowError, UnicodeError) as error:
-            raise self.failed(untransferable(error)) from error
+            raise self.failed(self._translated(error, writing=writing, many=many)) from error
+        except UNTRANSFERABLE as error:
+            raise self.failed(untransferable()) from error
+        except UNREADABLE_ANSWER as error:
+            raise self.failed(unreadable(error, writing=writing and not self.transactional)) from error
 
-    def _translated(self, error: PyMongoError, *, writing: bool) -> SongsError:
-        # Where no connection came free, the attempt that raised this is not among those that were sent.
-        sent_now = isinstance(error, OperationFailure | AutoReconnect) and not isinstance(error, WaitQueueTimeoutError)
-        failed_before = self._attempts.failures > sent_now
-        return translated(error, writing=writing, in_transaction=self.transactional, failed_before=failed_before)
+    def _translated(self, error: PyMongoError, *, writing: bool, many: bool) -> SongsError:
+        failed_before = self._attempts.failed_before(error)
+        told = translated(
+            error, writing=writing, many=many, in_transaction=self.transactional, failed_before=failed_before
+        )
+        # What is there already may be what an attempt without an answer left.
+        self._sent |= failed_before and isinstance(told, Conflict)
+        return told
 
     def _bounded(self, remaining_s: float) -> AbstractContextManager[None]:
-        budget_s = _budget_s(remaining_s)
-        self._attempts.begin(budget_s)
-        return pymongo.timeout(budget_s)
+        return self._attempts.bounded(_budget_s(remaining_s))
 
     def _commit(self, session: ClientSession) -> None:
         for attempt in range(1, COMMITS + 1):
@@ -290,10 +299,15 @@ class Unit(GuardedUnit[Database[Document]]):
                 again = error.has_error_label("UnknownTransactionCommitResult") and attempt < COMMITS
                 if not again:
                     raise translated_commit(error) from error
+            except UNREADABLE_ANSWER as error:
+                raise unreadable(error, writing=True) from error
 
     def _abort(self, session: ClientSession) -> None:
         # What cannot be aborted now, the server aborts by itself.
-        with contextlib.suppress(PyMongoError), self._bounded(max(0.1, self._deadline.remaining_s())):
+        with (
+            contextlib.suppress(PyMongoError, *UNREADABLE_ANSWER),
+            self._bounded(max(0.1, self._deadline.remaining_s())),
+        ):
             if session.in_transaction:
                 session.abort_transaction()
 

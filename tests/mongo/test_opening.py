@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,25 @@ def test_an_index_on_a_server_that_hangs(scripted: Any, clock: Clock, silence: t
         storage.prepare()
     storage.close()
     assert clock.monotonic_s() - started_s < 25
+
+
+def test_closing_on_a_server_that_hangs(
+    scripted: Any, clock: Clock, silence: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing waits for no server: the driver says goodbye to it, and that is nobody's loss."""
+    monkeypatch.setattr("songs_mongo.storage.CLOSING_S", 0.2)
+    server = scripted()
+
+    def hang(_: dict[str, Any]) -> dict[str, Any]:
+        raise silence
+
+    server.answers["endSessions"] = hang
+    storage = MongoStorage(MongoSettings(url=SecretStr(server.url)), clock, connections=1)
+    storage.open()
+    closing = threading.Thread(target=storage.close, daemon=True)
+    closing.start()
+    closing.join(15)
+    assert not closing.is_alive()
 
 
 def test_preparing_creates_every_collection(storage: MongoStorage) -> None:

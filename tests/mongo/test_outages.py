@@ -77,7 +77,7 @@ def gone_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, bool], AbstractCo
         def __enter__(self) -> list[int]:
             original, count, at, sent = Unit._run, self._count, self._at, self._sent
 
-            def run(unit: Unit, commands: Any, *, writing: bool) -> Any:
+            def run(unit: Unit, commands: Any, **how: bool) -> Any:
                 def carry_out(database: Any, session: Any) -> Any:
                     count[0] += 1
                     result = commands(database, session) if count[0] < at or (count[0] == at and sent) else None
@@ -85,7 +85,7 @@ def gone_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, bool], AbstractCo
                         raise AutoReconnect("gone")
                     return result
 
-                return original(unit, carry_out, writing=writing)
+                return original(unit, carry_out, **how)
 
             monkeypatch.setattr(Unit, "_run", run)
             return count

@@ -12,7 +12,9 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from songs.errors import StorageUnavailable
-from songs.ports.clock import Clock
+from songs.ports.clock import Clock, Deadline
+from songs.ports.storage import Scope
+from songs_contract.models import samples
 from songs_mongo import MongoSettings, MongoStorage
 
 Open = Callable[[str], str]
@@ -87,6 +89,44 @@ def test_nobody_listens(refused: Open) -> None:
     assert "host name is not known" in refused("mongodb://nobody.invalid:1/")
 
 
+def test_tls_with_a_server_without(scripted: Any, refused: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said that no TLS connection can be made."""
+    monkeypatch.setattr("songs_mongo.client.CONNECT_S", 0.3)
+    assert "no TLS connection" in refused(f"{scripted().url}&tls=true")
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"hosts": ["nobody.invalid:1"], "me": "nobody.invalid:1"}, "members that its replica set names"),
+        ({"maxWireVersion": 4}, "too old or too new"),
+    ],
+)
+def test_servers_that_cannot_be_used(
+    said: dict[str, Any], reason: str, scripted: Any, refused: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A set that is known by other names than ours, and a version that the driver does not know, are said to be so."""
+    server = scripted()
+    hello = server.hello()
+    monkeypatch.setattr(server, "hello", lambda: hello | said)
+    assert reason in refused(f"{server.url}&replicaSet=rs")
+
+
+def test_a_server_that_answers_nothing(
+    scripted: Any, refused: Open, hang_up: type[Exception], silence: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it breaks connections off or leaves them open is said."""
+    monkeypatch.setattr("songs_mongo.client.CONNECT_S", 0.3)
+    for failure, reason in ((hang_up, "breaks connections off"), (silence, "does not answer")):
+        server = scripted()
+
+        def fail(failure: type[Exception] = failure) -> dict[str, Any]:
+            raise failure
+
+        monkeypatch.setattr(server, "hello", fail)
+        assert reason in refused(server.url)
+
+
 @pytest.mark.parametrize("option", ["tlsCAFile", "tlsCertificateKeyFile"])
 def test_a_file_that_is_missing(option: str, tmp_path: Path) -> None:
     """Settings that name it are refused, with the reason and without the URL."""
@@ -122,6 +162,7 @@ def test_a_file_that_went_away(tmp_path: Path, clock: Clock) -> None:
         "mongodb+srv://me:s3cret/x?s3cret=1@host.example.org/",
         "mongodb+srv://me:s3cret@x@host.example.org/",
         "mongodb://me:s3cret?s3cret=1@host/",
+        "mongodb://host/?datetime_conversion=s3cret",
     ],
 )
 def test_a_password_that_is_taken_for_options(url: str, recwarn: pytest.WarningsRecorder) -> None:
@@ -148,3 +189,14 @@ def test_warnings_of_the_driver(
     storage.close()
     assert "SONGS_MONGO_URL" in caplog.text
     assert "s3cret" not in caplog.text + str([str(each.message) for each in recwarn])
+
+
+def test_the_log_of_the_driver(storage: MongoStorage, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """It holds whole commands: none is in a log of the service, whatever its level."""
+    user = samples.user(password_hash="s3cret")
+    with (
+        caplog.at_level(logging.DEBUG),
+        storage.unit_of_work(Scope.WRITE_ONE, deadline=Deadline.after(clock, 10)) as unit,
+    ):
+        unit.users.add(user)
+    assert not [record for record in caplog.records if record.name.startswith("pymongo")]
