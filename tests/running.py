@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.forked import Forked, start
 from tests.submitted import Submitted
 
 START_S = 120.0
@@ -37,7 +38,7 @@ class Running:
         workers: The processes that serve.
     """
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     port: int
     log: Path
     submitted: Submitted
@@ -49,15 +50,19 @@ class Running:
         log, submitted = folder / f"log-{port}", Submitted()
         variables = environment({"SONGS_PORT": str(port), **variables})
         submitted.note_variables(variables)
+        process: subprocess.Popen[bytes] | Forked
         with log.open("ab") as output:
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=variables,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+            if command[0] == sys.executable:
+                process = start(command[1:], folder, variables, said=output, complained=output)
+            else:
+                process = subprocess.Popen(
+                    command,
+                    cwd=folder,
+                    env=variables,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
         return cls(process, port, log, submitted)
 
     def get(self, path: str = "/api/v1/health", *, timeout_s: float = 10.0) -> tuple[int, bytes]:

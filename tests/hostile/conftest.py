@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.forked import Forked, start
 from tests.running import free_port
 from tests.submitted import Submitted
 
@@ -26,7 +26,7 @@ API = "/api/v1"
 class Target:
     """A running service."""
 
-    process: subprocess.Popen[bytes]
+    process: Forked
     port: int
     log: Path
     submitted: Submitted
@@ -97,9 +97,7 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
         if storage == "sqlite":
             environment["SONGS_SQLITE_PATH"] = str(tmp_path / f"songs-{len(started)}.db")
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, str(PROGRAM), PASSWORD], cwd=tmp_path, env=environment, stdout=output, stderr=output
-            )
+            process = start([str(PROGRAM), PASSWORD], tmp_path, environment, said=output, complained=output)
         submitted = Submitted()
         submitted.note_variables(environment)
         submitted.note([PASSWORD], secret=True)

@@ -1,5 +1,6 @@
 """The application over real adapters in memory, and people to use it."""
 
+import functools
 import io
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -9,38 +10,27 @@ from types import ModuleType
 from typing import Any, TextIO
 
 import pytest
+from dependency_injector import providers
 from falcon import testing
 from tests.clock import ManualClock
 from tests.submitted import Submitted
 
-from songs.application.access import Access
-from songs.application.accounts import Accounts
-from songs.application.catalogue import Catalogue
-from songs.application.cursors import Cursors
-from songs.application.hashing import HashingTurns
-from songs.application.password_policy import PasswordPolicy
-from songs.application.ratings import Ratings
-from songs.application.runner import UnitRunner
-from songs.application.sessions import Lifetimes, Sessions
-from songs.caching.coherence import Coherence
-from songs.caching.queries import CatalogueQueries, Prefetcher
+from songs.caching.queries import Prefetcher
 from songs.model import Role, SongDetails, User
 from songs.ports.cache import Cache, CountAndGet
 from songs.ports.clock import Deadline
 from songs.ports.limiter import LimiterCapabilities, RateLimit, RateLimiter
 from songs.ports.tokens import AccessClaims, TokenIssuer
+from songs_api.bootstrap.container import Container
 from songs_api.http.app import create_app
-from songs_api.http.kernel.read_plans import REPRESENTATION_VERSION
 from songs_api.http.services import AppServices
+from songs_api.settings import Settings, Source, Variables, resolve
 from songs_api.settings.service import Limits, ServiceSettings
-from songs_api.shared_windows import WindowTable
 from songs_api.telemetry.logs import json_line
 from songs_api.telemetry.metrics import Metrics
 from songs_api.telemetry.telemetry import Telemetry
-from songs_memory import plugin as memory
-from songs_plugins import AdapterContext, Port, none
-from songs_security import bcrypt_plugin, jwt_plugin
-from songs_system import plugin as system
+from songs_plugins import AdapterContext, Port
+from songs_plugins.registry import Registry
 
 PASSWORD = "correct horse battery staple"
 SECRET = "a secret of the tests, of more than 32 bytes"
@@ -61,17 +51,16 @@ def adapter(plugin: ModuleType, port: Port, context: AdapterContext, **settings:
     return spec.build(spec.settings(**settings), context)
 
 
-def _opened(context: AdapterContext, *, cached: bool, replaced: Mapping[str, object]) -> dict[str, Any]:
-    ports: dict[str, Any] = {
-        "storage": adapter(memory, Port.STORAGE, context),
-        "cache": adapter(memory if cached else none, Port.CACHE, context),
-        "limiter": adapter(memory, Port.LIMITER, context),
-        "passwords": adapter(bcrypt_plugin, Port.PASSWORDS, context, rounds=4, concurrency=2),
-        **replaced,
+@functools.cache
+def _settings(*, cached: bool) -> Settings:
+    texts = {
+        "SONGS_STORAGE": "memory",
+        "SONGS_CACHE": "memory" if cached else "none",
+        "SONGS_BCRYPT_ROUNDS": "4",
+        "SONGS_BCRYPT_CONCURRENCY": "2",
+        "SONGS_JWT_SECRET": SECRET,
     }
-    for name in ("storage", "cache", "limiter"):
-        ports[name].open()
-    return ports
+    return resolve(Variables().replacing(texts, Source.ENVIRONMENT), Registry())
 
 
 def limits(**rates: RateLimit) -> Limits:
@@ -85,71 +74,42 @@ def limited(**rates: RateLimit) -> ServiceSettings:
     return ServiceSettings(limits=limits(**rates))
 
 
-def build_parts(
+def build_services(
     settings: ServiceSettings | None = None,
     *,
     cached: bool = False,
     metrics: Metrics | None = None,
     log: TextIO | None = None,
-    max_hashing: int = 8,
     replaced: Mapping[str, object] | None = None,
     counting: Callable[[Cache, RateLimiter], CountAndGet] | None = None,
-    window_table: WindowTable | None = None,
 ) -> tuple[AppServices, TokenIssuer]:
-    """Return open parts over an empty storage in memory.
+    """Return the container's services over an empty, open storage in memory.
 
     Args:
         settings: Of the service; without rate limits by default.
         cached: Whether reads go through a cache.
         metrics: Where to count.
         log: Where lines go, as JSON.
-        max_hashing: How many requests may hash a password or wait for that.
-        replaced: Ports to use instead: `storage`, `cache`, `limiter`, `passwords`.
+        replaced: Parts to use instead, by the name that the container has for each.
         counting: Makes a counting cache's `count_and_get` of cache and limiter.
-        window_table: What this process and others remember together of their limits.
     """
     clock = ManualClock()
-    bare: Any = None
-    ids = adapter(system, Port.IDS, AdapterContext(clock=clock, ids=bare))
-    context = AdapterContext(clock=clock, ids=ids)
-    ports = _opened(context, cached=cached, replaced=replaced or {})
-    tokens: TokenIssuer = adapter(jwt_plugin, Port.TOKENS, context, secret=SECRET)
-    telemetry = Telemetry(json_line, clock, level=logging.INFO, metrics=metrics, stream=log or io.StringIO())
-    runner = UnitRunner(ports["storage"], clock, max_calls=8, meter=telemetry.meter)
-    coherence = Coherence(ports["cache"], runner, clock, announce_s=0.0, meter=telemetry.meter)
-    passwords = ports["passwords"]
-    access = Access(runner, tokens, clock)
-    sessions = Sessions(runner, tokens, ids, clock, lifetimes=Lifetimes())
-    catalogue = Catalogue(runner, coherence, ids, Cursors(b"cursors"))
-    ratings = Ratings(runner, coherence, ids, clock)
-    services = AppServices(
-        clock=clock,
-        storage=ports["storage"],
-        cache=ports["cache"],
-        limiter=ports["limiter"],
-        limiter_capabilities=LimiterCapabilities(shared=True),
-        coherence=coherence,
-        access=access,
-        sessions=sessions,
-        accounts=Accounts(
-            runner,
-            access,
-            sessions,
-            passwords,
-            ids,
-            clock,
-            policy=PasswordPolicy(),
-            hashing=HashingTurns(2, max_hashing - 2),
-        ),
-        catalogue=catalogue,
-        ratings=ratings,
-        queries=CatalogueQueries(catalogue, ratings, coherence, form=REPRESENTATION_VERSION),
-        prefetcher=Prefetcher(counting(ports["cache"], ports["limiter"]), coherence) if counting else None,
-        window_table=window_table,
-        telemetry=telemetry,
-        settings=settings or limited(),
-    )
-    return services, tokens
+    container = Container(settings=replace(_settings(cached=cached), service=settings or limited()))
+    parts = {
+        "clock": clock,
+        "telemetry": Telemetry(json_line, clock, level=logging.INFO, metrics=metrics, stream=log or io.StringIO()),
+        "limiter_capabilities": LimiterCapabilities(shared=True),
+        **(replaced or {}),
+    }
+    for name, part in parts.items():
+        container.providers[name].override(providers.Object(part))
+    if counting is not None:
+        prefetcher = Prefetcher(counting(container.cache(), container.limiter()), container.coherence())
+        container.prefetcher.override(providers.Object(prefetcher))
+    services = container.services()
+    for port in (services.storage, services.cache, services.limiter):
+        port.open()
+    return services, container.tokens()
 
 
 @dataclass(frozen=True)
@@ -231,7 +191,7 @@ def build(submitted: Submitted) -> Iterator[Build]:
 
     def make(settings: ServiceSettings | None = None, *, log: TextIO | None = None, **how: Any) -> Service:
         log = log or io.StringIO()
-        services, tokens = build_parts(settings, log=log, **how)
+        services, tokens = build_services(settings, log=log, **how)
         built.append((services, log))
         return Service(services, tokens, WatchedClient(create_app(services), submitted))
 

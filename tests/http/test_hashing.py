@@ -16,6 +16,7 @@ from songs.ports.clock import Clock, Deadline
 from songs.ports.ids import IdGenerator
 from songs.ports.passwords import PasswordCheck, PasswordHasher
 from songs.ports.storage import Scope
+from songs_api.bootstrap import container
 from songs_api.http.kernel.operation import PREFIX
 from songs_plugins import AdapterContext, Port
 from songs_security import bcrypt_plugin
@@ -104,9 +105,10 @@ def _damage(service: Service, name: str) -> None:
         unit.users.replace(damaged, if_version=1)
 
 
-def test_two_hundred_sign_ins_at_once(build: Build, hashes: _Hashes) -> None:
+def test_two_hundred_sign_ins_at_once(build: Build, hashes: _Hashes, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more hashes at once than configured; what is too much is 503 with Retry-After; reading goes on meanwhile."""
-    service = build(max_hashing=8)
+    monkeypatch.setattr(container, "usable_cores", lambda: CONCURRENCY)
+    service = build()
     headers = service.join("ada")
     song_id = service.add_song()
     hashes.most = 0

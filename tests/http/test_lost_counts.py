@@ -65,10 +65,9 @@ def test_counts_that_are_lost(build: Build) -> None:
 
 def test_processes_without_their_limiter(build: Build, table: WindowTable) -> None:
     """What is left when the limiter ends is left once, and not once for each process."""
-    one = build(OF_TWO, window_table=table)
-    other = build(
-        OF_TWO, window_table=table, replaced={"storage": one.services.storage, "limiter": one.services.limiter}
-    )
+    one = build(OF_TWO, replaced={"window_table": table})
+    shared = {"storage": one.services.storage, "limiter": one.services.limiter, "window_table": table}
+    other = build(OF_TWO, replaced=shared)
     ada = one.join("ada")
     allowed = _allowed(one, ada, 4) + _allowed(other, ada, 2)
     one.services.limiter.close()

@@ -170,7 +170,8 @@ def test_without_memory_of_this_kind_each_process_goes_on_alone(
         raise OSError(37, "No locks available")
 
     settings = ServiceSettings(limits=limits(default=RATE), deployment=Deployment(workers=2))
-    services = build(settings, window_table=table, replaced={"limiter": MemoryLimiter(ManualClock())}).services
+    replaced = {"limiter": MemoryLimiter(ManualClock()), "window_table": table}
+    services = build(settings, replaced=replaced).services
     monkeypatch.setattr(fcntl, "lockf", fail)
     services.limiter.close()
 
@@ -197,7 +198,7 @@ def test_it_can_neither_shrink_nor_grow(table: WindowTable) -> None:
 
 def test_every_limit_has_a_region(build: Build, table: WindowTable) -> None:
     """An application with all limits finds each of them there, and no two share what they remember."""
-    services = build(window_table=table).services
+    services = build(replaced={"window_table": table}).services
     services.limiter.close()
 
     assert [_allowed(RateLimits(services).limit(name, RATE).hit, "a", 9) for name in LIMITS] == [4] * len(LIMITS)

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
+from tests.forked import run
 from tests.running import SONGS, Running, environment, free_port
 from tests.submitted import Submitted
 
@@ -130,17 +130,7 @@ class Service:
 
     def songs(self, *words: str, told: str = "") -> None:
         """Run another command of `songs` with the same settings; fail when it fails."""
-        command = [*SONGS, *words]
-        done = subprocess.run(
-            command,
-            cwd=self._folder,
-            env=environment(self._variables),
-            input=told,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        done = run([*SONGS[1:], *words], self._folder, environment(self._variables), told=told, timeout_s=120)
         self._submitted.note([told.strip()], secret=True)
         assert done.returncode == 0, f"songs {' '.join(words)}: {done.stdout}{done.stderr}"
         assert self._submitted.found_in(done.stdout + done.stderr) == []

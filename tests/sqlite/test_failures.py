@@ -1,7 +1,6 @@
-"""What goes wrong below the storage: locks, full disks, lost files, time that runs out."""
+"""Errors below the storage: damaged records, lost files, statements that fail, time that runs out."""
 
 import sqlite3
-import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, suppress
@@ -9,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.outages.disk import SmallDisk
 from tests.own_time import Stopwatch
 
 from songs.errors import (
@@ -24,20 +22,15 @@ from songs.errors import (
     TransientConflict,
 )
 from songs.model import Rating, Song, SongIdentity
-from songs.ports.clock import Clock, Deadline
+from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
 from songs_sqlite import SqliteStorage
 from songs_sqlite.connection import translated, translated_commit
-from songs_sqlite.files import OpenFiles
 from songs_sqlite.unit import Unit
 
-Child = subprocess.Popen[str]
-Start = Callable[..., Child]
-Released = Callable[[Child], AbstractContextManager[None]]
 At = Callable[[float], Deadline]
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
-OpenStorage = Callable[..., SqliteStorage]
 ENDLESS = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
 
 
@@ -64,91 +57,6 @@ def test_an_identity_that_is_gone(storage: SqliteStorage, path: Path) -> None:
     with pytest.raises(StorageMismatch, match="identity"):
         storage.identity()
     storage.prepare()
-
-
-def test_a_lock_that_is_held_too_long_is_unavailable(
-    storage: SqliteStorage, start: Start, released: Released, song: Callable[..., Song], deadline: At, unit: Units
-) -> None:
-    """While another process has the write lock, writes give up by their deadline and reads go on; then all is well."""
-    with released(start("hold", "BEGIN EXCLUSIVE")):
-        stopwatch = Stopwatch()
-        with (
-            pytest.raises(StorageUnavailable, match="Another writer"),
-            storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(0.3)),
-        ):
-            pytest.fail("entered")
-        assert stopwatch.passed_s >= 0.3
-        assert stopwatch.took_s < 0.8
-        storage.ping(deadline=deadline(1))
-    with unit(Scope.WRITE_ONE) as after:
-        after.songs.add(song("S1"))
-
-
-def test_a_process_may_start_while_another_one_writes(
-    storage: SqliteStorage, open_storage: OpenStorage, start: Start, released: Released
-) -> None:
-    """Opening and preparing a file that is up to date needs no lock that a writer has."""
-    with released(start("hold", "BEGIN EXCLUSIVE")):
-        open_storage().close()
-
-
-def test_a_lock_that_is_let_go_in_time_is_waited_for(
-    storage: SqliteStorage, start: Start, song: Callable[..., Song], unit: Units
-) -> None:
-    """A write that finds the lock held goes on as soon as it is free."""
-    child = start("hold", "BEGIN IMMEDIATE")
-    assert child.stdout is not None
-    child.stdout.readline()
-    threading.Timer(0.2, child.kill).start()
-    with unit(Scope.WRITE_ONE) as waited:
-        waited.songs.add(song("S1"))
-
-
-def test_a_file_that_another_process_keeps_for_itself_is_unavailable(
-    open_storage: OpenStorage, start: Start, released: Released, deadline: At, path: Path, clock: Clock
-) -> None:
-    """Where even reads are locked out, they give up by their deadline, and so does `ping`."""
-    open_storage().close()
-    storage = SqliteStorage(path, clock, connections=2)
-    storage.open()
-    storage._opened().drop_idle()  # an open connection would keep the other process from its lock
-    with released(start("hold", "PRAGMA locking_mode = EXCLUSIVE", "BEGIN IMMEDIATE")):
-        stopwatch = Stopwatch()
-        with pytest.raises(StorageUnavailable, match="Another writer"):
-            storage.ping(deadline=deadline(0.3))
-        assert stopwatch.passed_s >= 0.3
-        assert stopwatch.took_s < 0.8
-    storage.ping(deadline=deadline(1))
-    storage.close()
-
-
-def test_threads_queue_for_the_write_lock_until_their_deadline(
-    storage: SqliteStorage, deadline: At, unit: Units
-) -> None:
-    """A second writer in one process waits its turn, and no longer than its deadline."""
-    stopwatch = Stopwatch()
-    with (
-        unit(Scope.WRITE_ONE),
-        pytest.raises(StorageUnavailable, match="Another writer"),
-        storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(0.1)),
-    ):
-        pytest.fail("entered")
-    assert stopwatch.passed_s >= 0.1
-    assert stopwatch.took_s < 0.6
-    with unit(Scope.WRITE_ONE):
-        pass
-
-
-def test_units_queue_for_a_connection_until_their_deadline(open_storage: OpenStorage, deadline: At) -> None:
-    """No more connections are opened than allowed; a unit that gets none in time says so."""
-    storage = open_storage(connections=1)
-    with (
-        storage.unit_of_work(Scope.READ, deadline=deadline(5)),
-        pytest.raises(StorageUnavailable, match="All 1 connections"),
-        storage.unit_of_work(Scope.READ, deadline=deadline(0.1)),
-    ):
-        pytest.fail("entered")
-    storage.ping(deadline=deadline(1))
 
 
 @pytest.mark.parametrize("scope", [Scope.READ, Scope.WRITE_MANY])
@@ -225,71 +133,6 @@ def test_a_deadline_between_two_statements_undoes_the_write(
         assert stats.count == len(events)
         kept.add(stats.count)
     assert len(kept) > 1
-
-
-def test_a_full_disk_keeps_nothing_and_harms_nothing(
-    storage: SqliteStorage, start: Start, song: Callable[..., Song], unit: Units
-) -> None:
-    """While the files may not grow, a write raises and keeps nothing, and reads go on; then the process writes on."""
-    with unit(Scope.WRITE_ONE) as before:
-        before.songs.add(song("S1"))
-    storage.close()
-    out, _ = start("fill", "S1").communicate()
-    error, counts = out.splitlines()
-    acknowledged, read, counted = map(int, counts.split())
-    assert error.startswith("StorageUnavailable: ")
-    assert (read, counted) == (acknowledged, acknowledged + 1)
-    assert acknowledged > 0
-
-
-def test_a_log_that_filled_the_disk_is_emptied(
-    storage: SqliteStorage, start: Start, song: Callable[..., Song], unit: Units
-) -> None:
-    """When the reader has gone for whom the log had grown, the first write succeeds, though no file may grow yet."""
-    with unit(Scope.WRITE_ONE) as before:
-        before.songs.add(song("S1"))
-    storage.close()
-    out, _ = start("fill_under_reader", "S1").communicate()
-    assert out.splitlines() == ["StorageUnavailable after True", "[1, 2, 3]"]
-
-
-def test_a_disk_with_less_room_than_the_log_takes_is_full(
-    storage: SqliteStorage, song: Callable[..., Song], unit: Units, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Writes stop while what is in the log could still be moved into the file, and go on when there is room."""
-    with unit(Scope.READ) as reader:
-        reader.songs.get("S1")
-        with unit(Scope.WRITE_ONE) as write:
-            write.songs.add(song("S1"))
-        monkeypatch.setattr(OpenFiles, "has_room", lambda files: files.log_bytes == 0)
-        with pytest.raises(StorageUnavailable, match="nearly full"), unit(Scope.WRITE_ONE):
-            pytest.fail("entered")
-    with unit(Scope.WRITE_ONE) as after:
-        after.songs.add(song("S2"))
-
-
-def test_a_full_disk_of_small_blocks_ends_no_process(
-    path: Path, open_storage: OpenStorage, start: Start, song: Callable[..., Song], deadline: At
-) -> None:
-    """However little room there is, a process opens the database and writes or says why not, and nothing is lost."""
-    path.parent.mkdir()
-    with SmallDisk.mounted(8, path.parent, block_bytes=1024) as disk:
-        storage = open_storage()
-        with storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(5)) as unit:
-            unit.songs.add(song("S1"))
-        storage.close()
-        said = []
-        for left_kib in range(4, 92, 8):
-            disk.fill(left_kib * 1024)
-            said.append(start("rate_once", f"R{left_kib}", "S1").communicate()[0].strip())
-            disk.empty()
-        assert set(said) == {"rated", "refused"}
-        storage.open()
-        with storage.unit_of_work(Scope.READ, deadline=deadline(5)) as unit:
-            stats = unit.ratings.stats("S1")
-        storage.close()
-        assert stats is not None
-        assert stats.count == said.count("rated")
 
 
 def test_a_lost_file_is_noticed(storage: SqliteStorage, path: Path, deadline: At, song: Callable[..., Song]) -> None:
