@@ -3,13 +3,13 @@
 The driver reads larger integers as a kind of its own, and the model wants plain ones.
 """
 
-import hashlib
 from datetime import date
 from typing import Final
 
 from songs.model import Rating, RatingStats, Role, Session, Song, SongDetails, SongIdentity, User
 from songs.text import fold
 from songs_mongo.schema import Document
+from songs_plugins import values
 from songs_plugins.values import UNREADABLE, damaged, milliseconds, moment
 
 GRAM: Final = 3
@@ -22,13 +22,13 @@ COUNTERS: Final = ("n1", "n2", "n3", "n4", "n5")
 
 
 def digest(*parts: str) -> str:
-    """Return a hash of texts without NULs, in which no two lists of them meet."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    """Return `values.digest` as a text."""
+    return values.digest(*parts).hex()
 
 
 def identity_key(identity: SongIdentity) -> str:
-    """Return what is unique about a song."""
-    return digest(identity.artist, identity.title, identity.released.isoformat())
+    """Return `values.identity_key` as a text."""
+    return values.identity_key(identity).hex()
 
 
 def grams(folded: str) -> set[str]:
