@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from songs.errors import DuplicateSong, SongNotFound, UserExists
+from songs.errors import DuplicateSong, SongNotFound
 from songs.model import DifficultyTotals, Rating, RatingStats, Session, Song, SongIdentity, User, name_key
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.ratings import RatingReceipt
@@ -20,7 +20,7 @@ from songs_plugins.decisions import (
     check_key,
     check_version,
     decide_rotation,
-    is_repeat,
+    is_new,
     replaceable,
     sort_out,
 )
@@ -153,12 +153,8 @@ class MemoryUsers:
 
     def add(self, user: User) -> None:
         state = self._view.writing()
-        same_id = state.users.rows.get(user.id)
-        if is_repeat(same_id, user):
-            return
-        if same_id is not None or user.name_key in state.users.names:
-            raise UserExists
-        self._view.stage(replace(state, users=state.users.plus(user)))
+        if is_new(user, same_id=state.users.rows.get(user.id), taken=user.name_key in state.users.names):
+            self._view.stage(replace(state, users=state.users.plus(user)))
 
     def replace(self, user: User, *, if_version: int) -> None:
         state = self._view.writing()

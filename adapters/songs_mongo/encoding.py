@@ -4,7 +4,6 @@ The driver reads larger integers as a kind of its own, and the model wants plain
 whoever edits one by hand may leave anything in it: what the model does not check itself is checked here.
 """
 
-import hashlib
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, Self
@@ -14,6 +13,7 @@ from songs.limits import rating_problem, refuse
 from songs.model import Rating, RatingStats, Role, Session, Song, SongDetails, SongIdentity, User
 from songs.text import fold
 from songs_mongo.schema import Document
+from songs_plugins import values
 from songs_plugins.values import LARGEST_COUNT, UNREADABLE, damaged, milliseconds, moment
 
 GRAM: Final = 3
@@ -59,13 +59,13 @@ def text(value: object) -> str:
 
 
 def digest(*parts: str) -> str:
-    """Return a hash of texts without NULs, in which no two lists of them meet."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    """Return `values.digest` as a text."""
+    return values.digest(*parts).hex()
 
 
 def identity_key(identity: SongIdentity) -> str:
-    """Return what is unique about a song."""
-    return digest(identity.artist, identity.title, identity.released.isoformat())
+    """Return `values.identity_key` as a text."""
+    return values.identity_key(identity).hex()
 
 
 def grams(folded: str) -> set[str]:

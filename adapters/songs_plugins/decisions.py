@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from songs.errors import KeyReused, SongNotFound, UserNotFound, VersionConflict
+from songs.errors import DuplicateSong, KeyReused, SongNotFound, UserExists, UserNotFound, VersionConflict
 from songs.model import Rating, Session, Song, User
 from songs.ports.sessions import Rotation
 
@@ -33,6 +33,24 @@ def is_repeat(stored: Record | None, new: Record) -> bool:
         new: The record to add.
     """
     return stored is not None and _identity(stored) == _identity(new)
+
+
+def is_new(new: Record, *, same_id: Record | None, taken: bool) -> bool:
+    """Return whether `add` is to store `new`; it is not where `new` is stored already (SNG-4, USR-3).
+
+    Args:
+        new: The record to add.
+        same_id: The stored record with its id; None where it is missing.
+        taken: Whether a stored record has its identity or name.
+
+    Raises:
+        DuplicateSong, UserExists: Another record has its id, or its identity or name.
+    """
+    if is_repeat(same_id, new):
+        return False
+    if same_id is not None or taken:
+        raise DuplicateSong if isinstance(new, Song) else UserExists
+    return True
 
 
 def _identity(record: Song | User) -> object:
@@ -107,6 +125,25 @@ def check_key(rating: Rating, *, song_id: str, value: int) -> None:
     """
     if (song_id, value) != (rating.song_id, rating.value):
         raise KeyReused
+
+
+def stored_as(rating: Rating, *, same_id: bool, keyed: Rating | None) -> str | None:
+    """Return the id of the stored event that `rating` repeats; None where it is to be stored (RAT-3, RAT-4).
+
+    Args:
+        rating: The rating to add, to a song that is there.
+        same_id: Whether an event with its id is stored for the song.
+        keyed: The stored rating to which its user and key belong, of a song that is still there; None: no rating.
+
+    Raises:
+        KeyReused: The key belongs to a rating of another song or value.
+    """
+    if same_id:
+        return rating.id
+    if keyed is None:
+        return None
+    check_key(rating, song_id=keyed.song_id, value=keyed.value)
+    return keyed.id
 
 
 def decide_rotation(

@@ -1,9 +1,12 @@
-"""A new adapter's distribution, from templates: it installs, is found, and has every method still to be written."""
+"""A new adapter's distribution, from templates: it installs, is found, and passes the kit or has every method to write.
+
+A storage begins as a copy of `songs_plugins.smallest`, which passes; the others, and an empty one, with stubs.
+"""
 
 import importlib.util
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -18,10 +21,23 @@ PORTS: Final = (Port.STORAGE, Port.CACHE, Port.LIMITER)
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _SUFFIX: Final = ".tmpl"
+_COMPLETE: Final = {Port.STORAGE: "smallest.py"}
+"""The modules of this package that a new adapter begins with a copy of."""
 
 
-def scaffold(name: str, port: Port, into: Path) -> Path:
+def is_complete(port: Port, *, empty: bool) -> bool:
+    """Return whether a new adapter for `port` passes the contract kit."""
+    return port in _COMPLETE and not empty
+
+
+def scaffold(name: str, port: Port, into: Path, *, empty: bool = False) -> Path:
     """Write the distribution ``songs_NAME`` into the folder `into`, and return its folder. Overwrites nothing.
+
+    Args:
+        name: The adapter's name.
+        port: Its port.
+        into: A folder.
+        empty: Leave every method to be written, where the port has an adapter to begin with, too.
 
     Raises:
         PluginError: The name cannot be one of an adapter, or is taken; the folder is there, or cannot be written.
@@ -35,7 +51,7 @@ def scaffold(name: str, port: Port, into: Path) -> Path:
     except OSError as error:
         raise PluginError(f"{target} cannot be made: {error.strerror}; give another folder with --into") from error
     try:
-        for path, text in _texts(name, port):
+        for path, text in _texts(name, port, complete=is_complete(port, empty=empty)):
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             (target / path).write_text(text, encoding="utf-8")
     except OSError as error:
@@ -62,23 +78,33 @@ def _templates() -> Traversable:
     return files("songs_plugins") / "templates"
 
 
-def _texts(name: str, port: Port) -> Iterator[tuple[Path, str]]:
+def _texts(name: str, port: Port, *, complete: bool) -> Iterator[tuple[Path, str]]:
     """Yield each file's path in the distribution, and its text."""
     major, minor = map(int, version("songs-api").split(".")[:2])
+    camel_case = "".join(part.capitalize() for part in name.split("_"))
     words = {
         "songs-acme": f"songs-{name.replace('_', '-')}",
-        "Acme": "".join(part.capitalize() for part in name.split("_")),
+        "Acme": camel_case,
         "ACME": name.upper(),
         "acme": name,
         "@port@": port.value,
         "@PORT@": port.value.upper(),
+        "@module@": port.value if complete else "plugin",
         "@range@": f">={major}.{minor},<{major}.{minor + 1}" if major == 0 else f">={major}.{minor},<{major + 1}",
     }
-    pattern = re.compile("|".join(map(re.escape, words)))
-    for folder in ("every", port.value):
+    for folder in ("every", f"{port.value}_complete" if complete else port.value):
         for path, template in _files(_templates() / folder, PurePosixPath()):
-            filled = pattern.sub(lambda found: words[found.group()], template.read_text(encoding="utf-8"))
-            yield Path(pattern.sub(lambda found: words[found.group()], str(path))), filled
+            yield Path(_filled(str(path), words)), _filled(template.read_text(encoding="utf-8"), words)
+    if complete:
+        module = (files("songs_plugins") / _COMPLETE[port]).read_text(encoding="utf-8")
+        yield (
+            Path("src", f"songs_{name}", f"{port.value}.py"),
+            _filled(module, {"Smallest": camel_case, "smallest": name}),
+        )
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    return re.sub("|".join(map(re.escape, words)), lambda found: words[found.group()], text)
 
 
 def _files(folder: Traversable, at: PurePosixPath) -> Iterator[tuple[PurePosixPath, Traversable]]:

@@ -10,12 +10,14 @@ except UNREADABLE as error:
     raise damaged("rating", row[0], error) from error
 """
 
+import hashlib
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from songs.errors import InvalidInput, StorageDamaged
 from songs.limits import MAX_LEVEL, is_id
+from songs.model import SongIdentity
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -61,6 +63,20 @@ def comparable(text: str) -> str:
 def encodable(text: str) -> bool:
     """Return whether a stored text may equal or contain `text`: not if it has a NUL or a lone surrogate."""
     return "\0" not in text and (text.isascii() or not _LONE_SURROGATES.search(text))
+
+
+def digest(*parts: str) -> bytes:
+    """Return a SHA-256 hash of texts: for a unique index, where they are too long for one; no two lists meet.
+
+    Args:
+        parts: Texts, stored ones without NULs; one that is only looked for may be any text.
+    """
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
+
+
+def identity_key(identity: SongIdentity) -> bytes:
+    """Return the hash of what is unique about a song (SNG-3)."""
+    return digest(identity.artist, identity.title, identity.released.isoformat())
 
 
 def clamped(number: int, largest: int = LARGEST_INT64) -> int:

@@ -6,7 +6,6 @@ a statement that has one is planned each time (``prepare=False`` where it is run
 """
 # ruff: noqa: S608 - statements are put together from constants of this package; values are bound
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, LiteralString
 
@@ -16,7 +15,7 @@ from songs.query import SongFilter
 from songs.text import fold
 from songs_plugins.decisions import check_version, replaceable
 from songs_plugins.rows import SONG_COLUMNS, song_of
-from songs_plugins.values import clamped, comparable, comparable_level, encodable
+from songs_plugins.values import clamped, comparable, comparable_level, encodable, identity_key
 from songs_postgres.connection import Row, Transaction
 from songs_postgres.ratings import NOTE_ORPHANS, ORPHANS_REMOVED, REMOVE_ORPHANS
 
@@ -168,12 +167,6 @@ class PostgresSongs:
     def _locked(self, song_id: str) -> Song | None:
         rows = self._transaction.rows(LOCK, (comparable(song_id),))
         return song_of(rows[0]) if rows else None
-
-
-def identity_key(identity: SongIdentity) -> bytes:
-    """Return what stands for an identity in the index that keeps it unique: the texts may be too long for an index."""
-    text = f"{identity.artist}\0{identity.title}\0{identity.released.isoformat()}"
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def song_row(song: Song, key: bytes) -> tuple[object, ...]:

@@ -31,6 +31,7 @@ GOOD: Final = (
     ("memory", "limiter"),
     ("sqlite", "storage"),
     ("songs_jsonfile.plugin:songs_adapters", "storage"),
+    ("songs_plugins.smallest:songs_adapters", "storage"),
     ("jwt", "tokens"),
     ("bcrypt", "passwords"),
     ("system", "clock"),

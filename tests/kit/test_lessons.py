@@ -86,6 +86,17 @@ def test_a_lesson(runner: Runner, tmp_path: Path) -> None:
     assert any(re.match(r"where +suites/test_songs.py:\d+ in test_counts: assert ", line) for line in lines)
 
 
+def test_a_fault_is_told_with_its_cause(runner: Runner, tmp_path: Path) -> None:
+    """Where the error of a fault is the wrong one, the driver's exception stands beside it."""
+    found = document(runner, tmp_path, "faults", "known_bad.faults:unknown_is_called_an_outage")
+
+    told = [
+        line for each in found["failures"] for line in str(each).splitlines() if "from DriverError('after')" in line
+    ]
+    assert told
+    assert "kept, though StorageUnavailable(" in told[0]
+
+
 def test_the_state_machine_writes_a_program(runner: Runner, tmp_path: Path) -> None:
     """A sequence of calls that goes wrong is told as calls, under the clauses of the call that showed it."""
     found = document(runner, tmp_path, "state_machine users", "known_bad.songs:count_lags_behind")

@@ -2,19 +2,22 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from songs.errors import KeyReused, SongNotFound, UserNotFound, VersionConflict
+from songs.errors import DuplicateSong, KeyReused, SongNotFound, UserExists, UserNotFound, VersionConflict
 from songs.model import Rating, Role, Session, Song, SongDetails, User
 from songs.ports.sessions import Rotation
 from songs_plugins.decisions import (
     check_key,
     check_version,
     decide_rotation,
+    is_new,
     is_repeat,
     replaceable,
     sort_out,
+    stored_as,
 )
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -168,3 +171,30 @@ def _sorted(*songs: tuple[str, str]) -> tuple[list[str], set[str]]:
 def test_songs_are_sorted_out(songs: list[tuple[str, str]], new: list[str], refused: set[str]) -> None:
     """As if they were added one after the other: new ones, repeats, and those whose id or identity is taken."""
     assert _sorted(*songs) == (new, refused)
+
+
+OTHER_SONG = replace(SONG, details=replace(DETAILS, title="Other"))
+OTHER_USER = replace(USER, name="Bob")
+
+
+@pytest.mark.parametrize(
+    ("new", "other", "refused"), [(SONG, OTHER_SONG, DuplicateSong), (USER, OTHER_USER, UserExists)]
+)
+def test_what_may_be_added(new: Any, other: Any, refused: type[Exception]) -> None:
+    """A record is new, or a repeat whatever else is taken, or refused for its id, or for its identity or name."""
+    assert is_new(new, same_id=None, taken=False)
+    assert not is_new(new, same_id=new, taken=True)
+    for same_id, taken in ((other, False), (None, True), (other, True)):
+        with pytest.raises(refused):
+            is_new(new, same_id=same_id, taken=taken)
+
+
+def test_what_a_rating_is_stored_as() -> None:
+    """Under its own id where that is there, whatever its key; else as the rating that has its key, if they agree."""
+    earlier = replace(RATING, id="r0")
+    assert stored_as(RATING, same_id=False, keyed=None) is None
+    assert stored_as(RATING, same_id=False, keyed=earlier) == "r0"
+    assert stored_as(RATING, same_id=True, keyed=replace(earlier, value=1)) == "r1"
+    for changed in (replace(earlier, value=1), replace(earlier, song_id="s2")):
+        with pytest.raises(KeyReused):
+            stored_as(RATING, same_id=False, keyed=changed)

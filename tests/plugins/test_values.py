@@ -1,7 +1,7 @@
 """Values on their way into a backend and out of it."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,9 @@ from songs_plugins.values import (
     comparable,
     comparable_level,
     damaged,
+    digest,
     encodable,
+    identity_key,
     milliseconds,
     moment,
 )
@@ -110,3 +112,14 @@ def test_what_cannot_be_read(make: Callable[[], object], told: str) -> None:
 
     assert error.detail.startswith(told)
     assert "king" not in error.detail
+
+
+def test_identities_have_different_keys() -> None:
+    """Where a character moves from the artist to the title, or the date is another, the key is another, too."""
+    keys = {
+        identity_key(samples.song(artist=artist, title=title, released=date(2020, 1, day)).identity)
+        for artist, title, day in (("ab", "c", 1), ("a", "bc", 1), ("ab", "c", 2), ("AB", "c", 1))
+    }
+
+    assert len(keys) == 4
+    assert digest("\ud800") != digest("?"), "any text may be asked for"

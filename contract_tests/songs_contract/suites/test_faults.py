@@ -41,6 +41,11 @@ def told(use: StorageUser, name: str) -> SongsError | None:
     return None
 
 
+def described(error: SongsError) -> str:
+    """Return an error with its cause, which tells where an adapter translates it."""
+    return f"{error!r} from {error.__cause__!r}"
+
+
 @clause("STO-13", "STO-15")
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("name", WRITES)
@@ -60,11 +65,13 @@ def test_a_backend_that_fails(
         if error is None:
             assert left[-1] != before, "the write was acknowledged and is not there"
             break
-        assert reached, f"the write failed, and no call was made to: {error!r}"
-        assert not isinstance(error, TransientConflict), "a backend that fails is called a conflict"
+        assert reached, f"the write failed, and no call was made to: {described(error)}"
+        assert not isinstance(error, TransientConflict), (
+            f"a backend that fails is called a conflict: {described(error)}"
+        )
         # Not `before`: an earlier write that ended with OutcomeUnknown may have been kept.
         assert not whole or isinstance(error, OutcomeUnknown) or left[-1] == left[-2], (
-            f"kept, though {error!r} promises that it was not"
+            f"kept, though {described(error)} promises that it was not"
         )
     else:
         pytest.fail(f"a write makes more than {MAX_CALLS} calls, or never succeeds")

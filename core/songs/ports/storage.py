@@ -83,10 +83,13 @@ class Storage(Protocol):
     STO-3: Many threads may use one storage at once, each with units of its own.
     STO-4: A unit commits when its block ends cleanly; when an exception leaves the block, the unit is rolled back, as
         far as STO-6 and STO-7 say, and that same exception leaves the ``with`` statement. Either way everything that
-        the unit took is freed, and its repositories raise `ScopeViolation` from then on.
+        the unit took is freed, and its repositories raise `ScopeViolation` from then on. Callers enter a unit once;
+        the storage may refuse a second time with `ScopeViolation`.
     STO-5: In a READ unit every write raises `ScopeViolation` and changes nothing.
     STO-6: In a WRITE_ONE unit the one write is atomic, and takes effect when it is called or when the block ends
         cleanly, as the storage likes. When an exception leaves the block after it, it is kept whole or undone whole.
+        Reads before it may show states that are older than the one it meets, and by which it decides. A write that
+        raised counts: callers make no second one, and the storage may refuse it with `ScopeViolation`.
     STO-7: With `transactions`, all writes of a WRITE_MANY unit take effect together or not at all. Without, entering
         such a unit raises `Unsupported`.
     STO-8: No unit ever sees a part of a write, or a write of a WRITE_MANY unit that has not committed. A unit sees its

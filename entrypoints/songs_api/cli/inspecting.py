@@ -23,7 +23,7 @@ from songs_api.cli.session import audited, durable_storage, load, print_table, p
 from songs_api.transfer import written_whole
 from songs_plugins import AdapterSpec, Port
 from songs_plugins.registry import PluginState, Registry
-from songs_plugins.scaffold import PORTS, scaffold
+from songs_plugins.scaffold import PORTS, is_complete, scaffold
 
 
 def config(
@@ -98,13 +98,17 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The adapter's name, as in SONGS_STORAGE.")],
     port: Annotated[Port, typer.Option(help=f"The port of the adapter: {', '.join(PORTS)}.")] = Port.STORAGE,
     into: Annotated[Path, typer.Option(help="The folder in which the folder songs_NAME is created.")] = Path(),
+    empty: Annotated[bool, typer.Option("--empty", help="Begin a storage without code, too.")] = False,  # noqa: FBT002
 ) -> None:
-    """Create a distribution for a new adapter, with methods to be written, and print the first steps."""
-    folder = scaffold(name, port, into)
+    """Create a distribution for a new adapter and print the first steps.
+
+    A storage is complete, in dictionaries that your backend takes the place of; other ports have methods to be written.
+    """
+    folder = scaffold(name, port, into, empty=empty)
     typer.echo(f"made {folder}; begin with its README.md:")
     typer.echo(f"  cd {shlex.quote(str(folder))}")
     typer.echo("  pip install --editable '.[test]'")
-    typer.echo(f"  songs contract {name} --first")
+    typer.echo(f"  songs contract {name}{'' if is_complete(port, empty=empty) else ' --first'}")
 
 
 def contract(  # noqa: PLR0913, PLR0917 - one for each option, as typer wants it

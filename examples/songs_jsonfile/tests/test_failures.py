@@ -12,14 +12,15 @@ from types import CodeType, FrameType
 from typing import Any
 
 import pytest
-from songs_jsonfile import journal
+from songs_jsonfile import storage
 from songs_jsonfile.log import Log
 from songs_jsonfile.storage import JsonFileStorage
 from storage_user import User
 
 from songs.errors import OutcomeUnknown, StorageClosed, StorageInUse, StorageUnavailable
-from songs.ports.storage import Scope
+from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
+from songs_plugins.files import replace_file
 
 
 def in_a_child(work: Callable[[], object]) -> int:
@@ -35,13 +36,13 @@ def in_a_child(work: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def killing_at(step: int, code: CodeType) -> Callable[[FrameType, str, Any], Any]:
-    """Return a trace function that kills the process before the n-th line of a function is run."""
+def killing_at(step: int, *codes: CodeType) -> Callable[[FrameType, str, Any], Any]:
+    """Return a trace function that kills the process before the n-th line of these functions is run."""
     left = step
 
     def trace(frame: FrameType, event: str, _argument: object) -> Any:
         nonlocal left
-        if frame.f_code is not code:
+        if frame.f_code not in codes:
             return None
         left -= event == "line"
         if left == 0:
@@ -83,6 +84,19 @@ def test_a_forked_process_does_not_use_what_it_inherited(user: User) -> None:
         JsonFileStorage(user.path).open()
     user.rate(2)
     assert user.rated() == ["r2"]
+
+
+def test_a_unit_does_not_outlive_its_opening(user: User) -> None:
+    """Closed and opened again in between, the storage takes no write of a unit that began before."""
+
+    def write(unit: UnitOfWork) -> None:
+        user.reopen()
+        with pytest.raises(StorageClosed):
+            unit.songs.delete("s1")
+
+    user.run(Scope.WRITE_ONE, write)
+    user.reopen()
+    assert user.run(Scope.READ, lambda unit: unit.songs.get("s1")) is not None
 
 
 def test_a_full_disk(user: User) -> None:
@@ -168,12 +182,12 @@ def test_killed_at_each_step_of_writing_the_file_anew(user: User, monkeypatch: p
         user.rate(n)
     rated = user.rated()
     user.storage.close()
-    monkeypatch.setattr(journal, "SLACK", -100)  # always
+    monkeypatch.setattr(storage, "SLACK", -100)  # always
     for step in range(1, 200):
 
         def prepare(step: int = step) -> None:
             user.storage.open()
-            sys.settrace(killing_at(step, Log.rewrite.__code__))
+            sys.settrace(killing_at(step, Log.rewrite.__code__, replace_file.__code__))
             user.storage.prepare()
 
         status = in_a_child(prepare)
@@ -193,7 +207,7 @@ def test_writing_the_file_anew_on_a_full_disk(user: User, monkeypatch: pytest.Mo
     """That is a warning, and the old file goes on being used: what is there can be read and served."""
     for n in range(20):
         user.rate(n)
-    monkeypatch.setattr(journal, "SLACK", -100)
+    monkeypatch.setattr(storage, "SLACK", -100)
     whole = user.path.read_bytes()
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 
@@ -217,7 +231,7 @@ def test_an_outdated_log_that_fills_the_disk_is_written_anew(user: User, monkeyp
     for n in range(2, 40):
         user.add(n)
         user.run(Scope.WRITE_ONE, lambda unit, n=n: unit.songs.delete(f"s{n}"))  # type: ignore[misc]
-    monkeypatch.setattr(journal, "SLACK", 0)
+    monkeypatch.setattr(storage, "SLACK", 0)
     size = user.path.stat().st_size
 
     def rate() -> None:
@@ -248,7 +262,7 @@ def test_what_is_synced_and_when(user: User, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(os, "replace", renamed)
-    monkeypatch.setattr(journal, "SLACK", -100)
+    monkeypatch.setattr(storage, "SLACK", -100)
     user.rate(1)
     assert calls == ["sync file"]
     user.storage.prepare()
@@ -257,7 +271,7 @@ def test_what_is_synced_and_when(user: User, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_rename_that_may_not_last(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the folder cannot be synced nothing is written, to either file, until writing the file anew succeeds."""
-    monkeypatch.setattr(journal, "SLACK", -100)
+    monkeypatch.setattr(storage, "SLACK", -100)
     sync = os.fsync
 
     def broken(fd: int) -> None:

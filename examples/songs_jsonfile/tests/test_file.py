@@ -1,11 +1,11 @@
 """The file: what a crash leaves, damage, foreign files, writing it anew."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 import pytest
-from songs_jsonfile import journal
+from songs_jsonfile import storage
 from songs_jsonfile.log import HEADER
 from storage_user import User
 
@@ -19,16 +19,14 @@ from songs_contract.models.samples import next_version
 
 def everything(user: User) -> dict[str, object]:
     """Return all data, and all that is looked up by."""
-    journal = user.storage._journal
-    assert journal is not None
-    with journal.turn() as state:
-        return dict(vars(state))
+    tables = user.storage.tables()
+    return {each.name: getattr(tables, each.name) for each in fields(tables) if each.init}
 
 
 @pytest.mark.parametrize("slack", [1000, -1000], ids=["the log as it is", "written anew"])
 def test_everything_comes_back(user: User, monkeypatch: pytest.MonkeyPatch, slack: int) -> None:
     """Additions, changes and removals of every kind are there after opening, with what things are looked up by."""
-    monkeypatch.setattr(journal, "SLACK", slack)
+    monkeypatch.setattr(storage, "SLACK", slack)
     at = datetime(2026, 1, 1, 0, 0, 0, 1000, tzinfo=UTC)
     account = Account(id="u", name="Ada", password_hash="\ud800\n\u2028", role=Role.ADMIN, created_at=at)
     session = Session(id="x", user_id="u", current_hash="1", created_at=at, rotated_at=at, expires_at=at.replace(day=9))
@@ -55,7 +53,7 @@ def test_everything_comes_back(user: User, monkeypatch: pytest.MonkeyPatch, slac
     user.reopen()
     user.reopen()
     assert everything(user) == before
-    assert [len(value) for value in before.values() if isinstance(value, dict)] == [1] * 9
+    assert [len(value) for value in before.values() if isinstance(value, dict)] == [1] * 8
 
 
 def test_a_torn_last_line_is_cut_off(user: User) -> None:
@@ -123,7 +121,7 @@ def test_what_is_not_ours_is_refused_untouched(user: User, content: bytes, messa
 
 def test_the_file_is_written_anew(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of outdated lines shrinks when it is prepared, without losing anything; one that is in use does not."""
-    monkeypatch.setattr(journal, "SLACK", 10)
+    monkeypatch.setattr(storage, "SLACK", 10)
     for n in range(2, 20):
         user.add(n)
         user.rate(n)

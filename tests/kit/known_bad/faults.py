@@ -44,7 +44,8 @@ bears = _planted(_Unit)
 class _Promises(_Unit):
     def bear(self, error: DriverError) -> None:
         """Say that nothing was kept, whatever happened."""
-        PlantedUnit.end(self, failed=str(error) == "before")
+        if str(error) == "before":
+            PlantedUnit.end(self, failed=True)
         raise StorageUnavailable from error
 
 
@@ -54,7 +55,8 @@ unknown_is_called_an_outage = _planted(_Promises)
 class _Swallows(_Unit):
     def bear(self, error: DriverError) -> None:
         """Say nothing."""
-        PlantedUnit.end(self, failed=str(error) == "before")
+        if str(error) == "before":
+            PlantedUnit.end(self, failed=True)
 
 
 fault_is_swallowed = _planted(_Swallows)
@@ -63,7 +65,8 @@ fault_is_swallowed = _planted(_Swallows)
 class _Leaks(_Unit):
     def bear(self, error: DriverError) -> None:
         """Let the driver's error through."""
-        PlantedUnit.end(self, failed=str(error) == "before")
+        if str(error) == "before":
+            PlantedUnit.end(self, failed=True)
         raise error
 
 

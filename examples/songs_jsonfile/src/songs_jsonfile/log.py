@@ -1,16 +1,18 @@
 """The file: read once, then appended to, and now and then written anew."""
 
-import contextlib
-import errno
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from songs.errors import OutcomeUnknown, SongsError, StorageMismatch, StorageUnavailable
-from songs_jsonfile.changes import Change, decode, encode
+from songs.errors import OutcomeUnknown, StorageMismatch, StorageUnavailable
+from songs_jsonfile.lines import identifying, replay
+from songs_plugins.files import Disk, hold, replace_file
+from songs_plugins.smallest import SmallestTables
+from songs_plugins.values import UNREADABLE
 
 VERSION: Final = 1
 HEADER: Final = b'{"format":"songs_jsonfile","version":%d}\n' % VERSION
@@ -22,29 +24,8 @@ Mark = tuple[int, ...]
 """What the system says of a file that nobody has changed as long as it says the same."""
 
 
-class Disk:
-    """The calls of the system on which it depends what is kept; `songs_jsonfile.faults` lets them fail."""
-
-    @staticmethod
-    def write(fd: int, line: bytes) -> None:
-        """Write a whole line."""
-        # On a full disk, or at a limit of the file's size, the beginning is written and that is no error.
-        if os.write(fd, line) < len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    @staticmethod
-    def sync(fd: int) -> None:
-        """Wait until what was written is on the disk."""
-        os.fsync(fd)
-
-    @staticmethod
-    def rename(new: Path, path: Path) -> None:
-        """Put a file in the place of another."""
-        new.replace(path)
-
-
 class Log:
-    """The log at `path`. One thread of one process uses it at a time.
+    """The log at `path`, read and locked. One thread of one process uses it at a time.
 
     The file is never half there: it begins as a whole new file that was renamed to its name, and from then on only
     complete lines are acknowledged. What a crash leaves of a line is cut off when the file is read.
@@ -53,57 +34,47 @@ class Log:
     changed, its bytes are compared with a digest of those that were read and written.
 
     Attributes:
-        path: The file.
-        changes: How many changes are in it.
+        path: The file; symbolic links are followed, so that nobody gets past the lock under another name.
+        process: The process that opened it.
+        tables: What was in it when it was read.
+        identity: What tells these data from others; empty where the file does not say it.
+        changes: How many lines are in it.
         sound: Whether there is a file, and it may be appended to.
+
+    Raises:
+        StorageInUse: Another process has the file, or another object of this one.
+        StorageMismatch: It is not our file, of a newer version, or damaged. It is left as it is.
+        StorageUnavailable: It cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path: Final = path
+        self.path: Final = Path(os.path.realpath(path))
+        self.process: Final = os.getpid()
+        self.tables = SmallestTables()
+        self.identity = ""
         self.changes = 0
+        self.sound = False
         self._fd = -1
         self._end = 0
         self._digest = hashlib.blake2b()
         self._known: Mark = ()
         self._foreign: Mark = ()
-        self.sound = False
-
-    def read(self, apply: Callable[[Change], None]) -> None:
-        """Hand every change of the file to `apply`, in order. Where there is no file, or an empty one, do nothing.
-
-        Raises:
-            StorageMismatch: It is not our file, of a newer version, or damaged. It is left as it is.
-            StorageUnavailable: It cannot be read.
-        """
+        self._lock_fd = hold(self.path.with_name(self.path.name + ".lock"))
         try:
-            with self.path.open("rb") as file:
-                self._end = self._check_header(file.readline(_LONGEST_HEADER))
-                for number, line in enumerate(file, start=2):
-                    if not line.endswith(b"\n"):
-                        break  # the write that a crash cut short; nobody was told that it succeeded
-                    self._apply_line(apply, line, number)
-            if self._end:
-                self._open()
-                os.ftruncate(self._fd, self._end)
-                # A killed process leaves lines that it had not synced yet: they must be before anyone reads them.
-                os.fsync(self._fd)
-                self._known = _mark(os.fstat(self._fd))
-                self.sound = True
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise StorageUnavailable(f"{self.path} cannot be read: {error.strerror}.") from error
+            self._read()
+        except BaseException:
+            self.close()
+            raise
 
-    def append(self, change: Change) -> None:
-        """Add a change; when this returns, it is on the disk.
+    def append(self, line: bytes) -> None:
+        """Add a line; when this returns, it is on the disk.
 
         Raises:
             StorageUnavailable: There is no room for it, or an earlier error closed the log. Nothing was kept.
-            OutcomeUnknown: It was written and could not be synced. The log takes no more changes until `rewrite`.
+            OutcomeUnknown: It was written and could not be synced. The log takes no more lines until `rewrite`.
         """
         if not self.sound:
             raise StorageUnavailable("The file was not prepared, or a write failed before. Nothing was changed.")
-        line = encode(change)
         # Nothing may follow a line of which it is not known whether it is there, whatever interrupts this.
         self.sound = False
         try:
@@ -118,7 +89,7 @@ class Log:
             self._cut()
             raise OutcomeUnknown(f"The file could not be synced: {error.strerror}.") from error
         if not self._leads_here(self._end + len(line)):
-            # It is in a file that nobody may find; if that one comes back, this change must not be in it unseen.
+            # It is in a file that nobody may find; if that one comes back, this line must not be in it unseen.
             self._cut()
             raise OutcomeUnknown(self._lost().detail)
         self._end += len(line)
@@ -149,49 +120,57 @@ class Log:
             raise self._lost()
         self._known = found
 
-    def rewrite(self, changes: Iterable[Change]) -> None:
-        """Put a new file with these changes in the place of the old one, or where there was none.
-
-        Killed at any moment, it leaves the old file or the new one.
+    def rewrite(self, lines: Iterable[bytes], *, identity: str) -> None:
+        """Put a new file with this identity and these lines in the place of the old one, or where there was none.
 
         Raises:
-            StorageUnavailable: That failed. Where the new file may be in place already, the log takes no more changes.
+            StorageUnavailable: That failed. Where the new file may be in place already, the log takes no more lines.
         """
-        new = self.path.with_name(self.path.name + ".new")
+        digest, count = hashlib.blake2b(), 0
+
+        def noted() -> Iterator[bytes]:
+            nonlocal count
+            for count, piece in enumerate(chain([HEADER, identifying(identity)], lines)):  # noqa: B007 - counts
+                digest.update(piece)
+                yield piece
+
         try:
-            digest = hashlib.blake2b(HEADER)
-            with open(new, "wb", opener=_private) as file:
-                file.write(HEADER)
-                count = 0
-                for count, change in enumerate(changes, start=1):  # noqa: B007 - counts
-                    line = encode(change)
-                    file.write(line)
-                    digest.update(line)
-                file.flush()
-                Disk.sync(file.fileno())
-                end = file.tell()
-            self.close()
-            Disk.rename(new, self.path)
-            _sync_folder(self.path.parent)
+            replace_file(self.path, noted())
+            self._close_file()
             self._open()
-            self._digest, self._known = digest, _mark(os.fstat(self._fd))
-            self._end, self.changes, self.sound = end, count, True
         except OSError as error:
-            with contextlib.suppress(OSError):
-                new.unlink(missing_ok=True)
+            if not self._leads_here():
+                self._close_file()
             raise StorageUnavailable(f"{self.path} cannot be written: {error.strerror}.") from error
+        self.identity, self._digest, self._end = identity, digest, self._known[2]
+        self.changes, self.sound = count, True
 
     def close(self) -> None:
-        """Close the file."""
-        self.sound = False
-        fd, self._fd = self._fd, -1
-        if fd != -1:
-            os.close(fd)
+        """Let go of the file, and of the lock."""
+        self._close_file()
+        os.close(self._lock_fd)
+
+    def _read(self) -> None:
+        try:
+            with self.path.open("rb") as file:
+                self._end = self._check_header(file.readline(_LONGEST_HEADER))
+                for number, line in enumerate(file, start=2):
+                    if not line.endswith(b"\n"):
+                        break  # the write that a crash cut short; nobody was told that it succeeded
+                    self._replay(line, number)
+            if self._end:
+                os.truncate(self.path, self._end)
+                self._open()
+                # A killed process leaves lines that it had not synced yet: they must be before anyone reads them.
+                os.fsync(self._fd)
+                self.sound = True
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageUnavailable(f"{self.path} cannot be read: {error.strerror}.") from error
 
     def _check_header(self, line: bytes) -> int:
-        if not line:
-            return 0
-        if line == HEADER:
+        if line in {b"", HEADER}:
             self._digest.update(line)
             return len(line)
         newer = _NEWER_HEADER.fullmatch(line)
@@ -202,10 +181,10 @@ class Log:
             "It was left as it is; install the newer release again."
         )
 
-    def _apply_line(self, apply: Callable[[Change], None], line: bytes, number: int) -> None:
+    def _replay(self, line: bytes, number: int) -> None:
         try:
-            apply(decode(line))
-        except (ValueError, TypeError, KeyError, SongsError) as error:
+            self.identity = replay(line, self.tables) or self.identity
+        except UNREADABLE as error:
             raise StorageMismatch(
                 f"{self.path} is damaged: line {number}, which begins at byte {self._end}, cannot be used ({error}). "
                 "It was left as it is; restore a backup, or cut it there: what follows is lost then."
@@ -214,13 +193,13 @@ class Log:
         self._digest.update(line)
         self.changes += 1
 
-    def _leads_here(self, size: int) -> bool:
-        """Return whether the path leads to the file that is open, and that has this size."""
+    def _leads_here(self, size: int | None = None) -> bool:
+        """Return whether the path leads to the file that is open, and that has this size, if any is given."""
         try:
             found, opened = self.path.stat(), os.fstat(self._fd)
         except OSError:
             return False
-        return (found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino) and opened.st_size == size
+        return (found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino) and size in {None, opened.st_size}
 
     def _has_our_bytes(self) -> bool:
         digest, at = hashlib.blake2b(), 0
@@ -230,13 +209,18 @@ class Log:
         return digest.digest() == self._digest.digest()
 
     def _lost(self) -> StorageUnavailable:
-        return StorageUnavailable(
-            f"{self.path} was removed, replaced, cut off or written over while it was open; bring it back, or start "
-            "again."
-        )
+        found = "was removed, replaced, cut off or written over while it was open"
+        return StorageUnavailable(f"{self.path} {found}; bring it back, or start again.")
 
     def _open(self) -> None:
         self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        self._known = _mark(os.fstat(self._fd))
+
+    def _close_file(self) -> None:
+        self.sound = False
+        fd, self._fd = self._fd, -1
+        if fd != -1:
+            os.close(fd)
 
     def _cut(self) -> bool:
         """Take away what was written of the last line; return whether that worked."""
@@ -249,15 +233,3 @@ class Log:
 
 def _mark(found: os.stat_result) -> Mark:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)  # it holds password hashes
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        Disk.sync(fd)
-    finally:
-        os.close(fd)

@@ -1,14 +1,16 @@
 """What the entry point ``jsonfile`` loads."""
 
+import errno
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from songs_jsonfile.faults import faults
 from songs_jsonfile.storage import JsonFileStorage
-from songs_plugins import AdapterContext, AdapterSpec, Port, hookimpl, moved_away, overwritten, replaced
+from songs_plugins import AdapterSpec, FailingCalls, Port, failing, hookimpl, moved_away, overwritten, replaced
+from songs_plugins.files import Disk
 
 
 class JsonFileSettings(BaseModel):
@@ -19,20 +21,15 @@ class JsonFileSettings(BaseModel):
     path: Path = Field(description="The file, in a folder that exists; PATH.lock and PATH.new are used as well.")
 
 
-def storage(settings: JsonFileSettings, _context: AdapterContext) -> JsonFileStorage:
-    """Return the storage of these settings, not open yet."""
-    return JsonFileStorage(settings.path.expanduser().absolute())
-
-
 @contextmanager
 def sandbox(folder: Path) -> Iterator[JsonFileSettings]:
-    """Yield settings for a new file in `folder`; remove the file at the end."""
-    path = folder / "songs.jsonl"
-    try:
-        yield JsonFileSettings(path=path)
-    finally:
-        for name in ("songs.jsonl", "songs.jsonl.lock", "songs.jsonl.new"):
-            path.with_name(name).unlink(missing_ok=True)
+    """Yield settings for a new file in `folder`, which is removed with it."""
+    yield JsonFileSettings(path=folder / "songs.jsonl")
+
+
+def faults(_settings: JsonFileSettings) -> AbstractContextManager[FailingCalls]:
+    """Return what lets calls of the system fail, for the contract kit: with the error of a disk that is broken."""
+    return failing(Disk, "write", "sync", "rename", error=lambda _: OSError(errno.EIO, os.strerror(errno.EIO)))
 
 
 @hookimpl
@@ -43,7 +40,7 @@ def songs_adapters() -> Sequence[AdapterSpec]:
             port=Port.STORAGE,
             name="jsonfile",
             summary="one append-only file of JSON Lines, durable, for one process",
-            factory=storage,
+            factory=lambda settings, _context: JsonFileStorage(settings.path.expanduser().absolute()),
             settings=JsonFileSettings,
             capabilities=JsonFileStorage.capabilities,
             sandbox=sandbox,
