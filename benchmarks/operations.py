@@ -60,7 +60,7 @@ def _import(container: Container, count: int) -> dict[str, object]:
     importer, clock = container.importer(), container.clock()
     before = _resident_bytes()
     rates: list[float] = []
-    entries = (_details(entry) for entry in catalogue(count))
+    entries = (details(entry) for entry in catalogue(count))
     for part in _split(count):
         used_s = 0.0
         for size in part:
@@ -81,7 +81,8 @@ def _split(count: int) -> Iterator[list[int]]:
         yield [min(BATCH, tenth - start) for start in range(0, tenth, BATCH)]
 
 
-def _details(entry: Entry) -> SongDetails:
+def details(entry: Entry) -> SongDetails:
+    """Return what the service takes of an entry."""
     return SongDetails(
         artist=entry.artist,
         title=entry.title,

@@ -1,4 +1,4 @@
-"""Connections: writers in the order in which they came; orphans are removed as connections are given back.
+"""Connections, and the removal of orphans.
 
 Orphans are ratings of songs that are gone. They are removed a batch at a time, so that deleting a song takes as long as
 a batch. A song's ratings stand under its *incarnation*: its id, or, where ratings of an earlier song with that id are
@@ -20,55 +20,7 @@ from songs.errors import StorageClosed, StorageUnavailable
 from songs.ports.clock import Clock, Deadline
 from songs_sqlite.connection import NO_ROOM, Connection, Parameters, Row, primary_code, translated
 from songs_sqlite.files import OpenFiles
-
-
-class FifoLock:
-    """A lock with a queue. Thread-safe.
-
-    With `threading.Lock` a thread that lets go and comes again overtakes those that wait: of several writers some then
-    wait for hundreds of turns of the others, and miss their deadlines. A bulkhead would not do either: its
-    free slots go to the first to ask.
-    """
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._taken = False
-        self._waiting: deque[threading.Lock] = deque()
-
-    def take(self, timeout_s: float) -> bool:
-        """Wait for the turn, up to `timeout_s` seconds; return whether it came."""
-        with self._guard:
-            if not self._taken:
-                self._taken = True
-                return True
-            place = threading.Lock()
-            place.acquire()
-            self._waiting.append(place)
-        try:
-            came = place.acquire(timeout=timeout_s)
-        except BaseException:
-            if not self._left(place):
-                self.end()
-            raise
-        # A turn that came at the last moment is a turn: nobody else would end it.
-        return came or not self._left(place)
-
-    def end(self) -> None:
-        """End the turn: the next in the queue has it now."""
-        with self._guard:
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._taken = False
-
-    def _left(self, place: threading.Lock) -> bool:
-        """Leave the queue; return False where there is nothing to leave any more, as the turn had come."""
-        with self._guard:
-            if place not in self._waiting:
-                return False
-            self._waiting.remove(place)
-            return True
-
+from songs_sqlite.group import FifoLock, Group
 
 ORPHANS_AT_ONCE: Final = 250
 """Ratings that are removed in one transaction: some milliseconds, for which other writers wait."""
@@ -116,23 +68,26 @@ it happens to find no reader in it, and under steady reading the log would grow 
 class Pool:
     """Up to `size` connections to the file at `path`, opened when they are first needed. Thread-safe.
 
-    Threads of a server come and go, so connections belong to nobody: each unit takes one and gives it back. `writing`
-    is held by the one thread of this process that is writing or is the next to: threads then queue here, where the next
-    one is woken at once, and not for SQLite's lock, which they would have to poll. `has_orphans` says that each write
-    is to be followed by the removal of a batch of them. Callers wait for a connection until their deadlines, and do not
-    fail fast, as at a bulkhead: a unit that takes long is no stall.
+    Threads of a server come and go, so connections belong to nobody: each unit takes one and gives it back. Those that
+    write take the one that wrote last, in whose page cache is what was written. `writing` is held by the one thread of
+    this process that is writing or is the next to: threads then queue here, where the next one is woken at once, and
+    not for SQLite's lock, which they would have to poll. It comes with `group`, if that is not None. `has_orphans` says
+    that each write is to be followed by the removal of a batch of them. Callers wait for a connection until their
+    deadlines, and do not fail fast, as at a bulkhead: a unit that takes long is no stall.
     """
 
     def __init__(self, path: Path, size: int, clock: Clock) -> None:
         self.path = path
+        self.clock = clock
         self.writing = FifoLock()
+        self.group: Group | None = None
         self._size = size
-        self._clock = clock
         # A queue of tokens: a third of the time of a semaphore.
         self._turns: SimpleQueue[None] = SimpleQueue()
         for _ in range(size):
             self._turns.put(None)
-        self._idle: list[Connection] = []
+        # Ordered by their use: those that wrote on the left, those that read on the right.
+        self._idle: deque[Connection] = deque()
         self._pid = os.getpid()
         self._closed = False
         self.files = OpenFiles(path)
@@ -148,7 +103,7 @@ class Pool:
         """Whether the pool is open, in the process that opened it."""
         return not self._closed and self._pid == os.getpid()
 
-    def take(self, deadline: Deadline) -> Connection:
+    def take(self, deadline: Deadline, *, writes: bool = False) -> Connection:
         """Return a connection that nobody else uses, with `deadline` set.
 
         Raises:
@@ -164,7 +119,7 @@ class Pool:
         except Empty:
             self._wait_for_a_turn(deadline)
         try:
-            connection = self._any_idle() or self._connect(deadline)
+            connection = self._any_idle(writes=writes) or self._connect(deadline)
         except BaseException:
             self._turns.put(None)
             raise
@@ -172,12 +127,15 @@ class Pool:
         connection.deadline = deadline
         return connection
 
-    def give(self, connection: Connection, *, usable: bool) -> None:
+    def give(self, connection: Connection, *, usable: bool, wrote: bool = False) -> None:
         """Take back what `take` returned; close it where it is not `usable`."""
         connection.deadline = None
         _taken.discard(connection)
         if usable and not self._closed:
-            self._idle.append(connection)
+            if wrote:
+                self._idle.appendleft(connection)
+            else:
+                self._idle.append(connection)
             if self._closed:
                 self.drop_idle()
         else:
@@ -243,10 +201,10 @@ class Pool:
             msg = f"All {self._size} connections to the database are in use; nothing was changed."
             raise StorageUnavailable(msg) from None
 
-    def _any_idle(self) -> Connection | None:
+    def _any_idle(self, *, writes: bool = False) -> Connection | None:
         try:
             # The last one used has the warmest page cache.
-            return self._idle.pop()
+            return self._idle.popleft() if writes else self._idle.pop()
         except IndexError:
             return None
 
@@ -254,10 +212,10 @@ class Pool:
         with self._opening:
             self.files.check()
             if not self._opened and not _opened_here(self.path):
-                self.files.refuse_lost_log(self._clock)
+                self.files.refuse_lost_log(self.clock)
                 self.files.refuse_index_without_room()
             try:
-                connection = Connection(self.path, deadline, self._clock)
+                connection = Connection(self.path, deadline, self.clock)
                 self._opened += 1
                 try:
                     connection.open_log(deadline)

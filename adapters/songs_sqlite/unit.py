@@ -4,13 +4,22 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
-from songs.errors import FieldError, InvalidInput, OutcomeUnknown, SongsError, StorageMismatch, StorageUnavailable
+from songs.errors import (
+    FieldError,
+    InvalidInput,
+    OutcomeUnknown,
+    SongsError,
+    StorageMismatch,
+    StorageUnavailable,
+    TransientConflict,
+)
 from songs.ports.clock import Deadline
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
 from songs_plugins.guarded_unit import GuardedUnit
 from songs_sqlite.accounts import SqliteSessions, SqliteUsers
 from songs_sqlite.connection import Connection, Parameters, Row, Transaction, locked, translated, translated_commit
+from songs_sqlite.group import Group
 from songs_sqlite.pool import Pool
 from songs_sqlite.ratings import SqliteRatings
 from songs_sqlite.songs import SqliteSongs
@@ -49,15 +58,18 @@ class Unit(GuardedUnit[Connection]):
     A unit that writes begins with ``BEGIN IMMEDIATE``: a transaction that only asks for the write lock after it has
     read fails when another writer came between, and no waiting would help it. A unit that reads fixes its snapshot by
     its first statement, which may find a lock held for a moment and then waits for it.
+
+    Units that make one write share transactions (`songs_sqlite.group`); one that makes many has its own.
     """
 
-    __slots__ = ("_fixed", "_leaves_orphans", "_pool")
+    __slots__ = ("_fixed", "_group", "_leaves_orphans", "_pool")
 
     def __init__(self, pool: Pool, scope: Scope, deadline: Deadline) -> None:
         super().__init__(scope, deadline)
         self._pool = pool
         self._fixed = scope is not Scope.READ
         self._leaves_orphans = False
+        self._group: Group | None = None  # the one whose transaction it shares
 
     @property
     def songs(self) -> SqliteSongs:
@@ -120,16 +132,21 @@ class Unit(GuardedUnit[Connection]):
         pool = self._pool
         if self._scope is Scope.READ:
             return self._begun(pool)
-        if not pool.writing.take(self.left_s):
+        if not pool.writing.take(self.left_s, interrupted=self._end_turn):
             raise locked()
         try:
+            group = pool.group
+            if group is not None:
+                if self._scope is Scope.WRITE_ONE and pool.usable_here:
+                    return self._joined(group)
+                self._finish(group)
             return self._begun(pool)
         except BaseException:
-            pool.writing.end()
+            self._end_turn()
             raise
 
     def _begun(self, pool: Pool) -> Connection:
-        connection = pool.take(self._deadline)
+        connection = pool.take(self._deadline, writes=self._scope is not Scope.READ)
         try:
             # After all waiting but that for SQLite's lock, so that one look is enough.
             emptied = pool.files.check()
@@ -151,25 +168,103 @@ class Unit(GuardedUnit[Connection]):
             raise
         return connection
 
+    def _joined(self, group: Group) -> Connection:
+        connection = group.connection
+        connection.deadline = self._deadline
+        try:
+            connection.change("SAVEPOINT unit")
+        except sqlite3.Error as error:
+            lost = self._translated(error)
+            group.settle(lost)
+            raise lost from error
+        self._group = group
+        return connection
+
     def _end(self, held: Connection, *, commit: bool) -> None:
         pool = self._pool
+        if self._scope is Scope.READ:
+            pool.give(held, usable=held.end("END"))
+            return
+        # Before the commit: a needless look for them does no harm.
+        pool.has_orphans |= commit and self._leaves_orphans
+        joined, passed = self._group, False
+        if joined is None and not (commit and self._scope is Scope.WRITE_ONE and pool.writing.waiting):
+            self._end_alone(held, commit=commit)
+            return
+        pool.group = group = joined or Group(held, pool.clock)
+        try:
+            if joined is not None:
+                self._end_savepoint(joined, keep=commit)
+            place = group.join()
+            passed = group.takes_more and pool.writing.pass_on()
+        except BaseException:
+            group.settle(TransientConflict())
+            raise
+        finally:
+            if not passed:
+                self._end_turn()
+        try:
+            group.wait(place, self._deadline, wrote=commit and self._wrote)
+        except SongsError:
+            if self._failure is None:
+                raise
+            # It says more of a unit that failed by itself.
+            raise self._failure from self._failure.__cause__
+
+    def _end_alone(self, connection: Connection, *, commit: bool) -> None:
         usable = False
         try:
-            if self._scope is Scope.READ:
-                usable = held.end("END")
-            else:
-                try:
-                    if commit:
-                        self._commit(held)
-                finally:
-                    # Kept after a failure too: on a full disk no other could be opened, and reads would fail as well.
-                    usable = held.end("ROLLBACK")
+            try:
+                if commit:
+                    self._commit(connection)
+            finally:
+                # Kept after a failure too: on a full disk no other could be opened, and reads would fail as well.
+                usable = connection.end("ROLLBACK")
         finally:
-            pool.give(held, usable=usable)
-            if self._scope is not Scope.READ:
-                pool.writing.end()
+            self._pool.give(connection, usable=usable, wrote=True)
+            self._pool.writing.end()
 
-    def _commit(self, connection: Connection) -> None:
+    def _end_savepoint(self, group: Group, *, keep: bool) -> None:
+        """Keep what the unit wrote, or undo it; where that fails, or SQLite undid all, the group fails."""
+        connection = group.connection
+        connection.deadline = None
+        try:
+            if connection.raw.in_transaction:
+                if not keep:
+                    connection.change("ROLLBACK TO unit")
+                connection.change("RELEASE unit")
+                return
+            error = self._failure
+        except sqlite3.Error as failed:
+            error = self._translated(failed)
+            error.__cause__ = failed
+        # Interrupted, SQLite undoes all: that is nothing that would befall the others again.
+        group.settle(error if isinstance(error, StorageUnavailable) else TransientConflict())
+
+    def _end_turn(self) -> None:
+        """Let the next one write, after what is open was committed."""
+        try:
+            if self._pool.group is not None:
+                self._finish(self._pool.group)
+        finally:
+            self._pool.writing.end()
+
+    def _finish(self, group: Group) -> None:
+        """Commit what a group wrote, unless it has failed, and settle it. Raises nothing of its members' concern."""
+        pool, connection = self._pool, group.connection
+        pool.group = None
+        usable = False
+        try:
+            if group.close():
+                self._commit(connection, group)
+        except SongsError as error:
+            group.settle(error)
+        finally:
+            group.settle(OutcomeUnknown())
+            usable = connection.end("ROLLBACK")
+            pool.give(connection, usable=usable, wrote=True)
+
+    def _commit(self, connection: Connection, group: Group | None = None) -> None:
         # What is done is not thrown away at the last moment: a commit is short, and is not interrupted.
         connection.deadline = None
         pool = self._pool
@@ -187,8 +282,9 @@ class Unit(GuardedUnit[Connection]):
             raise OutcomeUnknown(error.detail) from error
         except sqlite3.Error as error:
             raise OutcomeUnknown("The database cannot be read any more.") from error
+        if group is not None:
+            group.settle()
         pool.keep_log_short(connection)
-        pool.has_orphans |= self._leaves_orphans
         if pool.has_orphans and self._deadline.remaining_s() > 0.0:
             pool.collect_orphans(connection)
 

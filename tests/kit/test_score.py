@@ -277,6 +277,8 @@ DEFECTS: dict[str, str] = {
     "batches:songs_share_the_limit": "BAT-3",
     "batches:batch_is_a_loop": "BAT-4",
     "units:child_hangs_up_for_its_parent": "STO-17",
+    "units:failed_unit_takes_others_along": "STO-4",
+    "units:duplicate_of_what_was_undone": "SNG-3",
     "alone:scope_is_kept_in_the_storage": "STO-3",
     "alone:read_unit_ignores_a_write": "STO-5",
     "alone_in_a_file:each_object_knows_a_record": "STO-10",

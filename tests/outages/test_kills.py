@@ -16,6 +16,8 @@ from tests.outages.writers import Distributions, Writer, acknowledged, stored, w
 pytestmark = pytest.mark.server
 
 WRITERS = 3
+MANY_WRITERS = 16
+"""Enough for units that wait for each other, and share a commit where a storage has them do so."""
 REPEATED = 20
 MANY = 50
 DISK_MIB = 64
@@ -60,7 +62,7 @@ def test_ratings_are_stored_once_each(
         connect = partial(service.connect, service.signed_in("ada"))
         songs = add_songs(connect(), 3)
 
-        with writing(connect, songs, WRITERS) as writers:
+        with writing(connect, songs, MANY_WRITERS if kills == MANY else WRITERS) as writers:
             for _ in range(kills):
                 _kill_and_restart(service, writers)
             _wait_for(writers, 20)

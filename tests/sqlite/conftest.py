@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.sqlite.grouping import Group
 
 from songs.model import Rating, Song
 from songs.ports.clock import Clock, Deadline
@@ -125,3 +126,10 @@ def released() -> Callable[[Child], AbstractContextManager[None]]:
         assert child.returncode == 0
 
     return holding
+
+
+@pytest.fixture
+def group(storage: SqliteStorage, deadline: Callable[[float], Deadline], monkeypatch: pytest.MonkeyPatch) -> Group:
+    """A group that a unit of the test's own thread begins, and that ends when nobody waits, however long that takes."""
+    monkeypatch.setattr("songs_sqlite.group.LONGEST_S", 60.0)
+    return Group(storage, deadline(30))

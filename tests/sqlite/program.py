@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import songs_sqlite.group
 from songs.errors import SongsError, StorageClosed, StorageUnavailable
 from songs.model import Rating
 from songs.ports.clock import Deadline
@@ -224,6 +225,55 @@ def fork_within(path: str, song_id: str) -> None:
     storage.close()
 
 
+def group(storage: SqliteStorage, song_id: str, within: Callable[[], object], count: int) -> None:
+    """Rate in one group: one unit calls `within` while the others wait for their turn; say "kept" as each is."""
+    songs_sqlite.group.LONGEST_S = 60.0  # type: ignore[misc]  # however slow the machine is
+
+    def one(rating_id: str) -> None:
+        rate(storage, rating_id, song_id)
+        os.write(1, b"kept\n")
+
+    threads = [threading.Thread(target=one, args=(f"R{n}",)) for n in range(count - 1)]
+    with storage.unit_of_work(Scope.WRITE_ONE, deadline=Deadline.after(CLOCK, 10)) as unit:
+        for thread in threads:
+            thread.start()
+        while len(storage._opened().writing.waiting) < len(threads):
+            CLOCK.sleep(0.001)
+        unit.ratings.add(Rating(id="first", song_id=song_id, user_id="U1", value=1, rated_at=CLOCK.now()))
+        within()
+    os.write(1, b"kept\n")
+    for thread in threads:
+        thread.join()
+
+
+def grouped(path: str, song_id: str, count: str) -> None:
+    """Say "begun" within a group of that many units, and "kept" as each is."""
+    storage = opened(path)
+    rate(storage, "before", song_id)  # the first commit to an empty log syncs more than once
+    group(storage, song_id, lambda: os.write(1, b"begun\n"), int(count))
+    os._exit(0)
+
+
+def fork_within_group(path: str, song_id: str) -> None:
+    """Fork inside of a group; print what the child may do, and the count after the parent's group."""
+    storage = opened(path)
+    codes: list[int] = []
+
+    def forks() -> None:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                storage.open()
+            except StorageUnavailable:
+                os._exit(7)
+            os._exit(1)
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+    group(storage, song_id, forks, 3)
+    print(codes[0], rate(storage, "after", song_id))
+    storage.close()
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": prepare,
     "hold": hold,
@@ -239,6 +289,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fork": fork,
     "fork_and_close": fork_and_close,
     "fork_within": fork_within,
+    "fork_within_group": fork_within_group,
+    "grouped": grouped,
 }
 
 if __name__ == "__main__":

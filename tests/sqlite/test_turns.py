@@ -2,7 +2,7 @@
 
 import threading
 
-from songs_sqlite.pool import FifoLock
+from songs_sqlite.group import FifoLock
 
 
 def test_turns_come_in_the_order_of_waiting() -> None:
@@ -19,7 +19,7 @@ def test_turns_come_in_the_order_of_waiting() -> None:
     threads = [threading.Thread(target=wait, args=(name,)) for name in "abc"]
     for place, thread in enumerate(threads, start=1):
         thread.start()
-        while len(turns._waiting) < place:
+        while len(turns.waiting) < place:
             thread.join(0.001)
     turns.end()
     wait("again")
@@ -60,7 +60,7 @@ def test_one_has_the_turn_at_a_time() -> None:
         thread.join()
     assert most == 1
     assert turns.take(0)
-    assert not turns._waiting
+    assert not turns.waiting
 
 
 def test_a_turn_that_comes_at_the_last_moment_is_taken() -> None:
@@ -70,11 +70,11 @@ def test_a_turn_that_comes_at_the_last_moment_is_taken() -> None:
     assert turns.take(0)
     late = threading.Thread(target=lambda: came.append(turns.take(0.05)))
     late.start()
-    while not turns._waiting:
+    while not turns.waiting:
         late.join(0.001)
     with turns._guard:
         late.join(0.2)  # its time is up, and it waits to leave the queue
-        turns._waiting.popleft().release()
+        turns.waiting.popleft().release()
     late.join()
     assert came == [True]
     assert not turns.take(0)

@@ -18,7 +18,7 @@ from songs.errors import (
 )
 from songs.model import RatingStats
 from songs.ports.sessions import Rotation
-from songs.ports.storage import Scope, Storage
+from songs.ports.storage import Scope, Storage, UnitOfWork
 from songs_contract.harness.driver import StorageUser, each_of, race, returned, until_no_conflict
 from songs_contract.harness.subject import Subject
 from songs_contract.law import builds_on, clause, requires
@@ -161,6 +161,34 @@ def test_one_identity_from_many_threads(use: StorageUser, rounds: int) -> None:
         outcomes = race(each_of(add, range(THREADS)))
         assert kinds(outcomes) == {"ok": 1, DuplicateSong.__name__: THREADS - 1}, outcomes
         assert len(use.find()) == r + 1
+
+
+@clause("STO-4", "SNG-3")
+@builds_on("SNG-9")
+def test_units_that_fail_beside_others(use: StorageUser, rounds: int) -> None:
+    """A unit that fails takes no other unit along, and no song is refused because of one that is not stored.
+
+    Of two songs with one identity one is added by a unit that fails afterwards. Whether that is kept or undone, one of
+    both is stored: the other is acknowledged, or refused because of it.
+    """
+    failure = ZeroDivisionError()
+    for r in range(2 * rounds):
+
+        def add(n: int, r: int = r) -> None:
+            def work(unit: UnitOfWork) -> None:
+                unit.songs.add(song(f"song-{r}-{n}", title=f"T{r}-{n // 2}"))
+                if n % 2:
+                    raise failure
+
+            until_no_conflict(partial(use.write, work))
+
+        outcomes = race(each_of(add, range(THREADS)))
+        stored = set(use.find())
+        for n in range(0, THREADS, 2):
+            added, failed = (f"song-{r}-{each}" in stored for each in (n, n + 1))
+            assert added != failed, "neither of two songs is stored, or both are"
+            assert added == (outcomes[n] is None), outcomes[n]
+            assert outcomes[n + 1] is failure or (added and isinstance(outcomes[n + 1], DuplicateSong)), outcomes[n + 1]
 
 
 @clause("SNG-6")

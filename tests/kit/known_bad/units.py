@@ -332,3 +332,66 @@ class _HangsUp(PlantedStorage):
 
 
 child_hangs_up_for_its_parent = storage(_HangsUp)
+
+
+class _Grouping(PlantedStorage):
+    """Has writers that wait for each other in one group, and remembers the state before its last unit."""
+
+    def lock(self, deadline: Deadline) -> None:
+        """Note whether the writer had to wait."""
+        waited = self._writing.locked()
+        super().lock(deadline)
+        self.memory["joined"] = waited
+
+    def publish(self, before: State, after: State) -> None:
+        """Note what was there before."""
+        super().publish(before, after)
+        self.memory["before"] = before
+        time.sleep(0.001)  # so that others wait
+
+
+class _TakesOthersAlong(PlantedUnit):
+    def end(self, *, failed: bool) -> None:
+        """Undo what the unit before wrote too, if it is of the same group."""
+        memory = self._source.memory  # type: ignore[attr-defined]
+        if failed and self._scope is not Scope.READ and memory.pop("joined", False) and "before" in memory:
+            self._source.publish(self._source.current(), memory.pop("before"))
+        super().end(failed=failed)
+
+
+class _TakingOthersAlong(_Grouping):
+    unit = _TakesOthersAlong
+
+
+failed_unit_takes_others_along = storage(_TakingOthersAlong)
+
+
+class _SeenByItsGroup(MemorySongs):
+    def add(self, song: Song) -> None:
+        """Refuse a song because of one that a failed unit of the group had added."""
+        memory = self._view._source.memory  # type: ignore[attr-defined]
+        if memory["joined"] and memory.pop("undone", None) == song.identity:
+            raise DuplicateSong
+        super().add(song)
+        memory["added"] = song.identity
+
+
+class _Undone(PlantedUnit):
+    @property
+    def songs(self) -> MemorySongs:
+        """The songs, as its group sees them."""
+        return _SeenByItsGroup(self)
+
+    def end(self, *, failed: bool) -> None:
+        """Leave to the next what is undone."""
+        memory = self._source.memory  # type: ignore[attr-defined]
+        if self._scope is not Scope.READ:
+            memory["undone"] = memory.pop("added", None) if failed else None
+        super().end(failed=failed)
+
+
+class _Undoing(_Grouping):
+    unit = _Undone
+
+
+duplicate_of_what_was_undone = storage(_Undoing)
