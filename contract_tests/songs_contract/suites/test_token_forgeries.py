@@ -18,34 +18,15 @@ from pydantic import SecretStr
 from songs.errors import InvalidToken
 from songs.model import Role
 from songs.ports.tokens import AccessClaims, TokenIssuer
-from songs_contract.harness.subject import Subject
+from songs_contract.harness.subject import StandingClock, Subject
 from songs_contract.law import clause
-from songs_plugins import AdapterContext, Port
+from songs_plugins import Port
 
 PORT = Port.TOKENS
 
 NOW = datetime(2026, 2, 28, 23, 59, 30, tzinfo=UTC)
 DIGESTS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 Json = dict[str, Any]
-
-
-class StandingClock:
-    """A clock that stands at `at`."""
-
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-
-    def now(self) -> datetime:
-        """Return the time of day."""
-        return self.at
-
-    def monotonic_s(self) -> float:
-        """Return the monotonic time."""
-        return 0.0
-
-    def sleep(self, duration_s: float) -> None:
-        """Move on by `duration_s` at once."""
-        self.at += timedelta(seconds=duration_s)
 
 
 CLAIMS = AccessClaims(
@@ -68,7 +49,7 @@ def clock() -> StandingClock:
 @pytest.fixture
 def tokens(subject: Subject, clock: StandingClock) -> TokenIssuer:
     """The issuer under test."""
-    issuer: TokenIssuer = subject.spec.build(subject.settings, AdapterContext(clock=clock, ids=subject.ids))
+    issuer: TokenIssuer = replace(subject, clock=clock).build()
     return issuer
 
 
