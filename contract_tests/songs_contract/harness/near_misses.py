@@ -114,3 +114,29 @@ def family(text: str, at_most: int, admitted: Callable[[str], bool]) -> list[str
     """
     alike = [*NUMBERS, *WORDS, *alike_at_first(at_most)]
     return list(dict.fromkeys([text, *near_misses(text, admitted=admitted).values(), *filter(admitted, alike)]))
+
+
+FORMS: Final = (
+    *("\u00e9", "e\u0301", "\u00c5", "\u212b", "A\u030a", "\ufb01", "fi", "\u00df", "ss", "\u1e9e", "K", "\u212a"),
+    *("\u0130", "i\u0307", "\u0131", "\u2460", "\u00b2", "\uff12", "\u0439", "\u0438\u0306", "\uac00", "\u1100\u1161"),
+    *("a", "\u0430", "\ud800", "\ud801", "\udfff", "?", "\ufffd", "\ud83d\ude00", "\U0001f600"),
+)
+"""Texts that some normal form, or folding of case, or replacement of what cannot be encoded, makes one."""
+
+SAME_HASH: Final = (
+    *("plumless", "buckeroo"),  # CRC-32
+    *("song-0269246", "song-0910685"),  # Adler-32
+    *("Aa", "BB"),  # 31 times what came before, as Java has it
+    *("Ab", "BA"),  # 33 times, as Bernstein has it
+    *("song-3187969", "song-6734102"),  # FNV-1a of 32 bits
+    *("song-7311070", "song-1498040"),  # the first 32 bits of MD5
+    *("song-3264842", "song-0508062"),  # of SHA-1
+    *("song-6021979", "song-0764144"),  # of SHA-256
+)
+"""Pairs of texts with the same short hash."""
+
+
+def any_texts(at_most: int) -> list[str]:
+    """Return near misses of all kinds, each once, of at most `at_most` characters: where any text is permitted."""
+    texts = [*family("Song-a1", at_most, lambda _text: True), *FORMS, *SAME_HASH, *alike_at_first(at_most, "\u00e9")]
+    return list(dict.fromkeys(texts))
