@@ -1,9 +1,7 @@
 """Clocks."""
 
-import os
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,20 +23,6 @@ def clock(subject: Subject) -> Clock:
     """The clock under test."""
     built: Clock = subject.build()
     return built
-
-
-@pytest.fixture(params=["UTC", "Pacific/Chatham", "America/St_Johns"])
-def time_zone(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A time zone of the machine."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = request.param
-    time.tzset()
-    yield request.param
-    if before is None:
-        del os.environ["TZ"]
-    else:
-        os.environ["TZ"] = before
-    time.tzset()
 
 
 @clause("CLK-1")

@@ -378,3 +378,22 @@ class _PingsTheServer(_Counting):
 
 
 ping_asks_for_no_entry = _planted(_PingsTheServer)
+
+
+class _BareVerdict(_Counting):
+    def count(self, bucket: str, limit: RateLimit) -> Verdict:
+        """Return what clients are told, without window and serial."""
+        verdict = super().count(bucket, limit)
+        return Verdict(verdict.allowed, verdict.remaining, verdict.reset_s)
+
+
+verdict_has_no_window = _planted(_BareVerdict)
+
+
+class _Trims(_Counting):
+    def both(self, bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, Hit | Miss | None]:
+        """Send arguments that are trimmed on their way."""
+        return super().both(bucket.strip(), limit, group, key)
+
+
+bucket_is_trimmed = _planted(_Trims)
