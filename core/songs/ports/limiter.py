@@ -51,9 +51,9 @@ class RateLimiter(Protocol):
     LIM-2: `remaining` is what is left after this hit, and 0 when refused; `reset_s` is how long this window still
         lasts: above 0 and at most `window_s`, exact to 10 ms, and not less than that. A verdict's members have the
         types that it states.
-    LIM-3: The window ends `window_s` after its first hit: a hit from then on is the first of a new
-        window, and until then no hit comes back but by `give_back`. A wall clock that goes back or forth changes
-        nothing. Windows last 1 s to 366 days.
+    LIM-3: The window ends `window_s` after its first hit: a hit from then on is the first of a new window, and until
+        then no hit comes back but by `give_back`. A wall clock that goes back or forth changes nothing. Windows last
+        1 s to 366 days.
     LIM-4: Buckets are independent of each other: a name is any text of up to 2000 characters, lone surrogates
         included. So are two limits with different `amount` or `window_s` on one bucket.
     LIM-5: Buckets whose window has ended take no memory for long.
@@ -65,7 +65,7 @@ class RateLimiter(Protocol):
         limiter lost its counts. Each allowed hit, and each that is given back, raises `serial` by at least one within
         its window; refused hits leave it. So whoever remembers a window notices that counts were lost, or are those
         of an older state: the name is another one, or `serial` did not grow. Where the amount is 0 there need be no
-        window: each hit may name another one, as long as the whole of it.
+        window: each hit may name another one.
     LIM-8: `give_back` undoes one allowed hit: while the window of that name lasts, one more hit of it is allowed. It
         changes neither the window's end nor its name, never raises what is left above `amount`, and does nothing where
         that window has ended or is not known; a window's name may be any text here.
