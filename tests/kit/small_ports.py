@@ -42,6 +42,7 @@ DEFECTS: Final[dict[str, str]] = {
     "limiter_corners:buckets_are_trimmed": "LIM-4",
     "limiter_corners:buckets_are_numbers": "LIM-4",
     "limiter_corners:buckets_are_short_hashes": "LIM-4",
+    "limiter_corners:ports_are_dropped": "LIM-4",
     "limiter_corners:surrogates_are_replaced": "LIM-4",
     "limiter_corners:surrogates_are_errors": "LIM-4",
     "limiter_corners:bucket_and_limit_run_together": "LIM-4",

@@ -139,4 +139,5 @@ SAME_HASH: Final = (
 def any_texts(at_most: int) -> list[str]:
     """Return near misses of all kinds, each once, of at most `at_most` characters: where any text is permitted."""
     texts = [*family("Song-a1", at_most, lambda _text: True), *FORMS, *SAME_HASH, *alike_at_first(at_most, "\u00e9")]
+    texts += [f"10.0.0.1{separator}{last}" for separator in SEPARATORS for last in ("80", "81")]
     return list(dict.fromkeys(texts))

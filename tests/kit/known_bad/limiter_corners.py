@@ -32,6 +32,7 @@ def _named(change: Callable[[str], str]) -> AdapterSpec:
 buckets_are_trimmed = _named(cache_corners.trimmed)
 buckets_are_numbers = _named(cache_corners.number)
 buckets_are_short_hashes = _named(cache_corners.hashed)
+ports_are_dropped = _named(lambda bucket: bucket.partition(":")[0])
 surrogates_are_replaced = _named(cache_corners.replaced)
 surrogates_are_errors = _named(cache_corners.sent)
 
