@@ -39,8 +39,9 @@ class RedisLimiter:
         return verdict_of(answer)
 
     def give_back(self, bucket: str, limit: RateLimit, window: str) -> None:
+        name = window.encode("utf-8", "surrogatepass")
         try:
-            self._client.call(("EVAL", LIMITER_GIVE_BACK, 1, self._key(bucket, limit), window))
+            self._client.call(("EVAL", LIMITER_GIVE_BACK, 1, self._key(bucket, limit), name))
         except NotAnsweredError as error:
             raise unavailable(error) from error
 

@@ -62,7 +62,8 @@ class BcryptPasswords:
 
     @contextmanager
     def _slot(self, wait_s: float) -> Iterator[None]:
-        if not self._slots.acquire(timeout=min(wait_s, threading.TIMEOUT_MAX)):
+        # Less than nothing is nothing: to the semaphore -1 means for ever.
+        if not self._slots.acquire(timeout=min(max(0.0, wait_s), threading.TIMEOUT_MAX)):
             raise Overloaded(public="Too many passwords are being checked; try again soon.")
         try:
             yield

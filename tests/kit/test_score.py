@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.kit import small_ports
 from tests.kit.forked_runs import PROCESSES, run_all
 
 from songs_contract.law import clauses
@@ -298,7 +299,7 @@ DEFECTS: dict[str, str] = {
     "alone:restart_brings_entries_back": "CACHE-4",
     "alone:long_keys_are_cut": "CACHE-6",
     "alone:child_counts_like_its_parent": "IDS-4",
-}
+} | small_ports.DEFECTS
 CASES = [(name, clause) for name, broken in DEFECTS.items() for clause in broken.split()]
 
 # Held to every clause that some defect of their ports breaks.
@@ -314,6 +315,7 @@ UNBROKEN = {
     "known_bad.cache_servers:served": ("cache",),
     "known_bad.limiter_servers:served": ("limiter",),
     "known_bad.counting_caches:right": ("cache",),
+    **small_ports.UNBROKEN,
 }
 
 Job = tuple[str, tuple[str, ...]]
@@ -382,6 +384,7 @@ def test_every_planted_defect_is_scored() -> None:
 
     # Not defects: what the defects of search, and those of a backend that fails, are planted in.
     right = {"songs:scans", "faults:bears", "cache_servers:served", "limiter_servers:served", "counting_caches:right"}
+    right |= {each.removeprefix("known_bad.") for each in small_ports.UNBROKEN}
     assert {each for each in planted if each.partition(":")[2].islower()} - right == set(DEFECTS)
 
 

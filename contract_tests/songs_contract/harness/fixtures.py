@@ -1,5 +1,7 @@
 """The fixtures of the suites."""
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from songs_contract.harness.subject import Subject, place
 from songs_plugins import AdapterSpec, CacheFaultInjector, FaultInjector, Port
 
 LIMIT: Final = RateLimit(5, 60)
-PLENTY: Final = RateLimit(1000, 60)
+PLENTY: Final = RateLimit(100_000, 60)
 TTL_S: Final = 60.0
 
 
@@ -124,3 +126,17 @@ def limiter_spec(counting: CountingCacheUser, contract: ContractSession) -> Adap
 def rounds(contract: ContractSession) -> int:
     """How often a test of concurrency repeats itself."""
     return 20 if contract.thorough else 3
+
+
+@pytest.fixture(params=["UTC", "Pacific/Chatham", "America/St_Johns"])
+def time_zone(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A time zone of the machine."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = request.param
+    time.tzset()
+    yield request.param
+    if before is None:
+        del os.environ["TZ"]
+    else:
+        os.environ["TZ"] = before
+    time.tzset()

@@ -11,7 +11,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, Self
@@ -19,6 +20,7 @@ from typing import IO, Any, Self
 from songs.errors import SongsError, StorageInUse
 from songs.ports.ids import IdGenerator
 from songs.ports.storage import Storage
+from songs_contract.harness.answering import answer
 from songs_contract.harness.driver import StorageUser, fill, record, until_no_conflict
 from songs_contract.harness.subject import Subject, end_fixtures, find, plain
 from songs_contract.models.samples import rating, song
@@ -47,7 +49,7 @@ class Child:
             env=environment,
         )
         child = cls(process, "")
-        child._tell({"target": subject.target, "settings": plain(subject.settings), "task": task, **order})
+        child.say({"target": subject.target, "settings": plain(subject.settings), "task": task, **order})
         child.first_line = child.read_line()
         return child
 
@@ -78,7 +80,8 @@ class Child:
         self._input.close()
         self._output.close()
 
-    def _tell(self, order: dict[str, Any]) -> None:
+    def say(self, order: object) -> None:
+        """Send it a line of JSON."""
         self._input.write(json.dumps(order) + "\n")
         self._input.flush()
 
@@ -93,14 +96,46 @@ class Child:
         return self.process.stdout
 
 
+@dataclass(frozen=True)
+class Other:
+    """Another process with the same cache or limiter open."""
+
+    child: Child
+
+    def ask(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401 - JSON
+        """Return what a call came to there; see `answering`."""
+        self.child.say([name, *arguments])
+        return json.loads(self.child.read_line())
+
+
+@contextmanager
+def another_process(subject: Subject) -> Iterator[Other]:
+    """Start one that has opened the place of `subject`, and end it at the end."""
+    child = Child.start(subject, subject.spec.port.value)
+    try:
+        yield Other(child)
+    finally:
+        child.close()
+
+
+_PORTS = {"ids": Port.IDS, Port.CACHE.value: Port.CACHE, Port.LIMITER.value: Port.LIMITER}
+"""What tasks for other ports than storages are for; the last two answer calls, see `answering`."""
+
+
 def main() -> None:
     """Do what standard input says."""
     order = json.loads(sys.stdin.readline())
-    port = Port.IDS if order["task"] == "ids" else Port.STORAGE
+    port = _PORTS.get(order["task"], Port.STORAGE)
     spec = next(spec for spec in find(order["target"]) if spec.port is port)
     subject = Subject(order["target"], spec, spec.settings.model_validate(order["settings"]))
     if port is Port.IDS:
         _make_ids(subject.build())
+        return
+    if port is not Port.STORAGE:
+        adapter = subject.open()
+        _say("ready")
+        answer(adapter)
+        subject.close()
         return
     try:
         storage = subject.storage()

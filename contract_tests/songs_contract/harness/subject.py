@@ -59,6 +59,31 @@ class WaitingClock(MovableClock):
         time.sleep(max(0.0, duration_s))
 
 
+class StandingClock(MovableClock):
+    """The same, where no time passes but what a test lets pass: for what holds on a bound exactly.
+
+    Args:
+        at: The time of day, which a test may set.
+    """
+
+    def __init__(self, at: datetime = datetime(2026, 2, 28, 23, 59, 30, tzinfo=UTC)) -> None:
+        super().__init__()
+        self.at = at
+
+    def now(self) -> datetime:
+        """Return the time of day."""
+        return self.at
+
+    def monotonic_s(self) -> float:
+        """Return the monotonic time."""
+        return self._ahead_s
+
+    def advance(self, duration_s: float) -> None:
+        """Let `duration_s` seconds pass."""
+        super().advance(duration_s)
+        self.at += timedelta(seconds=duration_s)
+
+
 CONCURRENCY = 16
 """How many threads of the kit call one adapter at once, at most."""
 

@@ -10,7 +10,7 @@ from songs.ports.cache import Cache, Hit, Miss
 from songs_contract.harness.subject import Subject
 from songs_contract.harness.timing import eventually
 from songs_contract.law import clause
-from songs_plugins import CacheFaultInjector, Port
+from songs_plugins import CacheFaultInjector, CountingFaultInjector, Port
 
 PORT = Port.CACHE
 TTL_S = 60.0
@@ -63,8 +63,9 @@ def test_a_server_that_fails(
     """The one call fails with the one error, and the cache works again soon after the server does."""
     lease = lease_of(cache)
     injector.fail_at(1, when=when)
-    with pytest.raises(CacheUnavailable):
+    with pytest.raises(CacheUnavailable) as caught:
         CALLS[name](cache, lease)
+    assert caught.value.__cause__ is not None, "what the driver raised is not the cause"
     injector.heal()
 
     def works() -> bool:
@@ -77,6 +78,34 @@ def test_a_server_that_fails(
     # It may leave the server alone for a while.
     subject.clock.advance(REST_S)
     eventually(works, within_s=REST_S)
+
+
+@clause("CACHE-8")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_ping_asks_the_server(cache: Cache, injector: CacheFaultInjector, when: Literal["before", "after"]) -> None:
+    """It knows nothing by heart: a server that fails now is not there, though it was a moment ago."""
+    for _ in range(2):
+        cache.ping()
+    injector.fail_at(1, when=when)
+    with pytest.raises(CacheUnavailable) as caught:
+        cache.ping()
+    assert caught.value.__cause__ is not None, "what the driver raised is not the cause"
+    injector.heal()
+    cache.ping()
+
+
+@clause("CACHE-8")
+def test_a_ping_of_a_server_that_takes_no_invalidation(cache: Cache, injector: CacheFaultInjector) -> None:
+    """A server that answers, and refuses what concerns entries, is not one that a service can rely on."""
+    if not isinstance(injector, CountingFaultInjector):
+        pytest.skip("declared unsupported: refuse_entries of AdapterSpec.faults")
+    injector.refuse_entries()
+    with pytest.raises(CacheUnavailable):
+        cache.invalidate(["group"])
+    with pytest.raises(CacheUnavailable):
+        cache.ping()
+    injector.heal()
+    cache.ping()
 
 
 @clause("CACHE-7")

@@ -9,12 +9,15 @@ from songs.ports.cache import CountingCache, Hit, Miss
 from songs.ports.limiter import RateLimit, RateLimiter
 from songs_contract.harness.driver import race, returned, unless_a_server_was_late
 from songs_contract.harness.fixtures import LIMIT, CountingCacheUser
+from songs_contract.harness.near_misses import any_texts
 from songs_contract.harness.subject import Subject, place
 from songs_contract.harness.timing import eventually
 from songs_contract.law import clause
 from songs_plugins import AdapterSpec, Port
 
 PORT = Port.CACHE
+
+LONGEST = 1_200
 
 
 @clause("TOG-1")
@@ -43,6 +46,33 @@ def test_other_buckets_and_limits(counting: CountingCacheUser) -> None:
 
 
 @clause("TOG-1")
+def test_the_verdict_is_the_limiters(counting: CountingCacheUser) -> None:
+    """It names the window that `hit` names, counts changes on, and what it counted can be given back."""
+    verdicts = [counting.hit(), counting.cache.hit("bucket", LIMIT), counting.hit()]
+    assert len({verdict.window for verdict in verdicts}) == 1
+    assert verdicts[0].serial < verdicts[1].serial < verdicts[2].serial
+    counting.cache.give_back("bucket", LIMIT, verdicts[2].window)
+    assert counting.cache.hit("bucket", LIMIT).remaining == verdicts[2].remaining
+    assert [type(verdict.allowed) for verdict in verdicts] == [bool] * 3
+
+
+@clause("TOG-1")
+def test_near_misses_of_buckets(counting: CountingCacheUser) -> None:
+    """A bucket is the one that `hit` counts in, and none whose name is nearly the same."""
+    names = any_texts(LONGEST)
+    assert [name for name in names if counting.hit(name).remaining != LIMIT.amount - 1] == []
+    assert [name for name in names if counting.cache.hit(name, LIMIT).remaining != LIMIT.amount - 2] == []
+
+
+@clause("TOG-1")
+def test_a_limit_of_nothing(counting: CountingCacheUser) -> None:
+    """It allows no hit, and brings the entry all the same."""
+    counting.put(b"value")
+    verdict, found = counting.cache.count_and_get("bucket", RateLimit(0, 60), "group", "key")
+    assert (verdict.allowed, verdict.remaining, found) == (False, 0, Hit(b"value"))
+
+
+@clause("TOG-1")
 def test_many_at_once(counting: CountingCacheUser, rounds: int) -> None:
     """Exactly so many are allowed, however many threads hit at once, either way."""
     limit = RateLimit(50, 60)
@@ -62,11 +92,15 @@ def test_many_at_once(counting: CountingCacheUser, rounds: int) -> None:
 
 
 @clause("TOG-2")
-@pytest.mark.parametrize("value", [b"", bytes(range(256)), b"x" * 200_000], ids=["nothing", "every byte", "long"])
+@pytest.mark.parametrize(
+    "value", [b"", bytes(range(256)), b" a line\n", b"x" * 200_000], ids=["nothing", "every byte", "a line", "long"]
+)
 def test_the_entry_is_that_of_the_cache(counting: CountingCacheUser, value: bytes) -> None:
     """What was filled comes back byte for byte, until it is invalidated; what comes next is another value."""
     counting.put(value)
-    assert [counting.get() for _ in range(2)] == [Hit(value)] * 2
+    found = [counting.get() for _ in range(2)]
+    assert found == [Hit(value)] * 2
+    assert [type(each.value) for each in found if isinstance(each, Hit)] == [bytes] * 2
     counting.cache.invalidate(["group"])
     assert isinstance(counting.get(), Miss)
     counting.put(b"next")
@@ -80,6 +114,18 @@ def test_names_that_run_together(counting: CountingCacheUser) -> None:
     for group, key in (("grou", "pkey"), ("groupk", "ey"), ("", "groupkey"), ("group:", "key"), ("GROUP", "key")):
         assert isinstance(counting.get(group, key), Miss)
     assert counting.get() == Hit(b"value")
+
+
+@clause("TOG-2")
+@pytest.mark.parametrize("position", [0, 1], ids=["group", "key"])
+def test_near_misses(counting: CountingCacheUser, position: int) -> None:
+    """Whatever an entry's group and key are, it is that of the cache, and none whose name is nearly the same."""
+    names = [(text, "same") if position == 0 else ("same", text) for text in any_texts(LONGEST)]
+    for n, name in enumerate(names):
+        found = counting.get(*name)
+        assert isinstance(found, Miss), f"{name} is there before it was filled"
+        counting.cache.fill(*name, str(n).encode(), lease=found.lease or b"", ttl_s=600.0)
+    assert [name for n, name in enumerate(names) if counting.get(*name) != Hit(str(n).encode())] == []
 
 
 @clause("TOG-2")

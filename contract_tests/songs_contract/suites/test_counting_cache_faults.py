@@ -57,8 +57,9 @@ def test_a_server_that_fails(
     """The call ends with the one error, and soon after the server works calls do again."""
     counting.hit()
     injector.fail_at(1, when=when)
-    with pytest.raises(LimiterUnavailable):
+    with pytest.raises(LimiterUnavailable) as caught:
         counting.hit()
+    assert caught.value.__cause__ is not None, "what the driver raised is not the cause"
     injector.heal()
 
     def works() -> bool:

@@ -24,11 +24,13 @@ def test_a_server_that_fails(subject: Subject, injector: FaultInjector, when: Li
     limiter: RateLimiter = subject.open()
     assert limiter.hit("bucket", LIMIT).allowed
     injector.fail_at(1, when=when)
-    with pytest.raises(LimiterUnavailable):
+    with pytest.raises(LimiterUnavailable) as hit:
         limiter.hit("bucket", LIMIT)
     injector.fail_at(1, when=when)
-    with pytest.raises(LimiterUnavailable):
+    with pytest.raises(LimiterUnavailable) as given_back:
         limiter.give_back("bucket", LIMIT, "window")
+    assert hit.value.__cause__ is not None, "what the driver raised is not the cause"
+    assert given_back.value.__cause__ is not None, "what the driver raised is not the cause"
     injector.heal()
 
     def works() -> bool:

@@ -1,14 +1,18 @@
 """When the windows of a rate limiter begin and end."""
 
+from dataclasses import replace
+
 import pytest
 
 from songs.ports.limiter import RateLimit, RateLimiter
-from songs_contract.harness.subject import Subject
+from songs_contract.harness.subject import StandingClock, Subject
 from songs_contract.harness.timing import elapse
-from songs_contract.law import clause
+from songs_contract.law import clause, requires
 from songs_plugins import Port
 
 PORT = Port.LIMITER
+
+RESOLUTION_S = 0.01
 
 
 @pytest.fixture
@@ -51,3 +55,67 @@ def test_the_time_that_is_left(subject: Subject, limiter: RateLimiter) -> None:
     refused = limiter.hit("bucket", limit)
     elapse(subject, refused.reset_s + 0.01)
     assert limiter.hit("bucket", limit).allowed
+
+
+@clause("LIM-2")
+@requires("limits")
+@pytest.mark.parametrize("passed_s", [0.33, 0.85])
+def test_the_time_that_is_left_is_exact(subject: Subject, limiter: RateLimiter, passed_s: float) -> None:
+    """It is not rounded to tenths or seconds, up or down: so many later, and not sooner, another window begins."""
+    limit = RateLimit(1, 2)
+    limiter.hit("bucket", limit)
+    elapse(subject, passed_s)
+    left_s = limiter.hit("bucket", limit).reset_s
+    assert 0 < left_s <= limit.window_s - passed_s + RESOLUTION_S
+    elapse(subject, left_s + 0.01)
+    assert limiter.hit("bucket", limit).allowed, "the window lasts longer than was said"
+
+
+@clause("LIM-3")
+@requires("limits")
+def test_no_hit_comes_back_sooner(subject: Subject, limiter: RateLimiter) -> None:
+    """A window that was used up stays so until its end; nothing is refilled meanwhile."""
+    limit = RateLimit(20, 2)
+    for _ in range(limit.amount):
+        limiter.hit("bucket", limit)
+    for _ in range(4):
+        elapse(subject, 0.3)
+        assert not limiter.hit("bucket", limit).allowed, "a hit was refilled within the window"
+
+
+@clause("LIM-2", "LIM-3")
+@requires("limits", "not shared")
+@pytest.mark.parametrize("window_s", [1, 60])
+def test_the_moment_a_window_ends(subject: Subject, window_s: int) -> None:
+    """The last moment before is its own; a hit at the very end is the first of the next."""
+    clock = StandingClock()
+    limiter: RateLimiter = replace(subject, clock=clock).open()
+    limit = RateLimit(1, window_s)
+    first = limiter.hit("bucket", limit)
+    assert (first.allowed, first.reset_s) == (True, window_s)
+    clock.advance(window_s - 0.125)
+    last = limiter.hit("bucket", limit)
+    assert (last.allowed, last.window) == (False, first.window)
+    assert 0.125 <= last.reset_s <= 0.125 + RESOLUTION_S
+    clock.advance(0.125)
+    following = limiter.hit("bucket", limit)
+    assert (following.allowed, following.reset_s) == (True, window_s)
+    assert following.window != first.window
+
+
+@clause("LIM-8")
+@requires("limits", "not shared")
+def test_giving_back_to_a_window_that_has_ended(subject: Subject) -> None:
+    """At its end and later it does nothing: neither that window nor the next one allows a hit more."""
+    clock = StandingClock()
+    limiter: RateLimiter = replace(subject, clock=clock).open()
+    limit = RateLimit(1, 60)
+    for late_s in (0.0, 0.5):
+        window = limiter.hit("bucket", limit).window
+        clock.advance(60.0 + late_s)
+        limiter.give_back("bucket", limit, window)
+        following = limiter.hit("bucket", limit)
+        assert (following.allowed, following.reset_s) == (True, 60)
+        limiter.give_back("bucket", limit, window)
+        assert not limiter.hit("bucket", limit).allowed
+        clock.advance(60.0)

@@ -1,5 +1,6 @@
 """Passwords."""
 
+import itertools
 import threading
 import time
 
@@ -118,19 +119,23 @@ def test_at_most_so_many_at_once(subject: Subject, passwords: PasswordHasher) ->
     busy = [threading.Thread(target=keep_busy, daemon=True) for _ in range(2 * CONCURRENCY)]
     for thread in busy:
         thread.start()
-    refused = 0
+    refused: set[float] = set()
     try:
         give_up_at_s = time.monotonic() + 5
-        while not (refused and len(served) + len(overloaded) > 8 * CONCURRENCY) and time.monotonic() < give_up_at_s:
+        waits = itertools.cycle([0.0, -1.0, -0.5])
+        while not (len(refused) == 3 and len(served) + len(overloaded) > 8 * CONCURRENCY):
+            if time.monotonic() > give_up_at_s:
+                break
+            wait_s = next(waits)
             try:
-                passwords.verify("password", hashed, wait_s=0.0)
+                passwords.verify("password", hashed, wait_s=wait_s)
             except Overloaded:
-                refused += 1
+                refused.add(wait_s)
     finally:
         stop.set()
         for thread in busy:
             thread.join(30)
-    assert refused, f"none of many calls was refused beside {len(busy)} busy threads"
+    assert len(refused) == 3, f"beside {len(busy)} busy threads calls were refused that wait {refused} s, and no others"
     assert overloaded == [], f"calls that may wait {PATIENCE_S:g} s were refused"
     assert all(served)
     assert passwords.verify("password", hashed, wait_s=PATIENCE_S).ok

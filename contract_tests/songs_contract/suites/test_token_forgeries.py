@@ -18,34 +18,16 @@ from pydantic import SecretStr
 from songs.errors import InvalidToken
 from songs.model import Role
 from songs.ports.tokens import AccessClaims, TokenIssuer
-from songs_contract.harness.subject import Subject
+from songs_contract.harness.near_misses import near_misses
+from songs_contract.harness.subject import StandingClock, Subject
 from songs_contract.law import clause
-from songs_plugins import AdapterContext, Port
+from songs_plugins import Port
 
 PORT = Port.TOKENS
 
 NOW = datetime(2026, 2, 28, 23, 59, 30, tzinfo=UTC)
 DIGESTS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 Json = dict[str, Any]
-
-
-class StandingClock:
-    """A clock that stands at `at`."""
-
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-
-    def now(self) -> datetime:
-        """Return the time of day."""
-        return self.at
-
-    def monotonic_s(self) -> float:
-        """Return the monotonic time."""
-        return 0.0
-
-    def sleep(self, duration_s: float) -> None:
-        """Move on by `duration_s` at once."""
-        self.at += timedelta(seconds=duration_s)
 
 
 CLAIMS = AccessClaims(
@@ -68,7 +50,7 @@ def clock() -> StandingClock:
 @pytest.fixture
 def tokens(subject: Subject, clock: StandingClock) -> TokenIssuer:
     """The issuer under test."""
-    issuer: TokenIssuer = subject.spec.build(subject.settings, AdapterContext(clock=clock, ids=subject.ids))
+    issuer: TokenIssuer = replace(subject, clock=clock).build()
     return issuer
 
 
@@ -162,6 +144,74 @@ def test_other_types(tokens: TokenIssuer, forge: Forge, kind: object) -> None:
 def test_other_issuers_and_audiences(tokens: TokenIssuer, forge: Forge, claim: str, value: object) -> None:
     """A token of another service, or for another one, is refused though the secret is shared."""
     assert refused(tokens, forge.token(payload={**forge.payload, claim: value}))
+
+
+@clause("TOK-3")
+@pytest.mark.parametrize("claim", ["iss", "aud", "role"])
+def test_claims_that_are_nearly_right(tokens: TokenIssuer, forge: Forge, claim: str) -> None:
+    """Issuer, audience and role are compared whole and exactly; a list that holds the right one is none."""
+    right = str(forge.payload[claim])
+    for name, value in {**near_misses(right), "a list": [right], "one of a list": [right, "x"]}.items():
+        token = forge.token(payload={**forge.payload, claim: value})
+        assert refused(tokens, token), f"{claim!r} may be {value!r}: {name}"
+
+
+@clause("TOK-3")
+@pytest.mark.parametrize("header", [{"crit": ["exp"]}, {"crit": ["b64"], "b64": False}, {"crit": ["x"], "x": 1}])
+def test_headers_that_must_be_understood(tokens: TokenIssuer, forge: Forge, header: Json) -> None:
+    """A token that says that it means something else than it seems is refused (RFC 7515, section 4.1.11)."""
+    assert refused(tokens, forge.token({**forge.header, **header}))
+
+
+@clause("TOK-3")
+def test_keys_in_a_header(tokens: TokenIssuer, forge: Forge) -> None:
+    """A token that brings along what it was signed with, or says where to find it, is refused."""
+    own = b"the secret of somebody else, of many bytes"
+    key = {"kty": "oct", "alg": "HS256", "k": _encode(own)}
+    for extra in ({"jwk": key}, {"jku": "https://example.org/keys"}, {"x5c": [_encode(own)]}, {"kid": _encode(own)}):
+        assert refused(tokens, replace(forge, secret=own).token({**forge.header, **extra}))
+
+
+@clause("TOK-3")
+@pytest.mark.parametrize("kept", [0, 1, 16, 22, 32, 42])
+def test_a_part_of_the_signature(tokens: TokenIssuer, forge: Forge, kept: int) -> None:
+    """The whole signature counts, also where the token was accepted before."""
+    token = forge.token()
+    assert tokens.verify(token) == CLAIMS
+    signed, _, signature = token.rpartition(".")
+    assert refused(tokens, f"{signed}.{signature[:kept]}")
+    assert refused(tokens, f"{signed}.{signature[:kept]}{'A' * (len(signature) - kept)}")
+
+
+@clause("TOK-2")
+def test_not_before(tokens: TokenIssuer, clock: StandingClock, forge: Forge) -> None:
+    """Where another program that knows the secret says from when on a token is good, it is refused until then."""
+    second = int(NOW.timestamp())
+    assert tokens.verify(forge.token(payload={**forge.payload, "nbf": second})) == CLAIMS
+    token = forge.token(payload={**forge.payload, "nbf": second + 60})
+    for before in (timedelta(seconds=60), timedelta(milliseconds=1)):
+        clock.at = NOW + timedelta(seconds=60) - before
+        assert refused(tokens, token)
+    clock.at = NOW + timedelta(seconds=60)
+    assert tokens.verify(token) == CLAIMS
+    wrongs: tuple[object, ...] = (str(second), None, [], True, second + 0.5)
+    for wrong in wrongs:
+        assert refused(tokens, forge.token(payload={**forge.payload, "nbf": wrong})), f"nbf may be {wrong!r}"
+
+
+@clause("TOK-2")
+def test_a_clock_that_goes_to_and_fro(tokens: TokenIssuer, clock: StandingClock) -> None:
+    """Whether a token is good is a matter of this moment, not of what was found before."""
+    token = tokens.issue(CLAIMS)
+    for _ in range(2):
+        for at, good in (
+            (NOW - timedelta(seconds=61), False),
+            (NOW, True),
+            (CLAIMS.expires_at, False),
+            (CLAIMS.expires_at - timedelta(milliseconds=1), True),
+        ):
+            clock.at = at
+            assert refused(tokens, token) is not good
 
 
 @clause("TOK-3", "TOK-4")

@@ -45,19 +45,27 @@ class Miss:
 class Cache(Protocol):
     """Keeps bytes under (group, key) for a while, and forgets a whole group at once. Thread-safe.
 
-    CACHE-1: After a fill that counted, `get` with the same group and key returns its value, byte for byte, until the
-        group is invalidated or the time to live is over. It may forget earlier, never answer with anything else.
-    CACHE-2: A fill counts only if its group was not invalidated since its lease was handed out. This holds too when
-        the cache lost everything in between (flush, restart): a lease from before never counts after.
+    CACHE-1: After a fill that counted, `get` with the same group and key returns its value, byte for byte and as
+        `bytes`, in every thread and, where shared, in every process, until the group is invalidated or the time to
+        live is over. It may forget earlier, never answer with anything else.
+    CACHE-2: A fill counts only if its group was not invalidated since its lease was handed out, however often and
+        long ago that was, and whichever key of the group the lease came with. This holds too when the cache lost
+        everything in between (flush, restart): a lease from before never counts after. A lease is `bytes`.
     CACHE-3: When `invalidate` has returned, no `get` that begins later returns a value that was filled, or is filled
         with a lease that was handed out, before `invalidate` was called; in this process and, where shared, in all.
+        There may be any number of groups, unknown ones among them.
     CACHE-4: An invalidation is not forgotten: a cache server that restarts, from an old snapshot too, does not return
         what was invalidated.
-    CACHE-5: An entry is not returned once `ttl_s` seconds have passed since its fill.
-    CACHE-6: Groups and keys are any text; no two pairs of them share an entry (("a", "bc") is not ("ab", "c")).
+    CACHE-5: An entry is not returned once `ttl_s` seconds have passed since its fill, at that moment and later,
+        whatever the time of day does. With 0 or less it is not kept; a time may be as long as two years.
+    CACHE-6: Groups and keys are any text of up to 1200 characters, lone surrogates included; no two pairs of them
+        share an entry (("a", "bc") is not ("ab", "c")), however near they are.
     CACHE-7: Rubbish under a key of the cache (another program's, an older format's) is a miss, never an error.
     CACHE-8: A cache that does not answer raises `songs.errors.CacheUnavailable`, within 0.2 s at a `get`, a `fill` or
-        an `invalidate`, and nothing else. An `invalidate` that raised may or may not have happened, then or later.
+        an `invalidate`, and nothing else; what the driver raised is the ``__cause__``. An `invalidate` that raised may
+        or may not have happened, then or later. A `ping` asks the cache itself each time, and raises this where an
+        `invalidate` would. So does every call while the cache is closed, also when it is closed meanwhile; `open`
+        of what is open does nothing.
     CACHE-9: `get` takes one round trip to a cache server, `fill` one, `invalidate` one for any number of groups.
     CACHE-10: `get`, `invalidate` and `ping` say which cache answered, each time anew: its identity, 1 to 200 visible
         ASCII characters and spaces. It is the same in all of them, and through every object that sees the same entries,

@@ -10,10 +10,12 @@ from songs.errors import DeadlineExceeded
 class Clock(Protocol):
     """The time of day, and a monotonic time for durations. Thread-safe.
 
-    CLK-1: `now` returns an aware datetime whose tzinfo is `datetime.UTC`, in whole milliseconds, whatever the
-        machine's time zone is. It may go back.
-    CLK-2: `monotonic_s` never goes back, and is the same clock in every thread of the process.
-    CLK-3: `sleep` returns no sooner than `duration_s` later by `monotonic_s`; zero or less returns at once.
+    CLK-1: `now` returns an aware datetime whose tzinfo is `datetime.UTC`, whatever the machine's time zone is: the
+        millisecond that passes at the call, what is less than that cut off. It may go back.
+    CLK-2: `monotonic_s` never goes back, and is the same clock in every thread of the process. It counts seconds, and
+        shows each millisecond.
+    CLK-3: `sleep` returns no sooner than `duration_s` later by `monotonic_s`, to the millisecond; zero or less returns
+        at once. Other threads can read the clock meanwhile.
     """
 
     def now(self) -> datetime:

@@ -46,23 +46,29 @@ class RateLimiter(Protocol):
     """Counts hits in buckets, in windows that begin with a bucket's first hit. Thread-safe.
 
     LIM-1: Of all the hits on a bucket in one window, exactly the first `amount` are allowed, however many threads
-        (and processes, where the adapter is shared) hit it at once. A refused hit counts for nothing.
+        (and processes, where the adapter is shared) hit it at once. A refused hit counts for nothing. An `amount` is
+        0, which allows none, to 2**32; however many hits and buckets there are, all count.
     LIM-2: `remaining` is what is left after this hit, and 0 when refused; `reset_s` is how long this window still
-        lasts: above 0 and at most `window_s`.
-    LIM-3: The window ends `window_s` after its first hit: a hit from then on is the first of a new window. A wall clock
-        that goes back or forth changes nothing.
-    LIM-4: Buckets are independent of each other, whatever characters their names hold; so are two limits with
-        different `amount` or `window_s` on one bucket.
+        lasts: above 0 and at most `window_s`, exact to 10 ms, and not less than that. A verdict's members have the
+        types that it states.
+    LIM-3: The window ends `window_s` after its first hit: a hit from then on is the first of a new window, and until
+        then no hit comes back but by `give_back`. A wall clock that goes back or forth changes nothing. Windows last
+        1 s to 366 days.
+    LIM-4: Buckets are independent of each other: a name is any text of up to 2000 characters, lone surrogates
+        included. So are two limits with different `amount` or `window_s` on one bucket.
     LIM-5: Buckets whose window has ended take no memory for long.
-    LIM-6: A limiter that cannot answer raises `songs.errors.LimiterUnavailable` within 0.5 s, and nothing else.
+    LIM-6: A limiter that cannot answer raises `songs.errors.LimiterUnavailable` within 0.5 s, and nothing else; what
+        the driver raised is the ``__cause__``. So it does while it is closed, also when it is closed meanwhile; `open`
+        of what is open does nothing.
     LIM-7: `window` names the window of a hit: printable ASCII, not empty, the same for all hits of one window through
         any process, allowed or refused, and another one for every other window; also for one that begins because the
         limiter lost its counts. Each allowed hit, and each that is given back, raises `serial` by at least one within
         its window; refused hits leave it. So whoever remembers a window notices that counts were lost, or are those
-        of an older state: the name is another one, or `serial` did not grow.
+        of an older state: the name is another one, or `serial` did not grow. Where the amount is 0 there need be no
+        window: each hit may name another one.
     LIM-8: `give_back` undoes one allowed hit: while the window of that name lasts, one more hit of it is allowed. It
         changes neither the window's end nor its name, never raises what is left above `amount`, and does nothing where
-        that window has ended or is not known.
+        that window has ended or is not known; a window's name may be any text here.
     """
 
     def open(self) -> None:

@@ -24,11 +24,14 @@ class AccessClaims:
 class TokenIssuer(Protocol):
     """Issues and verifies access tokens. Thread-safe, without I/O.
 
-    TOK-1: `verify` returns the claims that `issue` was given, member by member.
+    TOK-1: `verify` returns the claims that `issue` was given, member by member and each of its type, in every thread,
+        for times of the years 2020 to 2199.
     TOK-2: A token is refused from the second of its `expires_at` on, by the clock that the issuer was made with, and
-        while its `issued_at` lies more than 60 s ahead.
+        while its `issued_at` lies more than 60 s ahead, or its ``nbf``, where another program that knows the secret
+        gave it one, at all. That is a matter of the clock's time at this call: what was refused may be good later.
     TOK-3: A token is refused when a byte of it was changed, when another secret, issuer, audience, type or algorithm
-        made it ("none" included), when a claim is missing or of the wrong type, and when it is longer than 4096 bytes.
+        made it ("none" included), however little differs, when its header names a key of its own or what must be
+        understood (``crit``), when a claim is missing or of the wrong type, and when it is longer than 4096 bytes.
     TOK-4: Every refusal is `songs.errors.InvalidToken`, whatever the input: garbage, empty, not ASCII, huge. The error
         holds nothing of the token.
     TOK-5: A token satisfies RFC 6750's b64token, so that it fits an Authorization header.

@@ -70,6 +70,11 @@ class Served(MemoryCache):
         forget = super().invalidate
         return self.server.ask(lambda: forget(groups))
 
+    def ping(self) -> str:
+        """Ask whether it would."""
+        ping = super().ping
+        return self.server.ask(ping)
+
 
 def _planted(kind: type[Served]) -> AdapterSpec:
     return served_by(Server(), SPEC, kind)
@@ -129,3 +134,24 @@ class _GivesUp(Served):
 
 
 server_is_given_up = _planted(_GivesUp)
+
+
+class _KnowsByHeart(Served):
+    def ping(self) -> str:
+        """Return what the server said when it was opened."""
+        return MemoryCache.ping(self)
+
+
+ping_asks_nobody = _planted(_KnowsByHeart)
+
+
+class _Silent(Server):
+    def ask(self, work: Callable[[], T]) -> T:
+        """Say nothing of the driver's error."""
+        try:
+            return self.do(work)
+        except DriverError:
+            raise CacheUnavailable from None
+
+
+cause_is_lost = served_by(_Silent(), SPEC, Served)

@@ -1,6 +1,7 @@
 """Caches that count hits as well; all but one do so wrongly."""
 
 import time
+from collections import OrderedDict
 from dataclasses import replace
 from typing import ClassVar, cast
 
@@ -8,7 +9,7 @@ from songs.errors import CacheUnavailable, LimiterUnavailable
 from songs.ports.cache import Hit, Miss
 from songs.ports.clock import Clock
 from songs.ports.limiter import RateLimit, Verdict
-from songs_memory.cache import MemoryCache
+from songs_memory.cache import MemoryCache, _Group
 from songs_memory.limiter import MemoryLimiter
 from songs_plugins import AdapterSpec
 
@@ -56,11 +57,10 @@ class _Counting(cache_servers.Served):
         """Undo."""
         self.limiter.give_back(bucket, limit, window)
 
-    def stored(self, group: str, key: str) -> Hit | Miss:
-        """Return what the server has, if it does not refuse."""
+    def _opened(self) -> "OrderedDict[str, _Group]":
         if cast("_Server", self.server).refuses:
             raise CacheUnavailable
-        return super().stored(group, key)
+        return super()._opened()
 
     def count_and_get(self, bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, Hit | Miss | None]:
         """Do both."""
@@ -369,3 +369,31 @@ class _Nameless(_Counting):
 
 
 entry_does_not_say_whose_it_is = _planted(_Nameless)
+
+
+class _PingsTheServer(_Counting):
+    def ping(self) -> str:
+        """Ask for a sign of life, which says nothing of entries."""
+        return self.server.ask(lambda: self._identity)
+
+
+ping_asks_for_no_entry = _planted(_PingsTheServer)
+
+
+class _BareVerdict(_Counting):
+    def count(self, bucket: str, limit: RateLimit) -> Verdict:
+        """Return what clients are told, without window and serial."""
+        verdict = super().count(bucket, limit)
+        return Verdict(verdict.allowed, verdict.remaining, verdict.reset_s)
+
+
+verdict_has_no_window = _planted(_BareVerdict)
+
+
+class _Trims(_Counting):
+    def both(self, bucket: str, limit: RateLimit, group: str, key: str) -> tuple[Verdict, Hit | Miss | None]:
+        """Send arguments that are trimmed on their way."""
+        return super().both(bucket.strip(), limit, group, key)
+
+
+bucket_is_trimmed = _planted(_Trims)

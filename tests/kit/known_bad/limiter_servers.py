@@ -72,3 +72,12 @@ class _GivesUp(Served):
 
 
 server_is_given_up = _planted(_GivesUp)
+
+
+class _Silent(Served):
+    def without_answer(self, error: DriverError) -> Verdict:
+        """Say nothing of the driver's error."""
+        raise LimiterUnavailable from None
+
+
+cause_is_lost = _planted(_Silent)

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
-from songs.errors import SongsError, StorageClosed, StorageInUse, StorageUnavailable, Unsupported
+from songs.errors import SongsError, StorageClosed, StorageUnavailable, Unsupported
 from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, StorageCapabilities
 from songs_jsonfile.lines import putting, records, removing
@@ -146,10 +146,10 @@ class JsonFileStorage(SmallestStorage):
 
         Raises:
             StorageUnavailable: The turn did not come within the time, or the file is not where it was.
-            StorageClosed, StorageInUse: It was closed; it was opened before this process was forked off.
+            StorageClosed: It was closed, or opened before this process was forked off.
         """
         if self._is_forked():
-            raise StorageInUse("The storage was opened before this process was forked; open it in each process.")
+            raise StorageClosed("The storage was opened before this process was forked; open it in each process.")
         if not self._publishing.acquire(timeout=timeout_s):
             raise StorageUnavailable("Others used the storage until the deadline; nothing was changed. Try again.")
         try:
