@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import forked
 from tests.outages.disk import SmallDisk
 from tests.running import SONGS, Running, environment, free_port
 from tests.servers.conftest import command_of
@@ -89,17 +90,15 @@ def _served(kind: str, folder: Path, output: Output, **variables: str) -> Iterat
     command, log = command_of(kind), folder / "log"
     if command[: len(SONGS)] == SONGS:
         command = [sys.executable, "-m", "songs_api", *command[len(SONGS) :]]  # as the script that is installed
-    if output.descriptor is None:
-        command = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', *command]
+    variables = environment({"SONGS_PORT": str(port), "SONGS_THREADS": "16", **variables})
     log.touch()
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment({"SONGS_PORT": str(port), "SONGS_THREADS": "16", **variables}),
-        stdout=output.descriptor,
-        stderr=output.descriptor,
-        start_new_session=True,
-    )
+    process: subprocess.Popen[bytes] | forked.Forked
+    if output.descriptor is None:
+        closed = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', *command]
+        process = subprocess.Popen(closed, cwd=folder, env=variables, start_new_session=True)
+    else:
+        with os.fdopen(os.dup(output.descriptor), "wb") as said:
+            process = forked.start(command[1:], folder, variables, said=said, complained=said)
     running = Running(process, port, log, Submitted())
     try:
         running.wait_until_it_answers()
