@@ -1,0 +1,104 @@
+"""Near misses: texts that are nearly the same, and that no adapter may take for one another.
+
+Columns trim and cut, collations fold, drivers convert, and joined keys run into each other. Each of these tables stands
+for all of that; every id, name, key, bucket, group and entry of a port is held to it, by one test a kind.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+_LOOK_ALIKES: Final = str.maketrans("aceiopsxyABCEHIKMOPSTX0", "асеіорѕхуАВСЕНІКМОРЅТХО")
+
+CHANGES: Final[dict[str, Callable[[str], str]]] = {
+    "a NUL at the end": lambda text: f"{text}\0",
+    "a NUL in front": lambda text: f"\0{text}",
+    "a NUL and more": lambda text: f"{text}\0{text}",
+    "a space at the end": lambda text: f"{text} ",
+    "a space in front": lambda text: f" {text}",
+    "a newline at the end": lambda text: f"{text}\n",
+    "a newline in front": lambda text: f"\n{text}",
+    "a tab at the end": lambda text: f"{text}\t",
+    "a space that does not break": lambda text: f"{text}\u00a0",
+    "upper case": str.upper,
+    "lower case": str.lower,
+    "the other case": str.swapcase,
+    "the first letter's case": lambda text: text[:1].swapcase() + text[1:],
+    "the last letter's case": lambda text: text[:-1] + text[-1:].swapcase(),
+    "a combining mark": lambda text: f"{text[:1]}\u0301{text[1:]}",
+    "the same letters, full width": lambda text: "".join(
+        chr(ord(each) + 0xFEE0) if "!" <= each <= "~" else each for each in text
+    ),
+    "a look-alike letter": lambda text: text.translate(_LOOK_ALIKES),
+    "an invisible character": lambda text: f"{text}\u200b",
+    "a soft hyphen": lambda text: f"{text[:1]}\u00ad{text[1:]}",
+    "a byte order mark": lambda text: f"\ufeff{text}",
+    "a lone surrogate": lambda text: f"{text}\ud800",
+    "all but the last character": lambda text: text[:-1],
+    "all but the first character": lambda text: text[1:],
+    "the last character twice": lambda text: text + text[-1:],
+    "the first character twice": lambda text: text[:1] + text,
+    "twice": lambda text: text + text,
+    "reversed": lambda text: text[::-1],
+    "a hyphen at the end": lambda text: f"{text}-",
+    "an underscore for the last character": lambda text: f"{text[:-1]}_",
+    "a wildcard of SQL": lambda text: f"{text[:-1]}%",
+    "a wildcard of files": lambda text: f"{text[:-1]}*",
+    "a pattern": lambda text: f"{text[:-1]}.",
+    "quotes": lambda text: f"'{text}'",
+    "a path": lambda text: f"./{text}",
+    "percent encoded": lambda text: f"%{ord(text[0]):02X}{text[1:]}" if text else "%00",
+    "nothing": lambda text: text[:0],
+}
+"""What a text is changed to, by a function, and what that is called."""
+
+# fmt: off
+NUMBERS: Final = [
+    "7", "07", "007", "-7", "7-", "7e0", "07e0", "0x7", "7_", "1000", "1e3", "1_000", "0", "00", "-0", "000",
+]
+# fmt: on
+"""Texts of letters, digits, ``_`` and ``-`` that some reader of numbers takes for another one of them."""
+
+WORDS: Final = ["null", "None", "NULL", "true", "True", "false", "undefined", "nan", "NaN", "inf", "id", "_id"]
+"""Texts that mean something where values and their names are one."""
+
+LENGTHS: Final = (15, 31, 63, 64, 127, 191, 199, 254, 255, 511, 767, 768, 1023)
+"""How many characters, or bytes, columns and indexes compare."""
+
+SEPARATORS: Final = ("", *"-_:|/.,;#+=~@ '\\\t\0", "::")
+"""What parts of a key are joined with."""
+
+
+def near_misses(text: str, *, admitted: Callable[[str], bool] | None = None) -> dict[str, str]:
+    """Return texts that are nearly `text`, none of them twice, by what makes the difference.
+
+    Args:
+        text: At least one character.
+        admitted: Only those for which it returns true: what a port may be given to store.
+    """
+    found: dict[str, str] = {}
+    seen = {text}
+    for name, change in CHANGES.items():
+        changed = change(text)
+        if changed not in seen and (admitted is None or admitted(changed)):
+            seen.add(changed)
+            found[name] = changed
+    return found
+
+
+def alike_at_first(at_most: int, letter: str = "x") -> list[str]:
+    """Return texts of at most `at_most` characters, in pairs that differ in their last character alone.
+
+    Args:
+        at_most: The longest permitted text; those of this length are among them.
+        letter: What they consist of but for the last one. One that takes several bytes meets limits in bytes.
+    """
+    lengths = [each for each in LENGTHS if each < at_most - 1] + [at_most - 1]
+    return [letter * length + last for length in lengths for last in "ab"]
+
+
+def joined_alike(separator: str) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    """Yield pairs of pairs of texts that read the same once each pair is joined, with or without `separator`."""
+    yield ("a1", "2"), ("a", "12")
+    yield (f"a{separator}b", "c"), ("a", f"b{separator}c")
+    if separator:
+        yield (f"a{separator}", "b"), ("a", f"{separator}b")
