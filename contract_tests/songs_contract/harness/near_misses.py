@@ -102,3 +102,15 @@ def joined_alike(separator: str) -> Iterator[tuple[tuple[str, str], tuple[str, s
     yield (f"a{separator}b", "c"), ("a", f"b{separator}c")
     if separator:
         yield (f"a{separator}", "b"), ("a", f"{separator}b")
+
+
+def family(text: str, at_most: int, admitted: Callable[[str], bool]) -> list[str]:
+    """Return `text` and all that may be taken for it or for each other, as far as it is admitted; none of it twice.
+
+    Args:
+        text: At least one character.
+        at_most: The longest text that is admitted.
+        admitted: Returns whether a port may be given a text to store.
+    """
+    alike = [*NUMBERS, *WORDS, *alike_at_first(at_most)]
+    return list(dict.fromkeys([text, *near_misses(text, admitted=admitted).values(), *filter(admitted, alike)]))
