@@ -21,6 +21,7 @@ from songs_contract.law import clauses
 HERE: Final = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 from tests.kit.forked_runs import PROCESSES, run_all  # noqa: E402 - the folder of a script is on the path, its project is not
+from tests.kit.storage_classes import DEFECTS as OF_STORAGES  # noqa: E402
 
 DOCUMENT: Final = HERE.parents[1] / "docs" / "kit-score.md"
 
@@ -45,7 +46,11 @@ def defects() -> dict[str, list[str]]:
     """Return what is planted, and the clauses that must fail for it, from the table of `test_score.py`."""
     for node in ast.parse((HERE / "test_score.py").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "DEFECTS":
-            return {name: broken.split() for name, broken in ast.literal_eval(node.value or node).items()}
+            table: ast.expr | None = node.value
+            while isinstance(table, ast.BinOp):
+                table = table.left
+            planted = ast.literal_eval(table or node) | OF_STORAGES
+            return {name: broken.split() for name, broken in planted.items()}
     raise LookupError
 
 

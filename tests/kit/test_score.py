@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.kit import storage_classes
 from tests.kit.forked_runs import PROCESSES, run_all
 
 from songs_contract.law import clauses
@@ -296,7 +297,7 @@ DEFECTS: dict[str, str] = {
     "alone:restart_brings_entries_back": "CACHE-4",
     "alone:long_keys_are_cut": "CACHE-6",
     "alone:child_counts_like_its_parent": "IDS-4",
-}
+} | storage_classes.DEFECTS
 CASES = [(name, clause) for name, broken in DEFECTS.items() for clause in broken.split()]
 
 # Held to every clause that some defect of their ports breaks.

@@ -11,6 +11,7 @@ from songs.query import SongFilter
 from songs_jsonfile.changes import Put, Remove
 from songs_jsonfile.state import State
 from songs_plugins.decisions import check_version, replaceable, sort_out
+from songs_plugins.values import clamped
 
 if TYPE_CHECKING:
     from songs_jsonfile.unit import Unit
@@ -63,7 +64,7 @@ class JsonFileSongs:
         self, song_filter: SongFilter, *, limit: int, after_id: str | None = None, offset: int = 0
     ) -> tuple[Song, ...]:
         with self._unit.read() as state:
-            return tuple(islice(_matching(state, song_filter, after_id), offset, offset + limit))
+            return tuple(islice(islice(_matching(state, song_filter, after_id), clamped(offset), None), clamped(limit)))
 
     def count(self, song_filter: SongFilter) -> int:
         with self._unit.read() as state:
