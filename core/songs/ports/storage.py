@@ -80,7 +80,8 @@ class Storage(Protocol):
         by two processes at once. Neither it nor `open` waits for others longer than 10 s; no deadline bounds their own
         work, such as building an index. In a place that was never prepared, `ping` and units of work do what they do
         in an empty one or raise `StorageUnavailable` (`StorageMismatch` is one), and `prepare` succeeds afterwards.
-    STO-3: Many threads may use one storage at once, each with units of its own.
+    STO-3: Many threads may use one storage at once, each with units of its own. What comes of a unit that another
+        thread uses than the one that entered it is not defined.
     STO-4: A unit commits when its block ends cleanly; when an exception leaves the block, the unit is rolled back, as
         far as STO-6 and STO-7 say, and that same exception leaves the ``with`` statement, whatever it is: errors of
         the caller's own, `StopIteration` and `GeneratorExit` too. Either way everything that the unit took is freed,
