@@ -66,7 +66,7 @@ REFUSED: dict[str, Callable[[UnitOfWork], object]] = {
 }
 
 
-FILTERS = (SongFilter(text="title song"), SongFilter(text="ng"), SongFilter(artist="trad."), SongFilter(level=5))
+FILTERS = (SongFilter(text="son"), SongFilter(text="ng"), SongFilter(artist="trad."), SongFilter(level=5))
 
 
 def everything(unit: UnitOfWork) -> list[object]:
