@@ -203,6 +203,18 @@ def test_a_failing_example_leaves_nothing_behind(runner: Runner, tmp_path: Path)
     assert "DuplicateSong" not in json.dumps(failure)
 
 
+@pytest.mark.parametrize(
+    ("suite", "test"), [("search", "test_search_in_anything"), ("state_machine", "test_any_sequence_of_calls")]
+)
+def test_what_happens_once_is_told_as_it_was(runner: Runner, tmp_path: Path, suite: str, test: str) -> None:
+    """What hypothesis could not repeat is told with what was expected and got, and that it was not each time."""
+    (failure,) = document(runner, tmp_path, suite, "known_bad.unusual:wrong_once", "-k", test)["failures"]
+
+    assert "It does not happen each time" in failure["got"]
+    assert "Flaky" not in json.dumps(failure)
+    assert "Song" in failure["expected"] or "song-1" in failure["expected"]
+
+
 def test_what_stays_behind_is_named(runner: Runner, tmp_path: Path) -> None:
     """A thread that a refusal leaves is told by its name."""
     (failure,) = document(runner, tmp_path, "leaks", "known_bad.interleaved:refused_song_leaves_a_thread")["failures"]

@@ -85,7 +85,7 @@ class Storage(Protocol):
     STO-4: A unit commits when its block ends cleanly; when an exception leaves the block, the unit is rolled back, as
         far as STO-6 and STO-7 say, and that same exception leaves the ``with`` statement, whatever it is: errors of
         the caller's own, `StopIteration` and `GeneratorExit` too. Either way everything that the unit took is freed,
-        and its repositories raise `ScopeViolation` from then on. A unit is entered once: again, it raises that too.
+        and its repositories raise `ScopeViolation` from then on. A unit is entered once: again, it raises.
     STO-5: In a READ unit every write raises `ScopeViolation` and changes nothing.
     STO-6: In a WRITE_ONE unit the one write is atomic, and takes effect when it is called or when the block ends
         cleanly, as the storage likes. When an exception leaves the block after it, it is kept whole or undone whole. A

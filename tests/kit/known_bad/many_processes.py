@@ -83,6 +83,7 @@ class _OneOfThisProcess(Unit):
             _TURNS.acquire()
             with Unit(self._pool, Scope.READ, self._deadline) as reading:
                 self.record = reading.coherence.read()
+            time.sleep(0.002)  # in which another process writes
         return super()._begin()
 
     def _end(self, held: Connection, *, commit: bool) -> None:
