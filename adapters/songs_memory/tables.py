@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 from operator import attrgetter
 from typing import Final, Self
 
@@ -13,6 +14,7 @@ from songs.model import DifficultyTotals, Rating, RatingStats, Session, Song, So
 from songs.query import SongFilter
 from songs_memory.search import FoundSongs, SongSearch, StoredSong
 from songs_memory.sorted_items import SortedItems
+from songs_plugins.values import clamped
 
 _NONE: Final = SortedItems[str](str)
 
@@ -154,7 +156,7 @@ class SongRatings:
         """Return at most `limit` events with an id greater than `after_id`, ordered by id."""
         # They came nearly in order, so that sorting them is little more than a look at each.
         ordered = sorted(self.events(), key=_id)
-        return tuple(one for one in ordered if after_id is None or one.id > after_id)[: max(limit, 0)]
+        return tuple(islice((one for one in ordered if after_id is None or one.id > after_id), clamped(limit)))
 
     def events_from(self, start: int) -> list[Rating]:
         """Return the events from the one at `start` on; from the first where that is negative."""

@@ -43,9 +43,9 @@ class MongoSessions:
 
     def rotate(self, session_id: str, *, presented_hash: str, next_hash: str, at: datetime, grace_s: float) -> Rotation:
         self._transaction.writing()
-        at_ms = milliseconds(at)
-        current = {"_id": comparable(session_id), "current_hash": presented_hash, "expires_at": {"$gt": at_ms}}
-        following = {"current_hash": next_hash, "previous_hash": presented_hash, "rotated_at": at_ms}
+        at_ms, presented = milliseconds(at), comparable(presented_hash)
+        current = {"_id": comparable(session_id), "current_hash": presented, "expires_at": {"$gt": at_ms}}
+        following = {"current_hash": next_hash, "previous_hash": presented, "rotated_at": at_ms}
         for _ in range(ATTEMPTS):
             if self._change(current, following):
                 return Rotation.ROTATED

@@ -6,7 +6,6 @@ How far it is, standard error tells.
 """
 
 import argparse
-import ast
 import itertools
 import secrets
 import sys
@@ -21,7 +20,7 @@ from songs_contract.law import clauses
 HERE: Final = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 from tests.kit.forked_runs import PROCESSES, run_all  # noqa: E402 - the folder of a script is on the path, its project is not
-from tests.kit.small_ports import DEFECTS as OF_SMALL_PORTS  # noqa: E402
+from tests.kit.planted import DEFECTS  # noqa: E402
 
 DOCUMENT: Final = HERE.parents[1] / "docs" / "kit-score.md"
 
@@ -44,13 +43,8 @@ REDUNDANT: Final[dict[str, str]] = {}
 
 
 def defects() -> dict[str, list[str]]:
-    """Return what is planted, and the clauses that must fail for it, from the table of `test_score.py`."""
-    for node in ast.parse((HERE / "test_score.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "DEFECTS":
-            table = node.value.left if isinstance(node.value, ast.BinOp) else node.value
-            planted = ast.literal_eval(table or node) | OF_SMALL_PORTS
-            return {name: broken.split() for name, broken in planted.items()}
-    raise LookupError
+    """Return what is planted, and the clauses that must fail for it."""
+    return {name: broken.split() for name, broken in DEFECTS.items()}
 
 
 def run(jobs: Sequence[dict[str, Any]], processes: int) -> list[dict[str, Any]]:

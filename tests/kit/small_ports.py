@@ -1,6 +1,6 @@
 """Planted defects of caches, limiters, tokens, passwords, clocks and ids that stand for a class of them each.
 
-By module and name within known_bad, with the clauses that must fail: the rest of the table in `test_score.py`.
+By module and name within known_bad, with the clauses that must fail.
 """
 
 from typing import Final

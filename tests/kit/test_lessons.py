@@ -12,7 +12,7 @@ from tests.kit.forked_runs import PLUGIN, Finished, Runner
 from songs_contract.law import CHAPTERS, chapter_of, clauses
 from songs_contract.models.state_model import CounterexampleError
 from songs_contract.report import explanations
-from songs_contract.report.explanations import LIKELY_CAUSES, OutOfPatience
+from songs_contract.report.explanations import LIKELY_CAUSES, OutOfPatience, compared
 
 PATIENCE_S = 300
 
@@ -197,6 +197,51 @@ def test_parallel(runner: Runner, tmp_path: Path) -> None:
 
 def _sorted(found: dict[str, Any]) -> list[Any]:
     return [{**each, "failed_tests": sorted(each["failed_tests"])} for each in found["clauses"]]
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "told"),
+    [
+        ("x" * 500 + "a", "x" * 500 + "b", ["xxb'", "xxa'"]),
+        ([0] * 500 + [1], [0] * 500 + [2], ["(from item 500 on) [2]", "(from item 500 on) [1]"]),
+        ({n: n for n in range(500)} | {7: "a"}, {n: n for n in range(500)} | {7: "b"}, ["{7: 'b'}", "{7: 'a'}"]),
+        ({"a": ["x" * 400, 1]}, {"a": ["x" * 400, 2]}, ["x', 2]}", "x', 1]}"]),
+    ],
+    ids=["texts", "lists", "mappings", "members"],
+)
+def test_long_values_are_shown_where_they_differ(got: object, expected: object, told: list[str]) -> None:
+    """The beginning, which is the same on both sides, is left out."""
+    _, *lines = compared(got, expected)
+
+    assert [line.endswith(end) for line, end in zip(lines, told, strict=True)] == [True, True], lines
+
+
+def test_a_failing_example_leaves_nothing_behind(runner: Runner, tmp_path: Path) -> None:
+    """What hypothesis found is told, and not that the song of the example before is there already."""
+    target = "known_bad.songs:short_texts_find_nothing"
+    (failure,) = document(runner, tmp_path, "search", target, "-k", "test_search_in_anything")["failures"]
+
+    assert failure["expected"] == "['song-1']"
+    assert "DuplicateSong" not in json.dumps(failure)
+
+
+@pytest.mark.parametrize(
+    ("suite", "test"), [("search", "test_search_in_anything"), ("state_machine", "test_any_sequence_of_calls")]
+)
+def test_what_happens_once_is_told_as_it_was(runner: Runner, tmp_path: Path, suite: str, test: str) -> None:
+    """What hypothesis could not repeat is told with what was expected and got, and that it was not each time."""
+    (failure,) = document(runner, tmp_path, suite, "known_bad.unusual:wrong_once", "-k", test)["failures"]
+
+    assert "It does not happen each time" in failure["got"]
+    assert "Flaky" not in json.dumps(failure)
+    assert "Song" in failure["expected"] or "song-1" in failure["expected"]
+
+
+def test_what_stays_behind_is_named(runner: Runner, tmp_path: Path) -> None:
+    """A thread that a refusal leaves is told by its name."""
+    (failure,) = document(runner, tmp_path, "leaks", "known_bad.interleaved:refused_song_leaves_a_thread")["failures"]
+
+    assert "left behind: 1 x the thread a waiter" in failure["got"]
 
 
 def test_every_clause_has_a_likely_cause() -> None:

@@ -56,6 +56,12 @@ class StorageUser:
         """Run `work` in a WRITE_MANY unit of its own."""
         return self._run(Scope.WRITE_MANY, work)
 
+    def write_each(self, works: Iterable[Callable[[UnitOfWork], T]]) -> list[T]:
+        """Make writes in one transaction where the storage has them, which is quick, else each in a unit of its own."""
+        if self.subject.declares("transactions"):
+            return self.many(lambda unit: [work(unit) for work in works])
+        return [self.write(work) for work in works]
+
     def on(self, storage: Storage) -> "StorageUser":
         """Return the same for another storage object."""
         return StorageUser(storage, self.subject)

@@ -9,6 +9,8 @@ from typing import Final
 
 _LOOK_ALIKES: Final = str.maketrans("aceiopsxyABCEHIKMOPSTX0", "асеіорѕхуАВСЕНІКМОРЅТХО")
 
+_FOLDED_ALIKE: Final = str.maketrans({"k": "\u212a", "K": "\u212a", "s": "\u017f", "S": "\u017f"})
+
 CHANGES: Final[dict[str, Callable[[str], str]]] = {
     "a NUL at the end": lambda text: f"{text}\0",
     "a NUL in front": lambda text: f"\0{text}",
@@ -29,6 +31,7 @@ CHANGES: Final[dict[str, Callable[[str], str]]] = {
         chr(ord(each) + 0xFEE0) if "!" <= each <= "~" else each for each in text
     ),
     "a look-alike letter": lambda text: text.translate(_LOOK_ALIKES),
+    "a letter that folds to it": lambda text: text.translate(_FOLDED_ALIKE),
     "an invisible character": lambda text: f"{text}\u200b",
     "a soft hyphen": lambda text: f"{text[:1]}\u00ad{text[1:]}",
     "a byte order mark": lambda text: f"\ufeff{text}",
@@ -44,6 +47,7 @@ CHANGES: Final[dict[str, Callable[[str], str]]] = {
     "a wildcard of SQL": lambda text: f"{text[:-1]}%",
     "a wildcard of files": lambda text: f"{text[:-1]}*",
     "a pattern": lambda text: f"{text[:-1]}.",
+    "an escape": lambda text: f"\\{text}",
     "quotes": lambda text: f"'{text}'",
     "a path": lambda text: f"./{text}",
     "percent encoded": lambda text: f"%{ord(text[0]):02X}{text[1:]}" if text else "%00",
@@ -53,7 +57,8 @@ CHANGES: Final[dict[str, Callable[[str], str]]] = {
 
 # fmt: off
 NUMBERS: Final = [
-    "7", "07", "007", "-7", "7-", "7e0", "07e0", "0x7", "7_", "1000", "1e3", "1_000", "0", "00", "-0", "000",
+    "7", "07", "007", "-7", "7-", "7e0", "07e0", "0x7", "7_", "1000", "01000", "1e3", "1_000", "0", "00", "-0",
+    "000", "0000", "0007",
 ]
 # fmt: on
 """Texts of letters, digits, ``_`` and ``-`` that some reader of numbers takes for another one of them."""
@@ -94,6 +99,12 @@ def alike_at_first(at_most: int, letter: str = "x") -> list[str]:
     """
     lengths = [each for each in LENGTHS if each < at_most - 1] + [at_most - 1]
     return [letter * length + last for length in lengths for last in "ab"]
+
+
+def other_later(text: str) -> list[str]:
+    """Return texts that are `text` but for one character, behind as many as columns and indexes compare."""
+    lengths = [each for each in LENGTHS if each < len(text)]
+    return [f"{text[:each]}~{text[each + 1 :]}" for each in lengths]
 
 
 def joined_alike(separator: str) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:

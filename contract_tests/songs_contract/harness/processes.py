@@ -12,18 +12,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, Self
 
-from songs.errors import SongsError, StorageInUse
+from songs.errors import SongsError, StorageInUse, UserExists
+from songs.ports.coherence import CoherenceRecord
 from songs.ports.ids import IdGenerator
+from songs.ports.sessions import Rotation
 from songs.ports.storage import Storage
 from songs_contract.harness.answering import answer
 from songs_contract.harness.driver import StorageUser, fill, record, until_no_conflict
 from songs_contract.harness.subject import Subject, end_fixtures, find, plain
-from songs_contract.models.samples import rating, song
+from songs_contract.models.samples import READS, WRITES, rating, song, user
 from songs_plugins import Port
 
 PATIENCE_S = 60.0
@@ -57,6 +59,12 @@ class Child:
         """Let it begin."""
         self._input.write("go\n")
         self._input.flush()
+
+    def ask(self, line: str) -> str:
+        """Send it a line and return the next one that it prints."""
+        self._input.write(line + "\n")
+        self._input.flush()
+        return self.read_line()
 
     def read_line(self) -> str:
         """Return its next line, empty when it has ended."""
@@ -173,15 +181,6 @@ def _rate(subject: Subject, storage: Storage, order: dict[str, Any]) -> None:
         _say(f"acknowledged {until_no_conflict(partial(use.rate, each)).rating_id}")
 
 
-def _add_songs(subject: Subject, storage: Storage, order: dict[str, Any]) -> None:
-    """Add songs, some of whose identities other processes use too."""
-    use = StorageUser(storage, subject)
-    for n in range(order["times"]):
-        each = song(f"song-{order['who']}-{n:04d}", title=f"shared {n}")
-        refused = use.add_many([each])
-        _say("refused" if refused else f"acknowledged {each.id}")
-
-
 def _fill(subject: Subject, storage: Storage, _order: dict[str, Any]) -> None:
     """Write some of everything, and wait to be killed."""
     fill(StorageUser(storage, subject))
@@ -200,10 +199,53 @@ def _hold(_subject: Subject, _storage: Storage, _order: dict[str, Any]) -> None:
     time.sleep(300)
 
 
+def _contend(subject: Subject, storage: Storage, order: dict[str, Any]) -> None:
+    """Advance the record, take names and identities, and rotate tokens, as other processes do; say what was won."""
+    use, who = StorageUser(storage, subject), order["who"]
+    for n in range(order["times"]):
+        record = until_no_conflict(
+            lambda n=n: use.write(  # type: ignore[misc]
+                lambda unit: unit.coherence.advance(expected_epoch=n + 1, cache_on=True, cache=f"{who} {n}")
+            )
+        )
+        if record == CoherenceRecord(n + 2, cache_on=True, cache=f"{who} {n}"):
+            _say(f"won epoch {n}")
+        try:
+            until_no_conflict(partial(use.add_users, user(f"user-{who}-{n}", name=f"Name{n}")))
+            _say(f"won name {n}")
+        except UserExists:
+            pass
+        if not until_no_conflict(partial(use.add_many, [song(f"song-{who}-{n:04d}", title=f"shared {n}")])):
+            _say(f"won song {n}")
+        if (
+            until_no_conflict(partial(use.rotate, "hash-1", f"next {who}", session_id=f"session-{n}"))
+            is Rotation.ROTATED
+        ):
+            _say(f"won token {n}")
+
+
+def _follow(subject: Subject, storage: Storage, _order: dict[str, Any]) -> None:
+    """Write and look as standard input says: the name of a write, or "look"."""
+    use = StorageUser(storage, subject)
+    for line in sys.stdin:
+        if line == "look\n":
+            _say(json.dumps(look(use)))
+            continue
+        with suppress(SongsError):
+            use.write(WRITES[line.rstrip("\n")])
+        _say("written")
+
+
+def look(use: StorageUser) -> dict[str, str]:
+    """Return what every method answers that reads, in one unit."""
+    return use.read(lambda unit: {name: repr(read(unit)) for name, read in READS.items()})
+
+
 TASKS: dict[str, Callable[[Subject, Storage, dict[str, Any]], None]] = {
     "rate": _rate,
-    "add_songs": _add_songs,
     "fill": _fill,
+    "contend": _contend,
+    "follow": _follow,
     "history": _history,
     "hold": _hold,
 }

@@ -6,13 +6,14 @@ from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import FlakyFailure
 
 from songs_contract.harness import preflight
-from songs_contract.harness import preflight as probes
 from songs_contract.harness.preflight import FirstSteps, FirstStepsItem
 from songs_contract.harness.subject import UnknownAdapterError, end_fixtures, find
 from songs_contract.harness.timing import bounded
 from songs_contract.law import chapter_of, clauses, place_of
+from songs_contract.models.state_model import first_seen
 from songs_contract.report import explanations
 from songs_contract.report.explanations import OutOfPatience
 from songs_contract.report.report import ExpectedFailuresError, Noted, Report, read_expected
@@ -88,9 +89,12 @@ class ContractSession:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
-        """Bound the time that a test takes."""
+        """Bound the time that a test takes, and raise what hypothesis could not repeat as what it is."""
         with bounded(self._patience_s):
-            return (yield)
+            try:
+                return (yield)
+            except FlakyFailure as error:
+                raise first_seen(error) from None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
@@ -112,7 +116,7 @@ class ContractSession:
         """Return what the adapter denies and has all the same; nothing when only some clauses are asked about."""
         if self._only_clauses:
             return []
-        return probes.works_after_all(self.target, self.specs[port], self.capabilities(port))
+        return preflight.works_after_all(self.target, self.specs[port], self.capabilities(port))
 
     def _skip(self, item: pytest.Item) -> None:
         port = _port_of(item)

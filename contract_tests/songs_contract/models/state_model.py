@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Final
 
 from hypothesis import strategies as st
+from hypothesis.errors import FlakyFailure
 
 from songs.errors import DuplicateSong, KeyReused, SongNotFound, UserExists, UserNotFound, VersionConflict
 from songs.limits import MAX_DIFFICULTY_MILLI, MAX_LEVEL, MAX_TEXT
@@ -140,6 +141,16 @@ def _meets(song: Song, song_filter: SongFilter) -> bool:
     )
 
 
+NOT_EACH_TIME: Final = "It does not happen each time: time, threads or what was called before decide."
+
+
+def first_seen(error: FlakyFailure) -> Exception:
+    """Return what the example raised that hypothesis could not repeat."""
+    seen: Exception = error.exceptions[0]
+    seen.add_note(NOT_EACH_TIME)
+    return seen
+
+
 class CounterexampleError(AssertionError):
     """A sequence of calls did not mean what it means on plain dictionaries.
 
@@ -204,11 +215,15 @@ class Program:
                 raise
             lines = [f"unit.{line}    # in a unit of its own" if "unit." not in line else line for line in self._writes]
             lines += [f"unit.{self._read}    # in a READ unit"] if self._read else []
-            told = f"{error}" if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+            seen = first_seen(error) if isinstance(error, FlakyFailure) else error
+            told = f"{seen}" if isinstance(seen, AssertionError) else f"{type(seen).__name__}: {seen}"
             clauses = list(dict.fromkeys(self._read_clause + self._last_write))
-            raise CounterexampleError(
+            counterexample = CounterexampleError(
                 "\n".join([*told.splitlines(), "", "the shortest program:", *lines]), clauses
-            ) from error
+            )
+            if seen is not error:
+                counterexample.add_note(NOT_EACH_TIME)
+            raise counterexample from error
 
 
 def _call(name: str, arguments: tuple[object, ...], options: dict[str, object]) -> str:

@@ -58,6 +58,9 @@ LIKELY_CAUSES: Final[dict[str, str]] = {
     "STO-20": "`open_existing` prepares what it does not find, does not compare, or stays open when it raises",
     "STO-21": "files are open under names that lead elsewhere by now: look before each unit and after each sync",
     "STO-22": "the driver, or a loop of yours, repeats what failed without a pause for as long as the deadline allows",
+    "STO-23": "a collation, a trimmed or short column, a conversion to a number, or parts joined without their lengths",
+    "STO-24": "the backend takes 0 for no limit, a page of its driver ends the result, or an integer is too narrow",
+    "STO-25": "a unit is kept by thread, or uses the connection of the unit that the thread is in already",
     "MNT-1": "it compares what a writer is just changing: look at both sides in one state of the storage",
     "MNT-2": "the finding is yielded before it is mended, or its repair is not one write",
     "MNT-3": "the repair rebuilds records instead of changing what was wrong in them",
@@ -163,6 +166,8 @@ KIT: Final = Path(__file__).parents[1]
 MAX_LINES: Final = 24
 MAX_CHARACTERS: Final = 280
 """Of each side of a comparison: where both are longer, pytest leaves out the second."""
+CONTEXT_CHARACTERS: Final = 40
+"""Of what is equal on both sides, before they differ."""
 SHOWN_CLAUSES: Final = 2
 _NO_ERROR: Final = re.compile(r"DID NOT RAISE (?:any of )?(?P<kinds>.+)")
 _ARGUMENT: Final = re.compile(r"^ {4}(?P<name>\w+)=")
@@ -236,14 +241,26 @@ def lesson_of(
 
 
 def compared(left: object, right: object) -> list[str]:
-    """Return how a comparison that failed is told: tests of the kit have what they got on the left."""
-    start = 0
-    if isinstance(left, list | tuple) and isinstance(right, list | tuple) and len(repr(left)) > MAX_CHARACTERS:
-        # Where they begin to differ; the beginning would be all that there is room for.
-        start = next((n for n, (one, other) in enumerate(zip(left, right, strict=False)) if one != other), 0)
-    skipped = f"(from item {start} on) " if start else ""
-    shown = [value[start:] if start else value for value in (right, left)]  # type: ignore[index]
-    return ["got == expected", f"expected: {skipped}{_short(shown[0])}", f"got: {skipped}{_short(shown[1])}"]
+    """Return how a comparison that failed is told: tests of the kit have what they got on the left.
+
+    Long ones are shown where they differ; the beginning would be all that there is room for.
+    """
+    skipped, shown = "", [right, left]
+    if len(repr(left)) > MAX_CHARACTERS:
+        if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+            start = next((n for n, (one, other) in enumerate(zip(left, right, strict=False)) if one != other), 0)
+            skipped = f"(from item {start} on) " if start else ""
+            shown = [right[start:], left[start:]]
+        elif isinstance(left, dict) and isinstance(right, dict):
+            equal = {key for key, value in left.items() if key in right and right[key] == value}
+            skipped = f"(but for {len(equal)} that are equal) " if equal else ""
+            shown = [{key: value for key, value in each.items() if key not in equal} for each in (right, left)]
+    texts = [repr(each) for each in shown]
+    alike = next((n for n, pair in enumerate(zip(*texts, strict=False)) if len(set(pair)) > 1), 0) - CONTEXT_CHARACTERS
+    if alike > 0 and max(map(len, texts)) > MAX_CHARACTERS:
+        texts = [f"... {text[alike:]}" for text in texts]
+    expected, got = (textwrap.shorten(text, MAX_CHARACTERS, placeholder=" ...") for text in texts)
+    return ["got == expected", f"expected: {skipped}{expected}", f"got: {skipped}{got}"]
 
 
 def by_cause(lessons: Iterable[Lesson]) -> list[tuple[Lesson, list[Lesson]]]:
@@ -341,10 +358,6 @@ def _place(entry: "TracebackEntry") -> str:
     path = Path(entry.path)
     statement = " ".join(str(entry.statement).split())
     return f"{path.parent.name}/{path.name}:{entry.lineno + 1} in {_method(entry)}: {statement}"
-
-
-def _short(value: object) -> str:
-    return textwrap.shorten(repr(value), MAX_CHARACTERS, placeholder=" ...")
 
 
 def _cut(text: str) -> str:

@@ -1,16 +1,16 @@
 """A backend that fails, before a call and after it: for adapters whose descriptor says how to make it."""
 
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from typing import Final, Literal
 
 import pytest
 
-from songs.errors import OutcomeUnknown, SongsError, TransientConflict
+from songs.errors import DeadlineExceeded, OutcomeUnknown, SongsError, StorageUnavailable, TransientConflict
 from songs.ports.storage import Scope, UnitOfWork
 from songs_contract.harness.driver import StorageUser
 from songs_contract.harness.subject import Subject, WaitingClock
-from songs_contract.law import clause
+from songs_contract.law import builds_on, clause
 from songs_contract.models.samples import rating, session, song, user
 from songs_contract.suites.test_storage_units import WRITES, everything
 from songs_plugins import FaultInjector, LastingFaultInjector, Port
@@ -66,6 +66,7 @@ def test_a_backend_that_fails(
             assert left[-1] != before, "the write was acknowledged and is not there"
             break
         assert reached, f"the write failed, and no call was made to: {described(error)}"
+        assert error.__cause__ is not None, f"{error!r} does not say by its __cause__ what the backend raised"
         assert not isinstance(error, TransientConflict), (
             f"a backend that fails is called a conflict: {described(error)}"
         )
@@ -85,6 +86,27 @@ ATTEMPTS: Final[dict[str, tuple[Scope, Callable[[UnitOfWork], object]]]] = {
     "adding": (Scope.WRITE_ONE, lambda unit: unit.songs.add(song("song-2"))),
     "rating": (Scope.WRITE_ONE, lambda unit: unit.ratings.add(rating("rating-2"))),
 }
+
+
+@clause("STO-16")
+@builds_on("SES-1")
+def test_ping_of_a_backend_that_fails(filled: StorageUser, injector: FaultInjector, subject: Subject) -> None:
+    """Where a read fails, `ping` does, however lately it succeeded."""
+    if not isinstance(injector, LastingFaultInjector):
+        pytest.skip("declared unsupported: LastingFaultInjector of AdapterSpec.faults")
+    storage = filled.storage
+    for _ in range(2):
+        storage.ping(deadline=subject.deadline())
+        injector.fail_from(1, when="before")
+        try:
+            filled.song()
+            fails = False
+        except SongsError:
+            fails = True
+        injector.fail_from(1, when="before")
+        with pytest.raises((StorageUnavailable, DeadlineExceeded)) if fails else nullcontext():
+            storage.ping(deadline=subject.deadline(1.0))
+        injector.heal()
 
 
 @clause("STO-22")

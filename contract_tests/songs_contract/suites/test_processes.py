@@ -1,6 +1,8 @@
 """Processes: several at once, one at a time, and killed."""
 
+import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -10,17 +12,19 @@ import pytest
 
 from songs.errors import StorageInUse
 from songs.model import RatingStats
-from songs.ports.storage import Storage
+from songs.ports.storage import Storage, UnitOfWork
 from songs_contract.harness.driver import StorageUser, contents, fill, until_no_conflict
-from songs_contract.harness.processes import Child
+from songs_contract.harness.processes import Child, look
 from songs_contract.harness.subject import Subject, place
-from songs_contract.law import clause, requires
-from songs_contract.models.samples import rating, song
+from songs_contract.law import builds_on, clause, requires
+from songs_contract.models.samples import FILLING, WRITES, rating, session, song
 from songs_plugins import Port
 
 PORT = Port.STORAGE
 
 Starter = Callable[..., Child]
+
+CONTESTS = 30
 
 
 @pytest.fixture
@@ -71,17 +75,43 @@ def test_keys_from_processes(use: StorageUser, start: Starter) -> None:
     assert len(acknowledged_ids[0]) == 30
 
 
-@clause("SNG-3")
+@clause("COH-2", "USR-2", "SES-2", "SNG-3", "STO-12")
 @requires("shared")
-def test_identities_from_processes(use: StorageUser, start: Starter) -> None:
-    """When processes add the same songs at the same time, each is stored once."""
-    children = [start("add_songs", who=n, times=40) for n in range(3)]
+@builds_on("SNG-12")
+def test_what_one_process_wins(use: StorageUser, start: Starter) -> None:
+    """Of processes that want one epoch, name, token or identity of a song at the same time, one gets it."""
+    use.write_each([partial(_add_session, n) for n in range(CONTESTS)])
+    children = [start("contend", who=n, times=CONTESTS) for n in range(3)]
     for child in children:
         child.go()
-    acknowledged_ids = [each for child in children for each in acknowledged(child.rest())]
-    assert len(acknowledged_ids) == 40
-    assert use.find() == sorted(acknowledged_ids)
-    assert use.count() == 40
+    lines = [line for child in children for line in child.rest()]
+    assert lines.count("done") == len(children), lines
+    won = Counter(line for line in lines if line != "done")
+    wanted = Counter(f"won {what} {n}" for what in ("epoch", "name", "token", "song") for n in range(CONTESTS))
+    assert (won - wanted, wanted - won) == (Counter(), Counter()), "won more than once, and not at all"
+    assert use.read(lambda unit: unit.coherence.read()).epoch == CONTESTS + 1
+    assert (len(use.find()), use.count(), len(use.users())) == (CONTESTS,) * 3
+
+
+def _add_session(n: int, unit: UnitOfWork) -> None:
+    unit.sessions.add(session(f"session-{n}"))
+
+
+@clause("STO-10")
+@requires("shared")
+@builds_on("SNG-11", "BAT-1")
+def test_what_another_process_wrote_is_seen_at_once(use: StorageUser, start: Starter) -> None:
+    """Whatever this process has read just before, by every method, shows what another one has written since."""
+    for work in FILLING:
+        use.write(work)
+    child = start("follow")
+    child.go()
+    for name in WRITES:
+        look(use)
+        assert child.ask(name) == "written"
+        seen = look(use)
+        told: dict[str, str] = json.loads(child.ask("look"))
+        assert {read: seen[read] for read in seen if seen[read] != told[read]} == {}, f"after {name}"
 
 
 @clause("STO-11")
@@ -176,13 +206,3 @@ def test_a_second_opener_in_this_process(storage: Storage, use: StorageUser, sub
     other.open()
     other.prepare()
     assert use.on(other).song() == song()
-
-
-@clause("STO-12")
-@requires("shared")
-def test_a_second_opener_is_welcome(use: StorageUser, start: Starter) -> None:
-    """A shared storage serves several processes at once."""
-    use.add_songs(song())
-    assert start("hold").first_line == "ready"
-    assert start("hold").first_line == "ready"
-    assert use.song() == song()

@@ -135,9 +135,11 @@ def test_search_in_anything(use: StorageUser, title: str, message: str) -> None:
     """The same for any title."""
     use.add_songs(song(title=title, artist="x"))
     text = fold(message)
-    if text:
-        assert use.find(SongFilter(text=text)) == (["song-1"] if text in fold(title) or text == "x" else [])
-    use.delete_song()
+    try:
+        if text:
+            assert use.find(SongFilter(text=text)) == (["song-1"] if text in fold(title) or text == "x" else [])
+    finally:
+        use.delete_song()
 
 
 @clause("SNG-11")

@@ -2,11 +2,13 @@
 
 import multiprocessing
 import os
+import threading
+from contextlib import suppress
 from dataclasses import asdict
 
 import pytest
 
-from songs.errors import StorageClosed, StorageInUse, StorageUnavailable
+from songs.errors import OutcomeUnknown, StorageClosed, StorageInUse, StorageUnavailable, Unavailable
 from songs.model import SongIdentity
 from songs.ports.coherence import CoherenceRepository
 from songs.ports.maintenance import Maintenance
@@ -24,6 +26,8 @@ from songs_plugins import Port
 PORT = Port.STORAGE
 
 CHILD_S = 30.0
+OPEN_S = 3.0
+"""The deadline of a unit that is open while its storage is closed."""
 
 
 @clause("STO-1")
@@ -109,6 +113,45 @@ def test_a_second_opener_when_a_forked_child_closed(storage: Storage, subject: S
     close_in_a_child(storage)
     with pytest.raises(StorageInUse):
         subject.open()
+
+
+@clause("STO-17")
+@builds_on("SNG-4")
+def test_closing_while_units_are_open(use: StorageUser, storage: Storage, subject: Subject) -> None:
+    """It returns though they are open; what they write is kept where that was acknowledged, and else refused."""
+    wrote, closed = threading.Event(), threading.Event()
+
+    def write() -> bool:
+        try:
+            with storage.unit_of_work(Scope.WRITE_ONE, deadline=subject.deadline(OPEN_S)) as unit:
+                unit.songs.add(song("song-2"))
+                wrote.set()
+                in_time = closed.wait(2 * OPEN_S)
+        finally:
+            wrote.set()
+        assert in_time, "close waits for a unit beyond its deadline"
+        return True
+
+    def close() -> bool:
+        wrote.wait(CHILD_S)
+        storage.close()
+        closed.set()
+        return True
+
+    use.add_songs(song())
+    with suppress(Unavailable), storage.unit_of_work(Scope.READ, deadline=subject.deadline()) as reading:
+        assert reading.songs.get("song-1") == song()
+        outcomes = race([write, close])
+        reading.songs.get("song-1")
+    assert outcomes[1] is True, outcomes[1]
+    assert outcomes[0] is True or isinstance(outcomes[0], Unavailable), repr(outcomes[0])
+    storage.open()
+    storage.prepare()
+    kept = use.song("song-2") is not None
+    if subject.declares("durable") and not isinstance(outcomes[0], OutcomeUnknown):
+        assert kept is (outcomes[0] is True)
+    use.add_songs(song("song-3"))
+    assert use.song("song-3") == song("song-3")
 
 
 @clause("STO-18")

@@ -1,14 +1,29 @@
 """Units of work in which something goes wrong, or goes on."""
 
+from asyncio import CancelledError
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
-from songs.errors import DuplicateSong, KeyReused, SongNotFound, SongsError, UserExists, VersionConflict
+from songs.errors import (
+    DeadlineExceeded,
+    DuplicateSong,
+    KeyReused,
+    OutcomeUnknown,
+    ScopeViolation,
+    SongNotFound,
+    SongsError,
+    StorageUnavailable,
+    TransientConflict,
+    UserExists,
+    VersionConflict,
+)
 from songs.model import DifficultyTotals
-from songs.ports.storage import UnitOfWork
+from songs.ports.storage import Scope, Storage, UnitOfWork
 from songs.query import SongFilter
 from songs_contract.harness.driver import StorageUser
+from songs_contract.harness.subject import Subject
 from songs_contract.law import clause, requires
 from songs_contract.models.samples import EVERYTHING, next_version, rating, song, user
 from songs_plugins import Port
@@ -37,35 +52,87 @@ def filled(use: StorageUser) -> StorageUser:
     return use
 
 
+class OwnError(BaseException):
+    """What no storage has heard of."""
+
+
+LEAVING: tuple[type[BaseException], ...] = (
+    *(KeyboardInterrupt, SystemExit, GeneratorExit, CancelledError, StopIteration, StopAsyncIteration, OwnError),
+    *(OSError, TimeoutError, ConnectionError, KeyError, IndexError, ValueError, TypeError, RuntimeError),
+    *(AttributeError, AssertionError, RecursionError, MemoryError, UnicodeError),
+    *(SongNotFound, DuplicateSong, TransientConflict, StorageUnavailable, OutcomeUnknown, DeadlineExceeded),
+)
+"""What may leave the block of a unit, raised by the caller: interrupts, what a driver raises too, and refusals."""
+
+
 @clause("STO-4")
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_exceptions_that_are_no_errors(filled: StorageUser, kind: type[BaseException]) -> None:
-    """A unit that is left by an interrupt frees what it took, like one that is left by an error."""
-    leaving = kind()
+@pytest.mark.parametrize("writes", [False, True], ids=["reading", "writing"])
+def test_exceptions_of_the_caller(filled: StorageUser, writes: bool) -> None:  # noqa: FBT001 - a parameter
+    """Whatever leaves a unit's block leaves it as it is, and the unit frees what it took."""
+    for n, kind in enumerate(LEAVING):
+        leaving = kind()
 
-    def work(unit: UnitOfWork) -> None:
-        unit.songs.add(song("song-2"))
-        raise leaving
+        def work(unit: UnitOfWork, n: int = n, leaving: BaseException = leaving) -> None:
+            if writes:
+                unit.songs.add(song(f"song-{n}-of-an-error"))
+            else:
+                unit.songs.get("song-1")
+            raise leaving
 
-    with pytest.raises(kind) as caught:
-        filled.write(work)
-    assert caught.value is leaving
+        with pytest.raises(kind) as caught:
+            (filled.write if writes else filled.read)(work)
+        assert caught.value is leaving, f"{kind.__name__} became {caught.value!r}"
+        assert leaving.__cause__ is None, f"{kind.__name__} was given a cause"
     filled.add_songs(song("song-3"))
     assert filled.song("song-3") == song("song-3")
 
 
 @clause("STO-4", "STO-7")
 @requires("transactions")
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_exceptions_that_are_no_errors_roll_back(filled: StorageUser, kind: type[BaseException]) -> None:
-    """Nothing of a transaction is kept that was left by an interrupt."""
+def test_exceptions_of_the_caller_roll_back(filled: StorageUser) -> None:
+    """Nothing of a transaction is kept that was left by any exception, and what it took is free again."""
+    for kind in LEAVING:
+        leaving = kind()
 
-    def work(unit: UnitOfWork) -> None:
-        unit.songs.add(song("song-2"))
-        raise kind
+        def work(unit: UnitOfWork, leaving: BaseException = leaving) -> None:
+            unit.songs.add(song("song-2"))
+            unit.ratings.add(rating("rating-2", key="key-2"))
+            unit.users.add(user("user-2", name="Ada"))
+            raise leaving
 
-    with pytest.raises(kind):
-        filled.many(work)
+        with pytest.raises(kind) as caught:
+            filled.many(work)
+        assert caught.value is leaving, f"{kind.__name__} became {caught.value!r}"
+        assert (filled.find(), filled.users()) == (["song-1"], (user(),)), f"{kind.__name__} commits"
+    filled.add_songs(song("song-9", title="Title song-2"))
+    filled.add_users(user("user-9", name="ADA"))
+    assert filled.rate(rating("rating-9", value=1, key="key-2")).rating_id == "rating-9"
+
+
+@clause("STO-4", "STO-6")
+def test_what_a_unit_refuses(filled: StorageUser, storage: Storage, subject: Subject) -> None:
+    """A unit is entered once, writes once, also where that was refused, and is over when its block is."""
+    for first in (lambda unit: unit.songs.add(song("song-2")), lambda unit: unit.songs.add(song(title="Another"))):
+        once = storage.unit_of_work(Scope.WRITE_ONE, deadline=subject.deadline())
+        with once as unit:
+            with suppress(DuplicateSong):
+                first(unit)  # type: ignore[no-untyped-call]
+            with pytest.raises(ScopeViolation):
+                unit.users.add(user("user-2"))
+        with pytest.raises(Exception), once:  # noqa: B017, PT011 - a generator's is of no kind of ours
+            pass
+    assert filled.find() == ["song-1", "song-2"]
+    assert filled.users() == (user(),)
+
+
+@clause("STO-14")
+def test_a_deadline_that_passes_within(filled: StorageUser, storage: Storage, subject: Subject) -> None:
+    """A write that is called after it is not made, whatever the caller does with the error."""
+    with suppress(SongsError), storage.unit_of_work(Scope.WRITE_ONE, deadline=subject.deadline(1.0)) as unit:
+        assert unit.songs.get("song-1") == song()
+        subject.clock.advance(2.0)
+        with pytest.raises((StorageUnavailable, DeadlineExceeded)):
+            unit.songs.add(song("song-2"))
     assert filled.find() == ["song-1"]
 
 

@@ -21,7 +21,7 @@ PORT = Port.STORAGE
         user(),
         user(name="A" * 50, role=Role.ADMIN, disabled=True, token_version=7, version=9),
         user(name="a.b_c@d+e-f", role=Role.EDITOR, password_hash="$2b$12$./ab:;'\"\\{}%"),
-        user(created_at=datetime(1, 1, 1, tzinfo=UTC), password_hash="h" * 500, token_version=2**40),
+        user(created_at=datetime(1, 1, 1, tzinfo=UTC), password_hash=" h" * 250 + " ", token_version=2**40),
         user(created_at=datetime(2026, 10, 25, 0, 30, 0, 7_000, tzinfo=UTC)),
     ],
     ids=range(5),
@@ -78,10 +78,12 @@ def test_finding_by_name(use: StorageUser) -> None:
 
 @clause("USR-5")
 def test_replacing(use: StorageUser) -> None:
-    """The new state is there, once however often it is written."""
+    """The new state is there, once however often it is written, also where it is the old one but for its version."""
     use.add_users(user())
     assert use.user() == user()
-    changed = user(version=2, token_version=2, role=Role.EDITOR, disabled=True, password_hash="new")
+    use.replace_user(user(version=2))
+    assert use.user() == user(version=2)
+    changed = user(version=3, token_version=2, role=Role.EDITOR, disabled=True, password_hash="new")
     for _ in range(2):
         use.replace_user(changed)
     assert use.user() == changed

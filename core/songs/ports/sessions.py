@@ -2,9 +2,12 @@
 
 from datetime import datetime
 from enum import Enum, auto
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from songs.model import Session
+
+MAX_HASH_CHARS: Final = 128
+"""The longest hash of a token that a session holds."""
 
 
 class Rotation(Enum):
@@ -24,7 +27,8 @@ class Rotation(Enum):
 class SessionRepository(Protocol):
     """The sessions, within one unit of work. Stored are hashes of tokens, never tokens.
 
-    SES-1: A session comes back equal to what was stored, member by member. `add` is safe to repeat by id.
+    SES-1: A session comes back equal to what was stored, member by member. Hashes are 1 to 128 visible ASCII
+        characters. `add` is safe to repeat by id.
     SES-2: `rotate` compares and sets in one atomic write: where `presented_hash` is the session's current hash and it
         has not expired (`expires_at` lies after `at`), `next_hash` becomes current, `presented_hash` previous, `at`
         the time of rotation, and it returns ROTATED. Of concurrent calls with one `presented_hash` at most one
@@ -40,8 +44,9 @@ class SessionRepository(Protocol):
         ROTATED and nothing changes.
     SES-7: `delete` removes one session, `delete_of_user` up to `limit` sessions of a user, but not the one in
         `keep_id`, if given, and returns how many: fewer than `limit` only where no more were there. Removing what is
-        not there is no error.
-    SES-8: `delete_expired` removes up to `limit` sessions that have expired at `at`, as in SES-5, and returns how many.
+        not there is no error, and keeping what is not there keeps nothing.
+    SES-8: `delete_expired` removes up to `limit` sessions that have expired at `at`, as in SES-5, and returns how many:
+        fewer than `limit` only where no more were there.
     """
 
     def add(self, session: Session) -> None:

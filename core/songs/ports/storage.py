@@ -80,22 +80,24 @@ class Storage(Protocol):
         by two processes at once. Neither it nor `open` waits for others longer than 10 s; no deadline bounds their own
         work, such as building an index. In a place that was never prepared, `ping` and units of work do what they do
         in an empty one or raise `StorageUnavailable` (`StorageMismatch` is one), and `prepare` succeeds afterwards.
-    STO-3: Many threads may use one storage at once, each with units of its own.
+    STO-3: Many threads may use one storage at once, each with units of its own. What comes of a unit that another
+        thread uses than the one that entered it is not defined.
     STO-4: A unit commits when its block ends cleanly; when an exception leaves the block, the unit is rolled back, as
-        far as STO-6 and STO-7 say, and that same exception leaves the ``with`` statement. Either way everything that
-        the unit took is freed, and its repositories raise `ScopeViolation` from then on. Callers enter a unit once;
-        the storage may refuse a second time with `ScopeViolation`.
+        far as STO-6 and STO-7 say, and that same exception leaves the ``with`` statement, whatever it is: errors of
+        the caller's own, `StopIteration` and `GeneratorExit` too. Either way everything that the unit took is freed,
+        and its repositories raise `ScopeViolation` from then on. A unit is entered once: again, it raises.
     STO-5: In a READ unit every write raises `ScopeViolation` and changes nothing.
     STO-6: In a WRITE_ONE unit the one write is atomic, and takes effect when it is called or when the block ends
-        cleanly, as the storage likes. When an exception leaves the block after it, it is kept whole or undone whole.
-        Reads before it may show states that are older than the one it meets, and by which it decides. A write that
-        raised counts: callers make no second one, and the storage may refuse it with `ScopeViolation`.
+        cleanly, as the storage likes. When an exception leaves the block after it, it is kept whole or undone whole. A
+        second write, also after one that was refused, raises `ScopeViolation` and changes nothing. What was read before
+        the write may be older than it: the write itself compares, as if the unit had begun with it.
     STO-7: With `transactions`, all writes of a WRITE_MANY unit take effect together or not at all. Without, entering
         such a unit raises `Unsupported`.
     STO-8: No unit ever sees a part of a write, or a write of a WRITE_MANY unit that has not committed. A unit sees its
-        own writes.
-    STO-9: With `snapshot_reads`, all reads of one READ unit see one state, in which every unit that had committed when
-        it began is contained whole. It may be the state of any moment from its beginning to its first read.
+        own writes, through every repository.
+    STO-9: With `snapshot_reads`, all reads of one READ unit, through every repository, see one state, in which every
+        unit that had committed when it began is contained whole. It may be the state of any moment from its beginning
+        to its first read.
     STO-10: Once a unit's block has ended cleanly, every unit that begins later sees its writes, through every storage
         object in every process.
     STO-11: With `durable`, writes survive `kill -9` right after the block ended, and the storage opens again by itself.
@@ -108,20 +110,33 @@ class Storage(Protocol):
     STO-14: No call lasts longer than the unit's deadline by more than half a second; it raises `StorageUnavailable` or
         `DeadlineExceeded` then, and `OutcomeUnknown` where a write may have been kept. The first is for a storage that
         was waited for (an answer, a connection, a lock), the second for time that was used up otherwise; callers treat
-        them alike. A unit that is entered after its deadline raises one of the two and does nothing.
+        them alike. A unit that is entered after its deadline, and a write that is called after it, raises one of the
+        two and does nothing; a read that is called after it may return at once instead.
     STO-15: `TransientConflict` is raised where another writer was in the way and running the whole unit again may
         succeed, or where the backend itself asks for that; nothing was kept then. A connection that is lost, or a
         backend that fails, is no conflict but `StorageUnavailable`, or `OutcomeUnknown` where a write may have been
         kept.
-    STO-16: `ping` changes nothing and returns when a read would succeed now; else `StorageUnavailable`.
+    STO-16: `ping` changes nothing and returns when a read would succeed now; else `StorageUnavailable`. It asks what
+        a read asks, each time, and waits for no writer that a read does not wait for.
     STO-17: `close` frees everything, and may be called again; afterwards `unit_of_work` raises `StorageClosed`.
-        `open` opens it again, with all data where `durable`. In a child that was forked off after `open` it frees what
-        is the child's, and takes nothing from the parent: no connection, no lock.
+        `open` opens it again, with all data where `durable`. While units are open, it returns by their deadlines; what
+        they write is acknowledged and kept, or refused with `StorageUnavailable` or `OutcomeUnknown`. In a child that
+        was forked off after `open` it frees what is the child's, and takes nothing from the parent: no connection, no
+        lock.
     STO-18: `capabilities` is a `StorageCapabilities`, and the adapter's descriptor has one too, which declares all that
         an open storage does, or more.
     STO-22: What a storage asks its backend again by itself, because it failed, it asks at once at most once, and then
         after pauses that grow. While a backend fails whatever it is asked, a unit with a deadline of one second asks
         it at most 30 times.
+    STO-23: Texts are compared character by character, by every method that is given one: ids, identities, keys, hashes
+        and the name of the cache (names of users without regard to case, USR-2; searches as SNG-11 says). None is
+        trimmed, cut, normalised or taken for a number, none matches as a pattern or by its beginning, and members that
+        are compared together do not run into each other. Any text may be asked for; what is not there is not found.
+    STO-24: A `limit` or an `offset` is any integer from 0 on. There are as many results as there are, up to `limit`,
+        without a cap of the storage's own; with a limit of 0 nothing is returned or removed. No number of records, or
+        of writes in a WRITE_MANY unit, is too large, as far as memory and time go. Numbers and sums are exact.
+    STO-25: A thread may enter a READ unit while it is in another unit. That one is as if another thread had entered it,
+        or raises `StorageUnavailable` where readers wait for writers; the outer one goes on as if it had not been.
     """
 
     @property

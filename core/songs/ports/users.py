@@ -18,8 +18,8 @@ class UserRepository(Protocol):
         the caller leaves the name as it is. It raises `UserNotFound` or `VersionConflict` and then changes nothing. It
         is safe to repeat: when the stored user equals `user` already, nothing changes and it is no error.
     USR-6: `delete` removes the user, and returns whether it was there; the name is free again. Its sessions go with it
-        where they are no more than 100; of more, some may stay (SES-7 removes them). Its ratings stay, under an id that
-        is nobody's.
+        where they are no more than 100; of more, some may stay (SES-7 removes them), and sessions of an id that no user
+        has may go. Its ratings stay, under an id that is nobody's.
     USR-7: `find` returns users ordered by id, those with an id greater than `after_id` if given, at most `limit`.
     """
 

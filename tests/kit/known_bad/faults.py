@@ -52,6 +52,17 @@ class _Promises(_Unit):
 unknown_is_called_an_outage = _planted(_Promises)
 
 
+class _LosesTheCause(_Unit):
+    def bear(self, error: DriverError) -> None:
+        """Say what is so, and not what the backend said."""
+        before = str(error) == "before"
+        PlantedUnit.end(self, failed=before)
+        raise StorageUnavailable if before else OutcomeUnknown from None
+
+
+cause_is_lost = _planted(_LosesTheCause)
+
+
 class _Swallows(_Unit):
     def bear(self, error: DriverError) -> None:
         """Say nothing."""

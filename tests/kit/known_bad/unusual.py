@@ -13,10 +13,11 @@ from typing import cast
 import pytest
 
 from songs.errors import OutcomeUnknown, StorageUnavailable, Unsupported
-from songs.model import Rating
+from songs.model import Rating, Song
 from songs.ports.clock import Deadline
 from songs.ports.ratings import RatingReceipt
 from songs.ports.storage import Scope, UnitOfWork
+from songs.query import SongFilter
 from songs_contract.models.samples import rating
 from songs_memory.repositories import MemorySongs
 from songs_memory.storage import MemoryStorage
@@ -27,7 +28,7 @@ from songs_sqlite.unit import Unit
 
 from . import counting_caches
 from .maintenance import planted
-from .planting import PlantedStorage, adapter, repositories, storage
+from .planting import PlantedStorage, adapter, memory_of, repositories, storage
 
 
 class _OnALesserServer(PlantedStorage):
@@ -183,3 +184,18 @@ class _GoesOn(SqliteStorage):
 
 
 goes_on_with_what_it_was_sent = planted(_GoesOn)
+
+
+class _WrongOnce(MemorySongs):
+    def find(
+        self, song_filter: SongFilter, *, limit: int, after_id: str | None = None, offset: int = 0
+    ) -> tuple[Song, ...]:
+        """Find nothing, the first time that a text finds something."""
+        found = super().find(song_filter, limit=limit, after_id=after_id, offset=offset)
+        if song_filter.text is None or not found or memory_of(self._view):
+            return found
+        memory_of(self._view)["wrong"] = True
+        return ()
+
+
+wrong_once = repositories(songs=_WrongOnce)
