@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.running import environment, free_port
+from tests.running import HANGS_S, environment, free_port
 from tests.servers.terminal import INTERRUPT, QUIT, Terminal
 
 # Five starts, each of some seconds on a busy machine, are one test.
@@ -53,6 +53,28 @@ if not child:
     obey_sigterm()
     os._exit(0)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+SENDS = """
+import os, signal, subprocess, time
+from pathlib import Path
+from songs_api.servers import processes
+
+processes._MAIN_PROCESS_S = 600.0
+main, (ours, theirs) = os.getpid(), os.pipe()
+worker = os.fork()
+if worker == 0:
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
+    processes.obey_first_sigterm(main)
+    os.write(theirs, b".")
+    time.sleep(600)
+os.read(ours, 1)
+for _ in range(3):
+    subprocess.run(["kill", "-TERM", str(worker)], check=True)
+    while "ShdPnd:\t0000000000000000" not in Path(f"/proc/{worker}/status").read_text():
+        time.sleep(0.01)
+print("runs" if os.waitpid(worker, os.WNOHANG)[0] == 0 else "ended", flush=True)
+os.kill(worker, signal.SIGTERM)
+print(os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]))
 """
 BEGUN = {"granian-two": "Spawning worker-2", "gunicorn-two": "Booting worker"}
 
@@ -150,6 +172,14 @@ def test_sigterm_to_a_worker_without_a_handler() -> None:
     run = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, check=False, timeout=SOON_S)
 
     assert run.stdout == "7\n", run.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say who sent a signal")
+def test_sigterm_of_others_more_than_once() -> None:
+    """A worker goes on waiting for that of its main process: it does not take the second of a supervisor for it."""
+    run = subprocess.run([sys.executable, "-c", SENDS], capture_output=True, text=True, check=False, timeout=HANGS_S)
+
+    assert run.stdout == "runs\n7\n", run.stderr
 
 
 @pytest.mark.parametrize("kind", ["granian", "gunicorn"])

@@ -30,6 +30,8 @@ def _problem(password: str, name: str = "", **how: int) -> str | None:
         ("e\u0301" * 129, False),
         ("e\u0301" * 4, False),
         ("\ufdfa" * 8, False),
+        ("\ufdfa" * 7, False),
+        ("\u00bd\u00bc\u00be\u2153\u2154\u215b\u215c", False),
         ("correct horse battery staple", True),
         ("君が代は千代に八千代に", True),
         ("\U0001f600" * 8, True),
@@ -37,7 +39,7 @@ def _problem(password: str, name: str = "", **how: int) -> str | None:
     ],
 )
 def test_a_length_in_characters(password: str, fits: bool) -> None:
-    """8 to 128 characters after NFKC, of any kind: U+FDFA becomes 18, e with an accent one."""
+    """8 to 128 characters after NFKC, and 8 before, of any kind: U+FDFA becomes 18, e with an accent one."""
     assert (_problem(password) is None) == fits
 
 

@@ -17,7 +17,7 @@ DEFAULT_MIN_PASSWORD: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class PasswordPolicy:
-    """The minimum length of new passwords, in characters after NFKC, and forbidden passwords. Not used at sign-in.
+    """The minimum length of new passwords, in characters before and after NFKC, and forbidden passwords. Not used at sign-in.
 
     It refuses the passwords that attackers try first: the most common ones, and the username, with or without digits
     and punctuation behind it. There are no rules about kinds of characters: they make passwords worse, not better.
@@ -35,7 +35,9 @@ class PasswordPolicy:
         length = f"must have {self.min_length} to {MAX_PASSWORD} characters"
         if len(password) > MOST_COMPOSED * MAX_PASSWORD or not _encodable(password):
             return length
-        if not self.min_length <= len(unicodedata.normalize("NFKC", password)) <= MAX_PASSWORD:
+        normalised = unicodedata.normalize("NFKC", password)
+        # Few characters do not become many by their normal form.
+        if min(len(password), len(normalised)) < self.min_length or len(normalised) > MAX_PASSWORD:
             return length
         key = _key(password)
         if key in common_passwords():

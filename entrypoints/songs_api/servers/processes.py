@@ -283,8 +283,11 @@ def obey_first_sigterm(parent: int) -> None:
 
 def _wait_for_sigterm(parent: int) -> None:
     if sys.platform == "linux":
-        if signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
-            signal.sigtimedwait({signal.SIGTERM}, _MAIN_PROCESS_S)
+        received: signal.struct_siginfo | None = signal.sigwaitinfo({signal.SIGTERM})
+        ends_s = time.monotonic() + _MAIN_PROCESS_S
+        # Others may send it more than once.
+        while received is not None and received.si_pid != parent:
+            received = signal.sigtimedwait({signal.SIGTERM}, max(0.0, ends_s - time.monotonic()))
     else:
         signal.sigwait({signal.SIGTERM})
     handler = signal.getsignal(signal.SIGTERM)
