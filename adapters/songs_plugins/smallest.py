@@ -301,7 +301,7 @@ class SmallestUnit(GuardedUnit[SmallestTables]):
         self.coherence = SmallestCoherence(self)
 
     def put(self, *records: Record) -> None:
-        """Store records of one kind: all that a write stores."""
+        """Store records of one kind: all that a write stores. To write elsewhere too, take `reading()` before."""
         self.reading().put(*records)
 
     def remove(self, kind: type[Record], *ids: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from songs_jsonfile import storage
 from songs_jsonfile.log import Log
 from songs_jsonfile.storage import JsonFileStorage
-from storage_user import User
+from storage_user import MachineClock, User
 
 from songs.errors import OutcomeUnknown, StorageClosed, StorageInUse, StorageUnavailable
 from songs.ports.storage import Scope, UnitOfWork
@@ -148,6 +148,30 @@ def test_a_failed_sync(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     assert user.rated() == ["r1", "r4"]
     user.reopen()
     assert user.rated() == ["r1", "r4"]
+
+
+def test_a_write_that_outlasts_its_deadline(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a slow sync kept is acknowledged and seen at once, and the same write again changes nothing."""
+    passed_s = 0.0
+    sync = os.fsync
+
+    def slow(fd: int) -> None:
+        nonlocal passed_s
+        sync(fd)
+        passed_s += 10.0
+
+    monkeypatch.setattr(MachineClock, "monotonic_s", lambda _clock: passed_s)
+    monkeypatch.setattr(os, "fsync", slow)
+    user.add(2)
+    for _ in range(2):
+        user.rate(1)
+        user.run(Scope.WRITE_ONE, lambda unit: unit.songs.delete("s2"))
+    assert user.rated() == ["r1"]
+    content = user.path.read_bytes()
+    user.reopen()
+    assert user.path.read_bytes() == content
+    assert user.rated() == ["r1"]
+    assert user.run(Scope.READ, lambda unit: unit.songs.count(SongFilter())) == 1
 
 
 def test_killed_at_each_step_of_a_write(user: User) -> None:

@@ -90,6 +90,27 @@ def test_damage_is_named_and_nothing_is_touched(user: User, at: int) -> None:
     assert user.path.read_bytes() == damaged
 
 
+def test_lines_that_are_there_twice(user: User) -> None:
+    """A write that was appended again counts once: a rating, and a removal of each kind."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    account = Account(id="u", name="Ada", password_hash="x", created_at=at)
+    session = Session(id="x", user_id="u", current_hash="1", created_at=at, rotated_at=at, expires_at=at)
+    user.add(2)
+    user.rate(1)
+    user.run(Scope.WRITE_ONE, lambda unit: unit.users.add(account))
+    user.run(Scope.WRITE_ONE, lambda unit: unit.sessions.add(session))
+    user.run(Scope.WRITE_ONE, lambda unit: unit.songs.delete("s2"))
+    user.run(Scope.WRITE_ONE, lambda unit: unit.sessions.delete("x"))
+    user.run(Scope.WRITE_ONE, lambda unit: unit.users.delete("u"))
+    before = everything(user)
+    user.storage.close()
+    header, *lines = user.path.read_bytes().splitlines(keepends=True)
+    user.path.write_bytes(b"".join([header, *(line for each in lines for line in (each, each))]))
+    user.open()
+    assert everything(user) == before
+    assert user.rated() == ["r1"]
+
+
 def test_a_lost_line_feed_is_damage(user: User) -> None:
     """Two lines that became one are refused, too: no line but the last may lack its end."""
     user.rate(1)

@@ -6,7 +6,7 @@ The first member is the CRC-32 of the bytes of the second, so that every line is
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from typing import Any, Final
 from zlib import crc32
@@ -42,7 +42,7 @@ def identifying(identity: str) -> bytes:
 
 
 def replay(line: bytes, tables: SmallestTables) -> str | None:
-    """Make the change of a line; return the identity, where it is the line that says it.
+    """Make the change of a line, unless it is made already; return the identity, where it is the line that says it.
 
     Raises:
         ValueError: Its checksum does not match; also `TypeError`, `KeyError` or `InvalidInput` where it does, and the
@@ -55,9 +55,17 @@ def replay(line: bytes, tables: SmallestTables) -> str | None:
     if change.get("put") == "identity":
         return str(change["rows"][0]["text"])
     if "put" in change:
-        tables.put(*(record_of(_KINDS[change["put"]], each) for each in change["rows"]))
+        for each in (record_of(_KINDS[change["put"]], row) for row in change["rows"]):
+            if not (isinstance(each, Rating) and each.id in tables.ratings[each.song_id]):
+                tables.put(each)
     else:
-        tables.remove(_KINDS[change["remove"]], *change["ids"])
+        stored: dict[str, Collection[str]] = {
+            "song": tables.songs,
+            "user": tables.users,
+            "session": tables.sessions,
+        }
+        name = change["remove"]
+        tables.remove(_KINDS[name], *(each for each in change["ids"] if each in stored[name]))
     return None
 
 

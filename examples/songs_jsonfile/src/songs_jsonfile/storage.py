@@ -40,13 +40,15 @@ class JsonFileUnit(SmallestUnit):
 
     def put(self, *records: Record) -> None:
         if records:
+            tables = self.reading()  # refuses a unit that is out of time: not between the write and the tables
             self._file.write(putting(*records))
-            super().put(*records)
+            tables.put(*records)
 
     def remove(self, kind: type[Record], *ids: str) -> None:
         if ids:
+            tables = self.reading()
             self._file.write(removing(kind, *ids))
-            super().remove(kind, *ids)
+            tables.remove(kind, *ids)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
