@@ -73,6 +73,8 @@ class GuardedUnit(ABC, Generic[Held]):
     def _end(self, held: Held, *, commit: bool) -> None:
         """Commit or roll back, and free everything, whatever happens. `reading` may be called until it returns.
 
+        A `SongsError` that it raises takes the place of one that left the block, and of no other exception.
+
         Args:
             held: What `_begin` returned, or `hold` was given since.
             commit: Whether the block ended cleanly, without an error that `failed` noted.
@@ -105,6 +107,10 @@ class GuardedUnit(ABC, Generic[Held]):
                 self._end(held, commit=clean and self._failure is None)
             elif clean:
                 raise StorageClosed(_FORKED)
+        except SongsError:
+            # An error of the domain may rest on an answer of the storage that does not hold; no other does (STO-4).
+            if clean or isinstance(error, SongsError):
+                raise
         finally:
             self._held = None
         if clean and self._failure is not None:

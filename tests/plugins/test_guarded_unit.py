@@ -8,6 +8,7 @@ import pytest
 
 from songs.errors import (
     DeadlineExceeded,
+    DuplicateSong,
     OutcomeUnknown,
     ScopeViolation,
     SongsError,
@@ -244,6 +245,24 @@ def test_another_exception_is_not_replaced_by_it(unit: Unit) -> None:
     with pytest.raises(KeyError), unit:  # noqa: PT012 - the block is what is tested
         unit.failed(TransientConflict())
         raise KeyError
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), GeneratorExit(), KeyboardInterrupt()])
+def test_an_end_that_fails_keeps_the_exception_of_the_caller(unit: Unit, error: BaseException) -> None:
+    """What the block raised leaves it, also where rolling back raises; only an error of ours may give way."""
+
+    def failing() -> None:
+        raise StorageUnavailable
+
+    unit.ending = failing
+    with pytest.raises(type(error)) as raised, unit:
+        raise error
+    assert raised.value is error
+
+    other = Unit(Scope.WRITE_MANY, unit._deadline)
+    other.ending = failing
+    with pytest.raises(StorageUnavailable), other:
+        raise DuplicateSong
 
 
 def test_an_end_that_fails_ends_it(unit: Unit) -> None:

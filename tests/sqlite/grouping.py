@@ -36,7 +36,7 @@ class Group:
             try:
                 with self._storage.unit_of_work(scope, deadline=deadline or self._deadline) as unit:
                     result = work(unit)
-            except Exception as error:  # noqa: BLE001 - what it is, is what is tested
+            except BaseException as error:  # noqa: BLE001 - what it is, is what is tested
                 result = error
             self.results[place] = result
 

@@ -1,8 +1,6 @@
 """Groups of units that fail as a whole: nobody is acknowledged, and nobody answers by what was not kept."""
 
-import re
 import sqlite3
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -29,15 +27,12 @@ from songs_sqlite.connection import Connection
 from songs_sqlite.storage import SqliteSettings
 from songs_sqlite.unit import Unit
 
-Child = subprocess.Popen[str]
 At = Callable[[float], Deadline]
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
 Make = Callable[..., Song]
 Rate = Callable[..., Rating]
-Work = Callable[[UnitOfWork], object]
 _NUMBERS = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x, x FROM c"
 ENDLESS = f"INSERT INTO meta {_NUMBERS}"
-SYNC_OR_WRITE = re.compile(r"(fdatasync|fsync|write)\((\d+).* = \d+$", re.MULTILINE)
 
 
 @pytest.fixture
@@ -96,6 +91,26 @@ def test_a_commit_that_fails_is_the_answer_to_all(
     assert stored(unit) == set()
     with unit(Scope.WRITE_ONE) as after:
         after.songs.add(song("S0"))
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), GeneratorExit(), KeyboardInterrupt()])
+def test_the_exception_of_a_caller_leaves_a_group_that_failed(
+    error: BaseException, group: Group, unit: Units, song: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It rests on nothing that the storage said: it leaves its block, whatever became of the group."""
+
+    def fails(failing: UnitOfWork) -> None:
+        failing.songs.add(song("gone"))
+        raise error
+
+    with failing_commits(monkeypatch, sqlite3.SQLITE_FULL):
+        with pytest.raises(StorageUnavailable), unit(Scope.WRITE_ONE) as first:  # noqa: PT012 - the end raises
+            first.songs.add(song("S0"))
+            group.add(fails)
+            group.add(added(song("S2")))
+        results = group.finish()
+    assert results[0] is error
+    assert kinds(results[1:]) == [StorageUnavailable]
 
 
 def test_a_statement_that_has_sqlite_undo_all(
