@@ -5,10 +5,11 @@ of a `Group`, gives its turn to the next, the open transaction with it, and wait
 its own, so that its failure undoes its own statements alone. The last commits: where nobody waits, at `UNITS`, or after
 `LONGEST_S`, so that other processes come to the lock. All members then return, each with the outcome of that commit.
 
-So whoever has the turn has the connection, and nobody else touches it. A group is settled once, under a lock: kept,
-after its sync, or failed. A member that waits too long because another does not come to its end withdraws the group,
-unless its commit has begun: nothing of it is kept then, and each is told so. So nothing is ever committed of which
-a member has returned; caches are invalidated after that (`songs.caching.coherence`).
+So only the unit with the turn touches the connection. A group is concluded once, under a lock: kept, after its sync, or
+failed. A member that wrote, and waits too long because another does not come to its end, withdraws the group, unless
+its commit has begun: nothing of it is kept then, and every member fails. So no write is committed after its unit has
+returned; caches are invalidated after that (`songs.caching.coherence`). A member that wrote nothing, or was undone,
+fails at the same time and withdraws nothing: it has nothing in the transaction that could be committed later.
 
 Each unit after the first sees what those before it wrote, which may still be lost. It therefore becomes a member
 however it ends: also one that failed, or wrote nothing, returns when the group is kept, and if it is not, with an error
@@ -110,19 +111,19 @@ class Group:
         self._until = Deadline.after(clock, LONGEST_S)
         self._guard = threading.Lock()
         self._waiting: list[threading.Lock] = []
-        self._committing = self._settled = False
+        self._committing = self._concluded = False
         self._error: SongsError | None = None
 
     @property
     def takes_more(self) -> bool:
         """Whether another unit may join."""
-        return not self._settled and len(self._waiting) < UNITS and self._until.remaining_s() > 0.0
+        return not self._concluded and len(self._waiting) < UNITS and self._until.remaining_s() > 0.0
 
     def join(self) -> threading.Lock:
         """Return a place to `wait` at; to be called before the turn is passed on."""
         place = threading.Lock()
         with self._guard:
-            if not self._settled:
+            if not self._concluded:
                 place.acquire()
                 self._waiting.append(place)
         return place
@@ -130,13 +131,13 @@ class Group:
     def close(self) -> bool:
         """Begin the commit, which can only be waited for from now on; return False where the group has failed."""
         with self._guard:
-            self._committing = not self._settled
+            self._committing = not self._concluded
             return self._committing
 
-    def settle(self, error: SongsError | None = None) -> None:
+    def conclude(self, error: SongsError | None = None) -> None:
         """Let all members return, with `error` if given; only the first call counts."""
         with self._guard:
-            self._settle(error)
+            self._conclude(error)
 
     def wait(self, place: threading.Lock, deadline: Deadline, *, wrote: bool) -> None:
         """Return when the group is kept.
@@ -149,7 +150,7 @@ class Group:
         Raises:
             OutcomeUnknown: The commit failed, and something may have been kept; only for who `wrote`.
             TransientConflict: The group failed because of another unit; nothing was kept.
-            StorageUnavailable: It was not settled in time, or could not be kept; nothing was.
+            StorageUnavailable: It was not concluded in time, or could not be kept; nothing was.
         """
         if not place.acquire(timeout=deadline.remaining_s() + GRACE_S):
             if not wrote or self._withdraw():
@@ -164,16 +165,16 @@ class Group:
         # One exception each: they get tracebacks of their threads.
         raise type(error)(error.detail) from error.__cause__
 
-    def _settle(self, error: SongsError | None) -> None:
-        if not self._settled:
-            self._settled, self._error = True, error
+    def _conclude(self, error: SongsError | None) -> None:
+        if not self._concluded:
+            self._concluded, self._error = True, error
             for place in self._waiting:
                 place.release()
 
     def _withdraw(self) -> bool:
-        """Have the group fail; return False where its commit has begun, or it is settled."""
+        """Have the group fail; return False where its commit has begun, or it is concluded."""
         with self._guard:
-            if self._committing or self._settled:
+            if self._committing or self._concluded:
                 return False
-            self._settle(TransientConflict())
+            self._conclude(TransientConflict())
             return True

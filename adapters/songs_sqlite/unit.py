@@ -175,7 +175,7 @@ class Unit(GuardedUnit[Connection]):
             connection.change("SAVEPOINT unit")
         except sqlite3.Error as error:
             lost = self._translated(error)
-            group.settle(lost)
+            group.conclude(lost)
             raise lost from error
         self._group = group
         return connection
@@ -198,7 +198,7 @@ class Unit(GuardedUnit[Connection]):
             place = group.join()
             passed = group.takes_more and pool.writing.pass_on()
         except BaseException:
-            group.settle(TransientConflict())
+            group.conclude(TransientConflict())
             raise
         finally:
             if not passed:
@@ -239,7 +239,7 @@ class Unit(GuardedUnit[Connection]):
             error = self._translated(failed)
             error.__cause__ = failed
         # Interrupted, SQLite undoes all: that is nothing that would befall the others again.
-        group.settle(error if isinstance(error, StorageUnavailable) else TransientConflict())
+        group.conclude(error if isinstance(error, StorageUnavailable) else TransientConflict())
 
     def _end_turn(self) -> None:
         """Let the next one write, after what is open was committed."""
@@ -250,7 +250,7 @@ class Unit(GuardedUnit[Connection]):
             self._pool.writing.end()
 
     def _finish(self, group: Group) -> None:
-        """Commit what a group wrote, unless it has failed, and settle it. Raises nothing of its members' concern."""
+        """Commit what a group wrote, unless it has failed, and conclude it. Raises nothing of its members' concern."""
         pool, connection = self._pool, group.connection
         pool.group = None
         usable = False
@@ -258,9 +258,9 @@ class Unit(GuardedUnit[Connection]):
             if group.close():
                 self._commit(connection, group)
         except SongsError as error:
-            group.settle(error)
+            group.conclude(error)
         finally:
-            group.settle(OutcomeUnknown())
+            group.conclude(OutcomeUnknown())
             usable = connection.end("ROLLBACK")
             pool.give(connection, usable=usable, wrote=True)
 
@@ -283,7 +283,7 @@ class Unit(GuardedUnit[Connection]):
         except sqlite3.Error as error:
             raise OutcomeUnknown("The database cannot be read any more.") from error
         if group is not None:
-            group.settle()
+            group.conclude()
         pool.keep_log_short(connection)
         if pool.has_orphans and self._deadline.remaining_s() > 0.0:
             pool.collect_orphans(connection)

@@ -26,13 +26,9 @@ from songs_sqlite.connection import Connection
 from songs_sqlite.unit import Unit
 
 Child = subprocess.Popen[str]
-At = Callable[[float], Deadline]
 Units = Callable[[Scope], AbstractContextManager[UnitOfWork]]
 Make = Callable[..., Song]
 Rate = Callable[..., Rating]
-Work = Callable[[UnitOfWork], object]
-_NUMBERS = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x, x FROM c"
-ENDLESS = f"INSERT INTO meta {_NUMBERS}"
 EVENT = re.compile(r"(?:fdatasync|fsync)(?:\(\d+| resumed>)\) += 0|write\(1, ")
 """The end of a sync, or the beginning of an answer."""
 
