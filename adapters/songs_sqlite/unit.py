@@ -174,9 +174,7 @@ class Unit(GuardedUnit[Connection]):
         try:
             connection.change("SAVEPOINT unit")
         except sqlite3.Error as error:
-            lost = self._translated(error)
-            group.conclude(lost)
-            raise lost from error
+            raise self._fail(group, self._translated(error), error) from error
         self._group = group
         return connection
 
@@ -234,12 +232,18 @@ class Unit(GuardedUnit[Connection]):
                     connection.change("ROLLBACK TO unit")
                 connection.change("RELEASE unit")
                 return
-            error = self._failure
-        except sqlite3.Error as failed:
-            error = self._translated(failed)
-            error.__cause__ = failed
+            lost = self._failure or TransientConflict()
+            self._fail(group, lost, lost.__cause__)
+        except sqlite3.Error as error:
+            self._fail(group, self._translated(error), error)
+
+    def _fail(self, group: Group, error: SongsError, cause: BaseException | None) -> SongsError:
+        """Have a group fail because of this unit's `error`, which is returned."""
         # Interrupted, SQLite undoes all: that is nothing that would befall the others again.
-        group.conclude(error if isinstance(error, StorageUnavailable) else TransientConflict())
+        others = error if isinstance(error, StorageUnavailable) else TransientConflict()
+        others.__cause__ = cause
+        group.conclude(others)
+        return error
 
     def _end_turn(self) -> None:
         """Let the next one write, after what is open was committed."""

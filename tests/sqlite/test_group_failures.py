@@ -5,11 +5,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.own_time import Stopwatch
+from tests.clock import ManualClock
 from tests.sqlite.grouping import Group, added, begin_with_answers, kinds, rated, stored
 
+import songs_sqlite.group
 from songs.errors import (
     DeadlineExceeded,
     DuplicateSong,
@@ -114,44 +116,90 @@ def test_the_exception_of_a_caller_leaves_a_group_that_failed(
 
 
 def test_a_statement_that_has_sqlite_undo_all(
-    storage: SqliteStorage, group: Group, unit: Units, song: Make, rating: Rate, deadline: At
+    storage: SqliteStorage, group: Group, unit: Units, song: Make, rating: Rate
 ) -> None:
     """Where SQLite rolls the transaction back, nobody is acknowledged, and who waits next begins another one."""
+    clock = ManualClock()
 
     def runs_on(late: UnitOfWork) -> None:
         assert isinstance(late, Unit)
         late.songs.add(song("late"))
+        late.reading().raw.set_trace_callback(lambda _statement: clock.advance(60))
         late.change(ENDLESS)
 
     with pytest.raises(TransientConflict), unit(Scope.WRITE_ONE) as first:  # noqa: PT012 - the end of the block raises
         first.songs.add(song("S0"))
         group.add(added(song("S1")))
         group.add(rated(rating("R", "none")))
-        group.add(runs_on, deadline=deadline(1))
+        group.add(runs_on, deadline=Deadline.after(clock, 30))
         group.add(added(song("S4")))
     assert kinds(group.finish()) == [TransientConflict, TransientConflict, DeadlineExceeded, type(None)]
     assert stored(unit) == {"S4"}
 
 
+@pytest.mark.parametrize("sql", ["SAVEPOINT unit", "RELEASE unit"])
+def test_a_statement_of_the_group_that_is_interrupted(
+    sql: str, group: Group, unit: Units, song: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a savepoint of one unit is, that is a conflict to the others, with its cause, and the next one begins."""
+    change = Connection.change
+    failing = [sql]
+
+    def interrupted(connection: Connection, statement: str, parameters: tuple[object, ...] = ()) -> int:
+        if statement in failing:
+            failing.remove(statement)
+            error = sqlite3.OperationalError("planted")
+            error.sqlite_errorcode = sqlite3.SQLITE_INTERRUPT
+            raise error
+        return change(connection, statement, parameters)
+
+    monkeypatch.setattr(Connection, "change", interrupted)
+    with pytest.raises(TransientConflict) as raised, unit(Scope.WRITE_ONE) as first:  # noqa: PT012 - the end raises
+        first.songs.add(song("S0"))
+        group.add(added(song("S1")))
+        group.add(added(song("S2")))
+    assert isinstance(raised.value.__cause__, sqlite3.Error)
+    own = DeadlineExceeded if sql == "SAVEPOINT unit" else TransientConflict
+    assert kinds(group.finish()) == [own, type(None)]
+    assert stored(unit) == {"S2"}
+
+
+@pytest.fixture
+def out_of_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[threading.Event], Deadline]:
+    """Makes a deadline that passes when this has happened, before which no member waits for its group."""
+
+    def make(happened: threading.Event) -> Deadline:
+        clock, wait = ManualClock(), songs_sqlite.group.Group.wait
+
+        def wait_late(*arguments: Any, **options: Any) -> None:
+            assert happened.wait(30)
+            clock.advance(60)
+            wait(*arguments, **options)
+
+        monkeypatch.setattr(songs_sqlite.group.Group, "wait", wait_late)
+        return Deadline.after(clock, 30)
+
+    return make
+
+
 def test_a_unit_that_stalls_does_not_hold_the_others(
-    storage: SqliteStorage, group: Group, unit: Units, song: Make, deadline: At
+    storage: SqliteStorage, group: Group, unit: Units, song: Make, out_of_time: Callable[[threading.Event], Deadline]
 ) -> None:
     """Those that wait for its group end in time and keep nothing, itself included; then all goes on."""
-    resumed = threading.Event()
+    stalled, resumed = threading.Event(), threading.Event()
 
     def stalls(slow: UnitOfWork) -> None:
         slow.songs.add(song("slow"))
-        resumed.wait(30)
+        stalled.set()
+        assert resumed.wait(30)
 
-    stopwatch = Stopwatch()
     with (  # noqa: PT012 - the end of the block is what raises
         pytest.raises(StorageUnavailable, match="nothing was changed"),
-        storage.unit_of_work(Scope.WRITE_ONE, deadline=deadline(1)) as first,
+        storage.unit_of_work(Scope.WRITE_ONE, deadline=out_of_time(stalled)) as first,
     ):
         first.songs.add(song("S0"))
         group.add(added(song("S1")))
         group.add(stalls)
-    assert stopwatch.took_s < 1.5
     eventually(lambda: 0 in group.results, within_s=30)
     assert 1 not in group.results
     resumed.set()
@@ -162,19 +210,31 @@ def test_a_unit_that_stalls_does_not_hold_the_others(
 
 
 def test_a_commit_that_has_begun_is_waited_for(
-    storage: SqliteStorage, group: Group, unit: Units, song: Make, deadline: At, monkeypatch: pytest.MonkeyPatch
+    storage: SqliteStorage,
+    group: Group,
+    unit: Units,
+    song: Make,
+    out_of_time: Callable[[threading.Event], Deadline],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A sync that takes long is not withdrawn, as one of a unit alone is not: what it kept is acknowledged."""
-    change = Connection.change
-    late = deadline(0.3)
+    change, withdraw = Connection.change, songs_sqlite.group.Group._withdraw
+    begun, tried = threading.Event(), threading.Event()
 
     def slow(connection: Connection, sql: str, parameters: tuple[object, ...] = ()) -> int:
         if sql == "COMMIT":
-            eventually(lambda: late.later(0.3).remaining_s() == 0.0, within_s=30)
+            begun.set()
+            assert tried.wait(30)
         return change(connection, sql, parameters)
 
+    def noting(waited_for: songs_sqlite.group.Group) -> bool:
+        withdrawn = withdraw(waited_for)
+        tried.set()
+        return withdrawn
+
     monkeypatch.setattr(Connection, "change", slow)
-    with storage.unit_of_work(Scope.WRITE_ONE, deadline=late) as first:
+    monkeypatch.setattr(songs_sqlite.group.Group, "_withdraw", noting)
+    with storage.unit_of_work(Scope.WRITE_ONE, deadline=out_of_time(begun)) as first:
         first.songs.add(song("S0"))
         group.add(added(song("S1")))
     assert group.finish() == [None]
