@@ -99,10 +99,10 @@ def song_members(song: Song) -> Document:
     }
 
 
-def new_song(song: Song, born: str) -> Document:
+def new_song(song: Song, incarnation: str) -> Document:
     """Return the document of a song that has no ratings yet."""
     unrated = {**dict.fromkeys(COUNTERS, 0), "moved": 0, "high": "", "recent": {}}
-    return {"_id": song.id, "born": born, **song_members(song), **unrated}
+    return {"_id": song.id, "born": incarnation, **song_members(song), **unrated}
 
 
 def song(document: Document) -> Song:
@@ -177,10 +177,10 @@ def moved_when(event: Document) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A key that a rating has, of the song that was there as `born`."""
+    """A key that a rating has, of one incarnation of a song."""
 
     id: str
-    born: str
+    incarnation: str
     rating: Rating
 
     @classmethod
@@ -198,7 +198,7 @@ class Claim:
     def document(self) -> Document:
         """Return the document of the claim."""
         song_id, rating_id = self.rating.song_id, self.rating.id
-        members = {"_id": self.id, "song": song_id, "born": self.born, "rating": rating_id}
+        members = {"_id": self.id, "song": song_id, "born": self.incarnation, "rating": rating_id}
         return {**members, **event(self.rating)}
 
 

@@ -38,6 +38,7 @@ from songs.errors import (
     TransientConflict,
     Unsupported,
 )
+from songs_plugins.values import NO_SUCH_RECORD
 
 NO_TRANSACTIONS: Final = frozenset({20, 263})
 """IllegalOperation, as a stand-alone server says it, and OperationNotSupportedInTransaction: that there are no
@@ -213,7 +214,7 @@ def _answered(
 
 def _refused(code: int | None) -> SongsError:
     if code in _DAMAGED:
-        return StorageDamaged("A stored song is damaged (it holds what no song can hold). Correct it in the database.")
+        return StorageDamaged(f"A stored record is damaged ({NO_SUCH_RECORD}). Correct it in the database.")
     other = f"The storage refused a command (code {code}); nothing was changed."
     return StorageUnavailable(_REFUSED.get(code or 0, other))
 

@@ -108,14 +108,14 @@ class Examination:
                         continue
                 yield song["_id"]
 
-    def _moved_events(self, born: list[str]) -> dict[str, Counter[str]]:
+    def _moved_events(self, incarnations: list[str]) -> dict[str, Counter[str]]:
         """Return how many events of each value are in ``ratings``, by song."""
         sums = {
             name: {"$sum": {"$cond": [{"$eq": ["$value", value]}, 1, 0]}}
             for value, name in enumerate(encoding.COUNTERS, start=1)
         }
         pipeline: list[Document] = [
-            {"$match": {"$or": [{"_id": events_of(each)} for each in born]}},
+            {"$match": {"$or": [{"_id": events_of(each)} for each in incarnations]}},
             {"$group": {"_id": "$song", **sums}},
         ]
         with reading(), self._bounded(PATIENCE_S):
@@ -246,7 +246,7 @@ class MongoBatches:
         moved = self._moved(songs, most)
         rated: dict[str, RatedSong] = {}
         for song in songs:
-            events = {**moved.get(song.born, {}), **song.recent}
+            events = {**moved.get(song.incarnation, {}), **song.recent}
             ratings = tuple(encoding.rating(song.id, each, events[each]) for each in sorted(events)[:most])
             rated[song.id] = RatedSong(song.stats, ratings)
         return rated
@@ -262,7 +262,7 @@ class MongoBatches:
         return {name: by_key[key] for name, key in keys.items() if key in by_key}
 
     def _moved(self, songs: list[RatedEvents], most: int) -> dict[str, dict[str, Document]]:
-        """Return, by their song's `born` and their id, the events in ``ratings`` of when the songs were read.
+        """Return, by their song's incarnation and their id, the events in ``ratings`` of when the songs were read.
 
         Those that were moved since are among the recent ones of these songs, or came later: their `seq` says which.
         """
@@ -275,8 +275,8 @@ class MongoBatches:
                 found += self._found(RATINGS, _moved_before(song), first=most)
         for event in found:
             encoding.moved_when(event)
-            born, _, rating_id = event["_id"].partition("/")
-            moved.setdefault(born, {})[rating_id] = event
+            incarnation, _, rating_id = event["_id"].partition("/")
+            moved.setdefault(incarnation, {})[rating_id] = event
         return moved
 
     def _found(
@@ -310,4 +310,4 @@ def _one_for_each_song(pairs: Collection[Pair]) -> Iterable[dict[str, SongFilter
 
 
 def _moved_before(song: RatedEvents) -> Document:
-    return {"_id": events_of(song.born), "$nor": [{"seq": {"$gte": song.moved}}]}
+    return {"_id": events_of(song.incarnation), "$nor": [{"seq": {"$gte": song.moved}}]}

@@ -45,15 +45,15 @@ PAGES: Final = 200
 """How many batches of records one sweep looks at."""
 
 
-def events_of(born: str, *, after_id: str = "") -> Document:
+def events_of(incarnation: str, *, after_id: str = "") -> Document:
     """Return the condition on ``ratings`` for the events of one incarnation of a song."""
-    # "0" follows "/" in ASCII: this is the range of all keys that begin with `born` and a slash.
-    return {"$gt": f"{born}/{after_id}", "$lt": f"{born}0"}
+    # "0" follows "/" in ASCII: this is the range of all keys that begin with it and a slash.
+    return {"$gt": f"{incarnation}/{after_id}", "$lt": f"{incarnation}0"}
 
 
-def remove_orphans(transaction: Transaction, born: str) -> None:
+def remove_orphans(transaction: Transaction, incarnation: str) -> None:
     """Remove events and claims, at most `BATCHES` batches of each; what is left over is ignored."""
-    for collection, condition in ((RATINGS, {"_id": events_of(born)}), (CLAIMS, {"born": born})):
+    for collection, condition in ((RATINGS, {"_id": events_of(incarnation)}), (CLAIMS, {"born": incarnation})):
         for _ in range(BATCHES):
             if _remove_batch(transaction, collection, condition) < BATCH:
                 break
@@ -81,7 +81,7 @@ def sweep(transaction: Transaction) -> int:
 
 
 def _page_of_ratings(transaction: Transaction, after: str) -> dict[str, str]:
-    """Return some songs' ids by their `born`, the next ones after one: a song's further events are passed over."""
+    """Return some songs' ids by their incarnation, the next ones after one: a song's further events are passed over."""
     beyond = {"_id": {"$gt": f"{after}0" if after else ""}}
     page = transaction.read(
         lambda db, session: list(
@@ -117,9 +117,11 @@ def _remove_gone(transaction: Transaction, song_of: dict[str, str]) -> int:
     )
     # A song that is damaged may be the one that all of its records belong to.
     unsure = {song["_id"] for song in songs if not _has(song, "born")}
-    gone = {born for born, song_id in song_of.items() if song_id not in unsure} - {song.get("born") for song in songs}
-    for born in gone:
-        remove_orphans(transaction, born)
+    gone = {incarnation for incarnation, song_id in song_of.items() if song_id not in unsure} - {
+        song.get("born") for song in songs
+    }
+    for incarnation in gone:
+        remove_orphans(transaction, incarnation)
     return len(gone)
 
 
@@ -153,7 +155,7 @@ class RatedSong:
     """The ratings in a song's document, at one moment."""
 
     id: str
-    born: str
+    incarnation: str
     moved: int
     high: str
     recent: Mapping[str, Document]
@@ -177,23 +179,23 @@ class RatedSong:
             recent = document["recent"]
             if not isinstance(recent, dict):
                 raise TypeError("not a document")
-            born, high = encoding.text(document["born"]), encoding.text(document["high"])
+            incarnation, high = encoding.text(document["born"]), encoding.text(document["high"])
             moved = encoding.count(document["moved"])
         except UNREADABLE as error:
             raise damaged("song", song_id, error) from error
-        return cls(song_id, born, moved, high, recent, encoding.stats(document))
+        return cls(song_id, incarnation, moved, high, recent, encoding.stats(document))
 
     def ensure(self, transaction: Transaction, rating_id: str, event: Document) -> RatingStats | None:
         """Store an event, unless it is; return statistics that include it, or None where the song has changed."""
         if rating_id in self.recent:
             return self.stats
         if rating_id <= self.high:
-            seq = _moved_when(transaction, self.born, rating_id)
+            seq = _moved_when(transaction, self.incarnation, rating_id)
             if seq is not None:
                 # It was recent when `seq` events were moved. Unless more were by now, it came after this moment.
                 return self.stats if seq < self.moved else None
         not_moved = {"$or": [{"moved": self.moved}, {"high": {"$lt": rating_id}}]}
-        return record(transaction, self.id, rating_id, event, {"born": self.born}, not_moved)
+        return record(transaction, self.id, rating_id, event, {"born": self.incarnation}, not_moved)
 
 
 def record(
@@ -241,14 +243,15 @@ def archive(transaction: Transaction, song_id: str) -> None:
     ids = sorted(song.recent)[:-KEPT]
     events = {each: encoding.event(encoding.rating(song_id, each, song.recent[each])) for each in ids}
     documents = [
-        {"_id": f"{song.born}/{each}", "song": song_id, "seq": song.moved, **event} for each, event in events.items()
+        {"_id": f"{song.incarnation}/{each}", "song": song_id, "seq": song.moved, **event}
+        for each, event in events.items()
     ]
     # Some may be there already; an unordered insertion leaves none of the others out.
     with contextlib.suppress(Conflict):
         transaction.write(
             lambda db, session: db[RATINGS].insert_many(documents, ordered=False, session=session), many=True
         )
-    seen = {"_id": song_id, "born": song.born, "moved": song.moved}
+    seen = {"_id": song_id, "born": song.incarnation, "moved": song.moved}
     change: dict[str, Any] = {
         "$unset": {f"recent.{each}": "" for each in ids},
         "$inc": {"moved": len(ids)},
@@ -257,8 +260,8 @@ def archive(transaction: Transaction, song_id: str) -> None:
     transaction.write(lambda db, session: db[SONGS].update_one(seen, change, session=session))
 
 
-def _moved_when(transaction: Transaction, born: str, rating_id: str) -> int | None:
-    key = {"_id": f"{born}/{rating_id}"}
+def _moved_when(transaction: Transaction, incarnation: str, rating_id: str) -> int | None:
+    key = {"_id": f"{incarnation}/{rating_id}"}
 
     def commands(db: Database[Document], session: ClientSession | None) -> int | None:
         document = db[RATINGS].find_one(key, {"seq": 1}, session=session)
@@ -304,7 +307,7 @@ class MongoRatings:
         if song is None or most == 0:
             return ()
         # In this order: an event that is moved in between is seen twice, never missed.
-        moved = {"_id": events_of(song.born, after_id=after)}
+        moved = {"_id": events_of(song.incarnation, after_id=after)}
         found = self._transaction.read(
             lambda db, session: list(
                 in_one_batch(db[RATINGS].find(moved, session=session).sort("_id", 1).limit(most), most)
@@ -317,11 +320,11 @@ class MongoRatings:
     def _add_keyed(self, rating: Rating, key: str) -> RatingReceipt:
         for _ in range(ATTEMPTS):
             song = self._song(rating.song_id)
-            mine = encoding.Claim(key, song.born, rating)
+            mine = encoding.Claim(key, song.incarnation, rating)
             claim = self._claimed(mine)
             if claim is None:
                 continue
-            holder = song if claim.born == song.born else self._alive(claim)
+            holder = song if claim.incarnation == song.incarnation else self._alive(claim)
             if holder is None:
                 if not self._take_over(claim, mine):
                     continue
@@ -343,7 +346,7 @@ class MongoRatings:
     def _alive(self, claim: encoding.Claim) -> RatedSong | None:
         """Return the song of a claim, if it is the one that was there when the key was claimed."""
         song = RatedSong.read(self._transaction, claim.rating.song_id)
-        return song if song is not None and song.born == claim.born else None
+        return song if song is not None and song.incarnation == claim.incarnation else None
 
     def _claimed(self, mine: encoding.Claim) -> encoding.Claim | None:
         """Claim a key, unless somebody has; return the claim that holds, or None where it has just been removed."""
@@ -365,7 +368,7 @@ class MongoRatings:
         return self._transaction.read(commands)
 
     def _take_over(self, claim: encoding.Claim, mine: encoding.Claim) -> bool:
-        seen = {"_id": claim.id, "born": claim.born, "rating": claim.rating.id}
+        seen = {"_id": claim.id, "born": claim.incarnation, "rating": claim.rating.id}
         return self._transaction.write(
             lambda db, session: db[CLAIMS].replace_one(seen, mine.document(), session=session).matched_count > 0
         )

@@ -179,9 +179,9 @@ class MongoSongs:
             lambda db, session: db[SONGS].find_one_and_delete(seen, {"born": 1}, session=session)
         )
         if deleted is not None:
-            born = deleted.get("born")
-            if isinstance(born, str):
-                self._transaction.afterwards(lambda: remove_orphans(self._transaction, born))
+            incarnation = deleted.get("born")
+            if isinstance(incarnation, str):
+                self._transaction.afterwards(lambda: remove_orphans(self._transaction, incarnation))
         elif if_version is not None and self.get(song_id) is not None:
             raise VersionConflict
         else:

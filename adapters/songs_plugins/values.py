@@ -93,8 +93,10 @@ def damaged(kind: str, record_id: object, error: Exception) -> StorageDamaged:
     """Return the error for a stored record that cannot be read, which is no fault of the caller's input.
 
     Args:
-        kind: The kind of record: "song", "rating", "user" or "session".
-        record_id: Its id, which may be damaged too; None where it is not known.
+        kind: What is damaged: "song", "rating", "user", "session", a record of the adapter's own such as "claim", or a
+            part of one, such as "counter of song".
+        record_id: The id of the record that is named last, here the song's, which may be damaged too; None where it is
+            not known.
         error: The error from making the value, one of `UNREADABLE`.
     """
     why = error.detail if isinstance(error, InvalidInput) else NO_SUCH_RECORD

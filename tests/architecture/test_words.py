@@ -13,6 +13,7 @@ REPLACED = {
     "Ahead": "Prefetched",
     "Reading": "ReadPlan or ParsedSettings",
     "book": "record",
+    "born": "incarnation",
     "preparing": "migrations",
     "settle": "after_commit",
     "Parts": "AppServices",

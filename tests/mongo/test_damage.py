@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
+from pymongo.errors import OperationFailure
 
 from songs.errors import OutcomeUnknown, StorageDamaged
 from songs.model import Rating, RatingStats, Song
@@ -14,6 +15,7 @@ from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
 from songs_contract.models import samples
 from songs_mongo import MongoStorage, encoding
+from songs_mongo.errors import translated
 from songs_mongo.ratings import archive
 from songs_plugins.values import UNREADABLE
 
@@ -245,3 +247,11 @@ def test_examining_what_is_damaged(damage: Damage, storage: MongoStorage, databa
     database.songs.update_one({"_id": "S1"}, damage)
     with pytest.raises(StorageDamaged, match="S1"):
         list(storage.examine())
+
+
+@pytest.mark.parametrize("code", [14, 28])
+def test_a_damaged_member_that_the_server_finds(code: int) -> None:
+    """It may be of any record, a session or a claim too: the server's answer does not say."""
+    error = translated(OperationFailure("refused", code), writing=True)
+    assert isinstance(error, StorageDamaged)
+    assert error.detail.startswith("A stored record is damaged")
