@@ -266,7 +266,7 @@ class StorageDamaged(StorageUnavailable):
     """A stored record holds what no such record can hold; `detail` names it. Reading it again helps nobody."""
 
     code = "storage_damaged"
-    summary = "What is stored cannot be read, as it is damaged; nothing was changed. The operator has to mend it."
+    summary = "A stored record is damaged and cannot be read; nothing was changed. The operator has to repair it."
     retry_after_s: ClassVar[float] = 60.0
 
 
