@@ -1,7 +1,7 @@
 """How values look in the documents.
 
-The driver reads larger integers as a kind of its own, and the model wants plain ones. Documents have no schema, and
-whoever edits one by hand may leave anything in it: what the model does not check itself is checked here.
+The driver reads larger integers as a kind of its own, and the model wants plain ones. Documents have no schema,
+and one that was edited by hand may hold anything: what the model does not check itself is checked here.
 """
 
 from dataclasses import dataclass
@@ -45,14 +45,14 @@ def count(value: object) -> int:
 
 
 def flag(value: object) -> bool:
-    """Return a truth value, which may be stored as 0 or 1; raise `TypeError` where it is none."""
+    """Return a truth value, which may be stored as 0 or 1; raise `TypeError` for any other value."""
     if value not in (0, 1):
         raise TypeError("not a truth value")
     return bool(value)
 
 
 def text(value: object) -> str:
-    """Return a text; raise `TypeError` where it is none."""
+    """Return a text; raise `TypeError` for any other value."""
     if not isinstance(value, str):
         raise TypeError("not a text")
     return value
@@ -133,7 +133,7 @@ def stats(document: Document) -> RatingStats:
 
 
 def rated_value(song_id: str, event: Any) -> int:  # noqa: ANN401 - whatever is stored in the place of an event
-    """Return the value of an event of a song, of which the rest may be missing."""
+    """Return the value of an event of a song; the event's other members may be missing."""
     try:
         value = whole(event["value"])
         refuse(("/rating", rating_problem(value)))

@@ -275,12 +275,12 @@ class Unit(GuardedUnit[Database[Document]]):
 
     def _translated(self, error: PyMongoError, *, writing: bool, many: bool) -> SongsError:
         failed_before = self._attempts.failed_before(error)
-        told = translated(
+        found = translated(
             error, writing=writing, many=many, in_transaction=self.transactional, failed_before=failed_before
         )
         # What is there already may be what an attempt without an answer left.
-        self._sent |= failed_before and isinstance(told, Conflict)
-        return told
+        self._sent |= failed_before and isinstance(found, Conflict)
+        return found
 
     def _bounded(self, remaining_s: float) -> AbstractContextManager[None]:
         return self._attempts.bounded(_budget_s(remaining_s))

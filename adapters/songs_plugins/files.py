@@ -18,7 +18,7 @@ class Disk:
 
     @staticmethod
     def write(fd: int, content: bytes) -> None:
-        """Write all of `content`; raise OSError where there is no room for it, of which a part may be written."""
+        """Write all of `content`; raise OSError where there is no room for it; a part may be written then."""
         # On a full disk, or at a limit of the file's size, the beginning is written and that is no error.
         if os.write(fd, content) < len(content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

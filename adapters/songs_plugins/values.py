@@ -35,7 +35,7 @@ UNREADABLE: Final = (InvalidInput, LookupError, OverflowError, TypeError, ValueE
 
 NO_SUCH_RECORD: Final = "it holds what no such record can hold"
 LONGEST_SHOWN: Final = 80
-"""Characters of an id that is none."""
+"""Characters that are shown of a stored id that no record can have."""
 
 
 def milliseconds(moment: datetime) -> int:

@@ -148,7 +148,7 @@ class Group:
             wrote: Whether the unit is to be kept; else there is only its answer to wait for.
 
         Raises:
-            OutcomeUnknown: The commit failed, and something may have been kept; only for who `wrote`.
+            OutcomeUnknown: The commit failed, and something may have been kept; only for units that `wrote`.
             TransientConflict: The group failed because of another unit; nothing was kept.
             StorageUnavailable: It was not concluded in time, or could not be kept; nothing was.
         """

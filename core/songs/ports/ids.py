@@ -8,7 +8,7 @@ class IdGenerator(Protocol):
     """Makes the ids of songs, ratings, users and sessions. Thread-safe.
 
     IDS-1: An id satisfies `songs.model.is_id`, and is never handed out twice: by any generator,
-        in this process or in any other, of the same moment or begun anew.
+        in this process or in any other, of the same moment or begun again.
     IDS-2: Within a process each id of one generator is greater than every earlier one, compared as ASCII strings, also
         when the clock stands still, however many ids are made meanwhile, or goes back, or was set right by decades,
         and whichever thread asks. No id waits for the clock.
