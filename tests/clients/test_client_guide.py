@@ -1,10 +1,16 @@
 """docs/client-guide.md: the snippets of each language, read downwards, are a program that does what the page says."""
 
+import itertools
+import json
+import os
 import re
 import shutil
 import subprocess
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +51,33 @@ def demo(tmp_path: Path) -> Iterator[dict[str, str]]:
         running.stop()
 
 
+class _Busy(BaseHTTPRequestHandler):
+    """Refuses two of three requests."""
+
+    statuses = itertools.cycle((429, 503, 200))
+
+    def do_GET(self) -> None:
+        status = next(self.statuses)
+        self.send_response(status)
+        self.send_header("Retry-After", "1")
+        self.end_headers()
+        self.wfile.write(b"done" if status == 200 else b"busy")
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def busy() -> Iterator[str]:
+    """The address of a service that refuses two of three requests."""
+    with HTTPServer(("127.0.0.1", 0), _Busy) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        serving.join()
+
+
 def _password(log: Path) -> str:
     """Return the password, which the demo prints after its first answer."""
     ends_s = time.monotonic() + START_S
@@ -71,6 +104,34 @@ def test_the_program_in_curl(demo: dict[str, str]) -> None:
     printed = _run(["sh", "-es"], _snippets("sh curl"), demo)
 
     assert printed == PRINTED.replace(", ratings: 1", "")
+
+
+def test_any_password_signs_in_with_curl(demo: dict[str, str]) -> None:
+    """Also one with what means something to a shell, to `printf` or in JSON."""
+    password = "a\"b\\c d'e$(x) %s &"
+    account = {"username": "quoted", "password": password}
+    request = urllib.request.Request(
+        f"{demo['SONGS_URL']}/auth/register", json.dumps(account).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=HANGS_S):
+        pass
+
+    printed = _run(
+        ["sh", "-es"],
+        [_snippets("sh curl")[0], 'echo "${token:+signed in}"'],
+        demo | {"SONGS_USER": "quoted", "SONGS_PASSWORD": password},
+    )
+
+    assert printed == "signed in\n"
+
+
+def test_curl_repeats_what_is_refused(busy: str) -> None:
+    """After a 429 and a 503 the answer is the only output, whether its body is kept or not."""
+    calls = ["token=x", f"request {busy}", f"request -o /dev/null -w '%{{http_code}}' {busy}"]
+
+    printed = _run(["sh", "-es"], [_snippets("sh curl")[1], *calls], {"PATH": os.environ["PATH"]})
+
+    assert printed == "done200"
 
 
 def test_the_program_in_python(tools: Path, demo: dict[str, str]) -> None:

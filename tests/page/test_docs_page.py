@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from .conftest import PASSWORD, Open
+from .steps import refusal
 
 pytestmark = pytest.mark.server
 
@@ -36,3 +37,20 @@ def test_an_operation_has_an_address(open_page: Open) -> None:
     page.goto(page.url + "docs#/ratings/rate_song")
 
     expect(page.locator("#operations-ratings-rate_song .opblock-body")).to_be_visible()
+
+
+def test_a_sign_in_that_is_refused_says_why(open_page: Open) -> None:
+    """With the wait, and without the HTML of a proxy."""
+    page = open_page()
+    page.goto(page.url + "docs")
+    page.get_by_role("textbox", name="User name").fill("editor")
+    page.get_by_role("textbox", name="Password").fill(PASSWORD)
+    limited = refusal(429, "rate_limited", "Too many requests.", **{"Retry-After": "7"})
+    page.route("**/auth/login", lambda route: route.fulfill(**limited), times=1)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.locator("#entered")).to_have_text("Too many requests. Try again in 7 s.")
+    page.route("**/auth/login", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"), times=1)
+
+    page.get_by_role("button", name="Sign in", exact=True).click()
+
+    expect(page.locator("#entered")).to_have_text("The service answered 502.")

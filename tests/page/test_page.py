@@ -1,46 +1,15 @@
 """What a person does on the page, and what the page says when something goes wrong."""
 
-import json
-import re
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import expect
 
 from .conftest import HOSTILE, PASSWORD, Catalogue, Open
+from .steps import EXPIRED, RATE, STATS, counts, find, rate, refusal, sign_in
 
 pytestmark = pytest.mark.server
-
-STATS: Final = re.compile(r"/songs/[0-9a-f]+/ratings$")
-
-
-def _sign_in(page: Page) -> None:
-    page.get_by_label("User name").fill("editor")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.locator("#songs li")).to_have_count(20)
-
-
-def _find(page: Page, message: str) -> None:
-    """Search, and show the only song that is found."""
-    page.get_by_label("Search").fill(message)
-    expect(page.locator("#songs li")).to_have_count(1)
-    page.locator("#songs button").click()
-
-
-def _counts(page: Page) -> list[str]:
-    """Return how often the song that is shown was rated 5, 4, 3, 2 and 1."""
-    expect(page.locator("#distribution tr")).to_have_count(5)
-    return page.locator("#distribution td:last-child").all_inner_texts()
-
-
-def _refusal(status: int, code: str, detail: str, **headers: str) -> dict[str, Any]:
-    return {
-        "status": status,
-        "headers": {"Content-Type": "application/problem+json", **headers},
-        "body": json.dumps({"status": status, "code": code, "detail": detail}),
-    }
 
 
 @pytest.mark.parametrize("catalogue", ["memory", "sqlite"], indirect=True)
@@ -51,13 +20,13 @@ def test_register_search_rate_and_sign_out(open_page: Open) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Register").click()
     expect(page.locator("#who")).to_have_text("grace-1")
-    _find(page, "etude 7")
+    find(page, "etude 7")
     expect(page.locator("#summary")).to_have_text("Not rated yet")
 
     page.get_by_role("button", name="Rate it 4 of 5").click()
 
     expect(page.locator("#rated")).to_have_text("You rated it 4.")
-    assert _counts(page) == ["0", "1", "0", "0", "0"]
+    assert counts(page) == ["0", "1", "0", "0", "0"]
     page.get_by_role("button", name="Sign out").click()
     expect(page.locator("#entry")).to_be_visible()
     expect(page.locator("#catalogue")).to_be_hidden()
@@ -67,7 +36,7 @@ def test_register_search_rate_and_sign_out(open_page: Open) -> None:
 def test_lists_go_on_and_have_filters(open_page: Open) -> None:
     """All songs are reached by one button, and a level leaves one of them."""
     page = open_page()
-    _sign_in(page)
+    sign_in(page)
 
     page.get_by_role("button", name="Show more").click()
 
@@ -107,12 +76,11 @@ def test_everything_works_by_keyboard(open_page: Open) -> None:
 def test_an_expired_token_is_exchanged(open_page: Open) -> None:
     """Nobody notices: the page signs in anew with its refresh token and repeats the request."""
     page = open_page()
-    _sign_in(page)
-    expired = _refusal(401, "invalid_token", "The access token is invalid or has expired.")
-    page.route(STATS, lambda route: route.fulfill(**expired), times=1)
+    sign_in(page)
+    page.route(STATS, lambda route: route.fulfill(**EXPIRED), times=1)
 
     with page.expect_response("**/auth/refresh") as refreshed:
-        _find(page, "etude 12")
+        find(page, "etude 12")
 
     assert refreshed.value.status == 200
     expect(page.locator("#summary")).to_have_text("Not rated yet")
@@ -122,10 +90,9 @@ def test_an_expired_token_is_exchanged(open_page: Open) -> None:
 def test_a_session_that_ended_leads_to_the_form(open_page: Open) -> None:
     """With the reason."""
     page = open_page()
-    _sign_in(page)
-    expired = _refusal(401, "invalid_token", "The access token is invalid or has expired.")
-    ended = _refusal(401, "invalid_refresh_token", "The refresh token is invalid or has expired; sign in again.")
-    page.route("**/api/v1/songs/**", lambda route: route.fulfill(**expired))
+    sign_in(page)
+    ended = refusal(401, "invalid_refresh_token", "The refresh token is invalid or has expired; sign in again.")
+    page.route("**/api/v1/songs/**", lambda route: route.fulfill(**EXPIRED))
     page.route("**/auth/refresh", lambda route: route.fulfill(**ended))
 
     page.get_by_label("Search").fill("etude")
@@ -138,11 +105,11 @@ def test_a_session_that_ended_leads_to_the_form(open_page: Open) -> None:
     ("refusal", "told"),
     [
         (
-            _refusal(429, "rate_limited", "Too many requests.", **{"Retry-After": "7"}),
+            refusal(429, "rate_limited", "Too many requests.", **{"Retry-After": "7"}),
             "Too many requests. Try again in 7 s.",
         ),
         (
-            _refusal(503, "storage_unavailable", "The storage does not respond.", **{"Retry-After": "1"}),
+            refusal(503, "storage_unavailable", "The storage does not respond.", **{"Retry-After": "1"}),
             "The storage does not respond. Try again in 1 s.",
         ),
         (None, "The service does not respond. Try again soon."),
@@ -152,37 +119,18 @@ def test_a_session_that_ended_leads_to_the_form(open_page: Open) -> None:
 def test_what_fails_is_told_and_can_be_repeated(open_page: Open, refusal: dict[str, Any] | None, told: str) -> None:
     """The song stays, and what failed works as soon as the service does."""
     page = open_page()
-    _sign_in(page)
-    _find(page, "etude 13")
-    before = _counts(page)
+    sign_in(page)
+    find(page, "etude 13")
+    before = counts(page)
     page.route("**/songs/ratings", lambda route: route.fulfill(**refusal) if refusal else route.abort(), times=1)
 
     page.get_by_role("button", name="Rate it 2 of 5").click()
 
     expect(page.locator("#problem")).to_have_text(told)
     page.get_by_role("button", name="Rate it 2 of 5").click()
+    expect(page.locator("#rated")).to_have_text("You rated it 2.")
     expect(page.locator("#problem")).to_be_empty()
-    assert int(_counts(page)[3]) == int(before[3]) + 1
-
-
-def test_a_rating_whose_answer_is_lost_counts_once(open_page: Open) -> None:
-    """It is sent again with the same key."""
-    page = open_page()
-    _sign_in(page)
-    _find(page, "etude 14")
-
-    def lose(route: Route) -> None:
-        assert route.fetch().status == 201
-        route.abort()
-
-    page.route("**/songs/ratings", lose, times=1)
-    page.get_by_role("button", name="Rate it 3 of 5").click()
-    expect(page.locator("#problem")).not_to_be_empty()
-
-    page.get_by_role("button", name="Rate it 3 of 5").click()
-
-    expect(page.locator("#rated")).to_have_text("You rated it 3.")
-    assert _counts(page) == ["0", "0", "1", "0", "0"]
+    assert int(counts(page)[3]) == int(before[3]) + 1
 
 
 def test_wrong_input_is_told(open_page: Open) -> None:
@@ -204,9 +152,9 @@ def test_wrong_input_is_told(open_page: Open) -> None:
 def test_text_is_never_markup(open_page: Open) -> None:
     """A title that would be a script is shown as it is."""
     page = open_page()
-    _sign_in(page)
+    sign_in(page)
 
-    _find(page, "onerror")
+    find(page, "onerror")
 
     expect(page.locator("#song-title")).to_have_text(HOSTILE)
     assert page.title() == "Songs"
@@ -236,11 +184,30 @@ def test_everyone_can_use_it(open_page: Open, scheme: str, width: int) -> None:
     """Axe finds nothing, on a phone and on a screen, and nothing is wider than the screen."""
     page = open_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     at_the_form = Axe().run(page)
-    _sign_in(page)
-    _find(page, "onerror")
-    _counts(page)
+    sign_in(page)
+    find(page, "onerror")
+    counts(page)
 
     results = [at_the_form, Axe().run(page)]
 
     assert [each.generate_report() for each in results if each.violations_count] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_what_fails_is_in_view_and_so_is_all_of_a_song(open_page: Open) -> None:
+    """On a phone the song is far below the top; on a low screen it is higher than the screen. A fault is told once."""
+    page = open_page(viewport={"width": 360, "height": 640})
+    sign_in(page)
+    page.locator("#songs button").last.click()
+    counts(page)
+    page.route(RATE, lambda route: route.abort(), times=1)
+
+    rate(page, 1)
+
+    expect(page.locator("#problem")).to_have_text("The service does not respond. Try again soon.")
+    expect(page.locator("#problem")).to_be_in_viewport(ratio=1)
+    page.set_viewport_size({"width": 1_280, "height": 400})
+    page.locator("#song").evaluate("(song) => { scrollTo(0, 300); song.scrollTo(0, song.scrollHeight); }")
+    expect(page.locator("#distribution tr").last).to_be_in_viewport(ratio=1)
+    page.get_by_label("Level").fill("1.5")
+    expect(page.locator("#problem")).to_have_text("level: must be an integer of at most 9 digits.")

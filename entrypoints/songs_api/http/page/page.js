@@ -5,12 +5,12 @@ const API = new URL(location.pathname.endsWith('/api/v1/') ? './' : 'api/v1/', l
 const TYPING_MS = 250;
 const $ = (id) => document.getElementById(id);
 
-let session = null;      // { access_token, refresh_token }
-let refreshing = null;   // the exchange of the refresh token that is under way: it is valid once
+let session = null;      // of the user who is signed in; see `enter`
+let entering = false;    // whether somebody is being signed in
 let listing = null;      // aborts the list that is being read
 let cursor = null;       // where the list goes on
+let typing = null;       // the timer of a search that is being typed
 let shown = null;        // the song that is shown
-let pending = null;      // { id, rating, key } of a rating that nobody has confirmed
 
 /** What the API answers to a request that it refuses. */
 class Refused extends Error {
@@ -22,10 +22,9 @@ class Refused extends Error {
   }
 }
 
-async function send(path, { method = 'GET', body, headers = {}, signal, token } = {}) {
+async function send(path, { body, headers, token, ...options } = {}) {
   const response = await fetch(new URL(path, API), {
-    method,
-    signal,
+    ...options,
     credentials: 'omit',
     headers: {
       ...(body && { 'Content-Type': 'application/json' }),
@@ -35,63 +34,76 @@ async function send(path, { method = 'GET', body, headers = {}, signal, token } 
     body: body && JSON.stringify(body),
   });
   if (response.status === 204) return null;
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Refused(answer, response);
-  return answer;
+  if (response.ok) return response.json();
+  throw new Refused(await response.json().catch(() => ({})), response);
 }
 
-/** Send a request of the user who is signed in; an access token that has expired is exchanged once. */
+/** Send a request of the user who is signed in. Once they have signed out it has no result, whatever is answered. */
 async function request(path, options = {}) {
-  if (!session) throw new Error('Sign in first.');
+  const mine = session;
   try {
-    return await send(path, { ...options, token: session.access_token });
-  } catch (error) {
-    if (error.code !== 'invalid_token' || !session) throw error;
-    await refresh();
-    return send(path, { ...options, token: session.access_token });
+    return await sendFor(mine, path, options);
+  } finally {
+    options.signal?.throwIfAborted();
+    if (mine !== session) throw new DOMException('The user has signed out.', 'AbortError');
   }
 }
 
-async function refresh() {
-  refreshing ??= send('auth/refresh', { method: 'POST', body: { refresh_token: session.refresh_token } })
-    .then((tokens) => { session = tokens; })
-    .finally(() => { refreshing = null; });
+async function sendFor(mine, path, options) {
+  const token = mine.access_token;
   try {
-    await refreshing;
+    return await send(path, { ...options, token });
   } catch (error) {
-    if (error.code === 'invalid_refresh_token') {
-      leave();
-      throw new Error('Your session has ended. Sign in again.');
-    }
-    throw error;
+    if (error.code !== 'invalid_token' || mine !== session) throw error;
+    if (mine.access_token === token) await refresh(mine); // unless another request has done so in the meantime
+    if (mine !== session) throw error;
+    return send(path, { ...options, token: mine.access_token });
   }
+}
+
+/** Exchange the refresh token, which is valid once: all requests wait for the same exchange. */
+function refresh(mine) {
+  mine.refreshing ??= send('auth/refresh', { method: 'POST', body: { refresh_token: mine.refresh_token } })
+    .then((tokens) => { Object.assign(mine, tokens); })
+    .catch((error) => {
+      if (error.code === 'invalid_refresh_token' && mine === session) leave('Your session has ended. Sign in again.');
+      throw error;
+    })
+    .finally(() => { mine.refreshing = null; });
+  return mine.refreshing;
 }
 
 /** Do something for the user, and show why where it fails. */
 async function act(work) {
+  $('problem').textContent = '';
   try {
     await work();
-    $('problem').textContent = '';
   } catch (error) {
     if (error.name !== 'AbortError') $('problem').textContent = reasonOf(error);
   }
 }
 
 function reasonOf(error) {
-  if (error instanceof TypeError) return 'The service does not respond. Try again soon.';
-  const faults = error.faults?.map(({ pointer, message }) => `${pointer.slice(1)}: ${message}`) ?? [];
+  if (['TypeError', 'SyntaxError'].includes(error.name)) return 'The service does not respond. Try again soon.';
+  const faults = error.faults?.map(({ pointer, message }) => `${pointer.slice(1)}: ${message}.`).join(' ');
   const wait = error.retryAfterS ? ` Try again in ${error.retryAfterS} s.` : '';
-  return [error.message, ...faults].join(' ') + wait;
+  return (faults || error.message) + wait;
 }
 
 // Signing in and out
 
 async function enter(username, password, { register = false } = {}) {
-  const credentials = { username, password };
-  if (register) await send('auth/register', { method: 'POST', body: credentials });
-  session = await send('auth/login', { method: 'POST', body: credentials });
-  const me = await request('users/me');
-  $('who').textContent = me.username;
+  if (entering) return; // two clicks sign in once
+  entering = true;
+  try {
+    const credentials = { username, password };
+    if (register) await send('auth/register', { method: 'POST', body: credentials });
+    const tokens = await send('auth/login', { method: 'POST', body: credentials });
+    session = { ...tokens, refreshing: null, ratings: new Map() };
+    $('who').textContent = (await request('users/me')).username;
+  } finally {
+    entering = false;
+  }
   $('entry').hidden = true;
   $('account').hidden = $('catalogue').hidden = false;
   $('entry-form').reset();
@@ -99,14 +111,25 @@ async function enter(username, password, { register = false } = {}) {
   await list();
 }
 
-function leave() {
-  session = pending = shown = null;
+/** Show the form, and leave nothing of the user for the next one; answers that are under way are dropped. */
+function leave(reason = '') {
+  session = shown = cursor = null;
   listing?.abort();
+  clearTimeout(typing);
   $('entry').hidden = false;
   $('account').hidden = $('catalogue').hidden = $('song').hidden = true;
-  $('songs').replaceChildren();
+  empty();
+  $('problem').textContent = reason;
   $('find').reset();
   $('username').focus();
+}
+
+async function signOut() {
+  const body = { refresh_token: session.refresh_token };
+  leave();
+  await send('auth/logout', { method: 'POST', body, keepalive: true }).catch(() => {
+    if (!session) throw new Error('You are signed out here, but the service may keep your session until it expires.');
+  });
 }
 
 $('entry-form').addEventListener('submit', (event) => {
@@ -115,11 +138,7 @@ $('entry-form').addEventListener('submit', (event) => {
   act(() => enter($('username').value, $('password').value, { register }));
 });
 
-$('sign-out').addEventListener('click', () => act(async () => {
-  const token = session.refresh_token;
-  leave();
-  await send('auth/logout', { method: 'POST', body: { refresh_token: token } });
-}));
+$('sign-out').addEventListener('click', () => act(signOut));
 
 // The list
 
@@ -135,7 +154,10 @@ async function list(next = null) {
   }
   // A search looks in artists as well, and takes no filters.
   $('artist').disabled = $('level').disabled = Boolean(message);
-  const page = await request(`${message ? 'songs/search' : 'songs'}?${query}`, { signal });
+  const page = await request(`${message ? 'songs/search' : 'songs'}?${query}`, { signal }).catch((error) => {
+    if (next === null && !signal.aborted) empty(); // what was found before is not what is asked for now
+    throw error;
+  });
   cursor = page.pagination.next_cursor;
   const items = page.data.map(itemOf);
   if (next === null) $('songs').replaceChildren(...items);
@@ -146,6 +168,12 @@ async function list(next = null) {
   if (next !== null) items[0]?.firstChild.focus();
 }
 
+function empty() {
+  $('songs').replaceChildren();
+  $('found').textContent = '';
+  $('more').hidden = true;
+}
+
 function plural(count, noun) {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
@@ -154,17 +182,25 @@ function itemOf(song) {
   const button = document.createElement('button');
   const more = document.createElement('small');
   button.type = 'button';
-  button.append(song.title, more);
-  more.textContent = `${song.artist} · level ${song.level} · ${song.released.slice(0, 4)}`;
+  button.append(isolated(song.title), more);
+  more.append(isolated(song.artist), ` · level ${song.level} · ${song.released.slice(0, 4)}`);
+  if (song.id === shown?.id) button.setAttribute('aria-current', 'true');
   button.addEventListener('click', () => act(() => show(song, button)));
   const item = document.createElement('li');
   item.append(button);
   return item;
 }
 
-let typing = null;
+/** Return an element for text of any direction, which changes the direction of nothing beside it. */
+function isolated(text) {
+  const element = document.createElement('bdi');
+  element.textContent = text;
+  return element;
+}
+
 $('find').addEventListener('input', () => {
   clearTimeout(typing);
+  $('more').hidden = true; // the cursor is of another list now
   typing = setTimeout(() => act(list), TYPING_MS);
 });
 $('find').addEventListener('submit', (event) => {
@@ -179,26 +215,24 @@ $('more').addEventListener('click', () => act(() => list(cursor)));
 async function show(song, button) {
   for (const current of document.querySelectorAll('[aria-current]')) current.removeAttribute('aria-current');
   button.setAttribute('aria-current', 'true');
-  shown = song;
-  $('song-title').textContent = song.title;
-  for (const name of ['artist', 'difficulty', 'level', 'released']) $(`song-${name}`).textContent = song[name];
+  shown = { ...song, count: 0 };
+  for (const name of ['title', 'artist', 'difficulty', 'level', 'released']) $(`song-${name}`).textContent = song[name];
   $('rated').textContent = '';
   $('summary').textContent = '';
   $('distribution').replaceChildren();
   $('song').hidden = false;
   $('song').focus();
   const stats = await request(`songs/${song.id}/ratings`);
-  if (shown === song) histogram(stats);
+  histogram(song, stats);
 }
 
-function histogram({ average, count, distribution }) {
+/** Show the statistics of a song, unless later ones have come before: ratings are only added. */
+function histogram(song, { average, count, distribution }) {
+  if (song.id !== shown?.id || count < shown.count) return;
+  shown.count = count;
   $('summary').textContent = count ? `${average.toFixed(1)} on average, ${plural(count, 'rating')}` : 'Not rated yet';
   $('distribution').replaceChildren(...[5, 4, 3, 2, 1].map((rating) => {
-    const row = document.createElement('tr');
-    const name = document.createElement('th');
-    const share = document.createElement('td');
-    const number = document.createElement('td');
-    const bar = document.createElement('meter');
+    const [row, name, share, number, bar] = ['tr', 'th', 'td', 'td', 'meter'].map((tag) => document.createElement(tag));
     name.scope = 'row';
     name.textContent = String(rating);
     number.textContent = String(distribution[rating]);
@@ -213,16 +247,25 @@ function histogram({ average, count, distribution }) {
 
 /** Rate the song; a rating that nobody has confirmed is sent again with its key, and so is counted once. */
 async function rate(song, rating) {
-  if (pending?.id !== song.id || pending.rating !== rating) pending = { id: song.id, rating, key: newKey() };
-  const stats = await request('songs/ratings', {
-    method: 'POST',
-    headers: { 'Idempotency-Key': pending.key },
-    body: { song_id: song.id, rating },
-  });
-  pending = null;
-  if (shown !== song) return;
-  $('rated').textContent = `You rated it ${rating}.`;
-  histogram(stats);
+  const { ratings } = session; // by song and rating, those that nobody has confirmed
+  const name = `${song.id} ${rating}`;
+  const given = ratings.get(name) ?? { key: newKey(), sending: false };
+  if (given.sending) return;
+  ratings.set(name, given);
+  given.sending = true;
+  $('rated').textContent = '';
+  try {
+    const stats = await request('songs/ratings', {
+      method: 'POST',
+      headers: { 'Idempotency-Key': given.key },
+      body: { song_id: song.id, rating },
+    });
+    ratings.delete(name);
+    if (song.id === shown?.id) $('rated').textContent = `You rated it ${rating}.`;
+    histogram(song, stats);
+  } finally {
+    given.sending = false;
+  }
 }
 
 // crypto.randomUUID is for pages behind TLS only.
@@ -235,16 +278,22 @@ for (const rating of [1, 2, 3, 4, 5]) {
   button.type = 'button';
   button.textContent = String(rating);
   button.setAttribute('aria-label', `Rate it ${rating} of 5`);
-  button.addEventListener('click', () => {
-    button.disabled = true; // until the answer: two clicks are one rating
-    act(() => rate(shown, rating)).finally(() => { button.disabled = false; button.focus(); });
-  });
+  // A double click and a key that is held are one rating, however fast the answer is.
+  button.addEventListener('click', (event) => { if (event.detail < 2) act(() => rate(shown, rating)); });
+  button.addEventListener('keydown', (event) => { if (event.repeat) event.preventDefault(); });
   $('rate').append(button);
 }
 
-// `songs demo` prints an address that signs in: what is behind the # is never sent to a server.
-const given = new URLSearchParams(location.hash.slice(1));
-if (given.has('user')) {
+/** Sign in by an address that `songs demo` prints: what is behind the # is never sent to a server. */
+function enterByAddress() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  if (!given.has('user')) return;
   history.replaceState(null, '', location.pathname + location.search);
-  act(() => enter(given.get('user'), given.get('password') ?? ''));
+  act(async () => {
+    if (session) await signOut();
+    await enter(given.get('user'), given.get('password') ?? '');
+  });
 }
+
+addEventListener('hashchange', enterByAddress);
+enterByAddress();
