@@ -42,7 +42,7 @@ def demo(tmp_path: Path) -> Iterator[dict[str, str]]:
     try:
         running.wait_until_it_answers()
         yield {
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "PATH": os.environ["PATH"],
             "SONGS_URL": f"http://127.0.0.1:{running.port}/api/v1",
             "SONGS_USER": "demo",
             "SONGS_PASSWORD": _password(running.log),

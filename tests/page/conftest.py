@@ -18,6 +18,8 @@ BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 PROGRAM: Final = Path(__file__).resolve().parents[1] / "hostile" / "program.py"
 PASSWORD: Final = "correct horse battery staple"
 PATIENCE_MS: Final = 60_000.0
+ELSEWHERE: Final = "--host-resolver-rules=MAP songs.example 127.0.0.1"
+"""Gives this machine another name."""
 SCREENSHOTS: Final = "SONGS_TEST_SCREENSHOTS"
 HOSTILE: Final = "<img src=x onerror=\"document.title='owned'\">"
 """The title of a song that no page may take for markup."""
@@ -73,7 +75,7 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         try:
             # It shows this page alone, and as root it has no sandbox; in containers /dev/shm may be small.
-            arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+            arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server", ELSEWHERE]
             started = playwright.chromium.launch(executable_path=program, args=arguments)
         except Error as error:
             pytest.skip(f"{program} does not start here: {error.message.splitlines()[0]}")

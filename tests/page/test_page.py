@@ -178,6 +178,18 @@ def test_the_address_of_a_demo_signs_in_and_leaves_nothing(open_page: Open, cata
     assert not [url for url in asked if not url.startswith(catalogue.address) or "horse" in url.partition("#")[0]]
 
 
+def test_a_link_signs_nobody_in_elsewhere(open_page: Open, catalogue: Catalogue) -> None:
+    """On a service that is no demo of this machine it fills the form in: whoever made the link gets no ratings."""
+    page = open_page()
+    port = catalogue.address.rpartition(":")[2]
+
+    page.goto(f"http://songs.example:{port}/#user=editor&password=secret")
+
+    expect(page.get_by_label("User name")).to_have_value("editor")
+    expect(page.locator("#entry")).to_be_visible()
+    assert page.url == f"http://songs.example:{port}/"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1_200])
 def test_everyone_can_use_it(open_page: Open, scheme: str, width: int) -> None:

@@ -17,7 +17,9 @@ DEFAULT_MIN_PASSWORD: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class PasswordPolicy:
-    """The minimum length of new passwords, in characters before and after NFKC, and forbidden ones. Not used at sign-in.
+    """The minimum length of new passwords, in characters, and forbidden ones. Not used at sign-in.
+
+    The length counts before and after NFKC.
 
     It refuses the passwords that attackers try first: the most common ones, and the username, with or without digits
     and punctuation behind it. There are no rules about kinds of characters: they make passwords worse, not better.
