@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 import pytest
 
 from songs.ports.cache import Cache, Hit, Miss
+from songs_contract.harness.driver import lease_of
 from songs_contract.harness.subject import Subject
 from songs_contract.law import clause, requires
 from songs_plugins import Port
@@ -36,21 +37,6 @@ COLLECTIONS: dict[str, Callable[[list[str]], Collection[str]]] = {
     "set": frozenset,
     "keys": lambda groups: dict.fromkeys(groups).keys(),
 }
-
-
-@pytest.fixture
-def cache(subject: Subject) -> Cache:
-    """The cache under test, open and empty."""
-    opened: Cache = subject.open()
-    return opened
-
-
-def lease_of(cache: Cache, group: str, key: str = "key") -> bytes:
-    """Return a lease for an entry that is not there."""
-    found = cache.get(group, key)
-    assert isinstance(found, Miss), f"{group!r}, {key!r} is there: {found}"
-    assert isinstance(found.lease, bytes)
-    return found.lease
 
 
 def put(cache: Cache, group: str, value: bytes = b"value", key: str = "key") -> None:
