@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from songs.errors import CacheUnavailable, LimiterUnavailable, TransientConflict
+from songs.errors import CacheUnavailable, LimiterUnavailable, SongsError, TransientConflict
 from songs.model import Rating, RatingStats, Role, Session, Song, User
 from songs.ports.cache import Cache, Miss
 from songs.ports.coherence import CoherenceRecord
@@ -265,11 +265,13 @@ def lease_of(cache: Cache, group: str, key: str = "key") -> bytes:
     return found.lease
 
 
-def close_while_in_use(adapter: Cache | RateLimiter, calls: Sequence[Callable[[], object]], *, times: int) -> None:
+def close_while_in_use(
+    adapter: Cache | RateLimiter, calls: Sequence[Callable[[], object]], refusal: type[SongsError], *, times: int
+) -> None:
     """Close and open an adapter while other threads make these calls, each in a thread of its own.
 
     Raises:
-        Exception: A call ended with another error than that the adapter does not answer.
+        Exception: A call ended with another error than `refusal`.
     """
     stop, refused = threading.Event(), threading.Event()
 
@@ -277,7 +279,7 @@ def close_while_in_use(adapter: Cache | RateLimiter, calls: Sequence[Callable[[]
         while not stop.is_set():
             try:
                 call()
-            except (CacheUnavailable, LimiterUnavailable):
+            except refusal:
                 refused.set()
 
     def close_and_open() -> None:

@@ -68,7 +68,7 @@ def test_closing_what_is_in_use(cache: Cache, rounds: int) -> None:
         lambda: cache.invalidate(["group"]),
         cache.ping,
     )
-    close_while_in_use(cache, calls, times=10 * rounds)
+    close_while_in_use(cache, calls, CacheUnavailable, times=10 * rounds)
 
 
 @clause("CACHE-1", "CACHE-3", "CACHE-10")

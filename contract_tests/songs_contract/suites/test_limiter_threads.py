@@ -51,7 +51,7 @@ def test_closing_what_is_in_use(limiter: RateLimiter, rounds: int) -> None:
     def hit() -> None:
         limiter.give_back("bucket", LIMIT, limiter.hit("bucket", LIMIT).window)
 
-    close_while_in_use(limiter, [hit] * 3, times=10 * rounds)
+    close_while_in_use(limiter, [hit] * 3, LimiterUnavailable, times=10 * rounds)
 
 
 @clause("LIM-1", "LIM-7", "LIM-8")
