@@ -94,8 +94,9 @@ def test_many_groups_at_once(cache: Cache) -> None:
 @clause("CACHE-2")
 @requires("keeps")
 def test_many_leases_of_a_group(cache: Cache) -> None:
-    """An invalidation voids every lease of the group, however many keys have one, filled or not."""
+    """An invalidation voids every lease of the group, which are `bytes`, however many keys have one, filled or not."""
     leases = {f"key-{n}": lease_of(cache, "group", f"key-{n}") for n in range(LEASES)}
+    assert {type(lease) for lease in leases.values()} == {bytes}
     cache.fill("group", "key-0", b"value", lease=leases["key-0"], ttl_s=TTL_S)
     cache.invalidate(["group"])
     for key, lease in leases.items():
