@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from falcon import testing
 from tests.clock import ManualClock
-from tests.http.test_problems import OURS, _app_that_raises
 
 from songs import errors
 from songs.errors import OutcomeUnknown, StorageUnavailable, Unavailable
@@ -17,6 +16,7 @@ from songs_api.http.kernel.operation import PREFIX
 from songs_sqlite import SqliteStorage
 
 from .conftest import PASSWORD, Service
+from .raising import OURS, app_that_raises
 
 ADVICE = "The stored song s-17 in /var/lib/songs.db is damaged; set SONGS_SQLITE_PATH."
 DAMAGE = (
@@ -36,7 +36,7 @@ def test_advice_for_operators_reaches_no_client(
     service: Service, user: dict[str, str], caplog: pytest.LogCaptureFixture, kind: type[Unavailable]
 ) -> None:
     """With 503 a client is shown the summary, and the log has the detail under the id of the request."""
-    result = _app_that_raises(service, kind(ADVICE)).simulate_get("/raises", headers=user)
+    result = app_that_raises(service, kind(ADVICE)).simulate_get("/raises", headers=user)
 
     assert result.status_code == 503
     assert result.json["detail"] == result.json["error"] == kind.summary
@@ -51,7 +51,7 @@ def test_the_log_has_the_reason_of_an_unknown_outcome(
     error = OutcomeUnknown()
     error.__cause__ = StorageUnavailable(ADVICE)
 
-    result = _app_that_raises(service, error).simulate_get("/raises", headers=user)
+    result = app_that_raises(service, error).simulate_get("/raises", headers=user)
 
     assert "s-17" not in result.text
     assert any(ADVICE in each for each in _warnings(caplog))
@@ -61,7 +61,7 @@ def test_what_is_meant_for_clients_reaches_them(service: Service, user: dict[str
     """Where an error says what clients should know, they are shown that in place of the summary."""
     error = OutcomeUnknown(public="The change is stored.")
 
-    result = _app_that_raises(service, error).simulate_get("/raises", headers=user)
+    result = app_that_raises(service, error).simulate_get("/raises", headers=user)
 
     assert result.json["detail"] == "The change is stored."
 

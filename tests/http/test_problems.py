@@ -1,32 +1,21 @@
 """Errors: every one has a status, a place in the documentation and the same shape."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import falcon
 import pytest
-from falcon import testing
 
 from songs import errors
 from songs.errors import FieldError, RateLimited, SongsError
-from songs_api.http.app import create_app
 from songs_api.http.kernel import problem_details as problems
 from songs_api.http.kernel import validation as failures
 from songs_api.http.kernel.operation import PREFIX
 from songs_api.http.kernel.problem_details import Problem
 
 from .conftest import Service
-
-
-def _all(kind: type[SongsError]) -> Iterator[type[SongsError]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from _all(child)
-
-
-OURS = [kind for kind in _all(SongsError) if kind.__module__ in {errors.__name__, failures.__name__}]
+from .raising import OURS, app_that_raises
 
 
 def _make(kind: type[SongsError]) -> SongsError:
@@ -36,18 +25,6 @@ def _make(kind: type[SongsError]) -> SongsError:
         failures.MethodNotAllowed: (("GET",),),
     }
     return kind(*arguments.get(kind, ()))
-
-
-def _app_that_raises(service: Service, error: Exception) -> testing.TestClient:
-    class Raises:
-        def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-            raise error
-
-    app = create_app(service.services)
-    route = falcon.App()
-    route.add_route("/raises", Raises())
-    app.app._router_search = route._router.find
-    return testing.TestClient(app)
 
 
 def test_every_error_has_a_status() -> None:
@@ -78,7 +55,7 @@ def test_every_error_has_the_same_shape(service: Service, user: dict[str, str], 
     """Each is application/problem+json with all members, and the headers that its status asks for."""
     status = problems.STATUSES[kind]
 
-    result = _app_that_raises(service, _make(kind)).simulate_get("/raises", headers=user)
+    result = app_that_raises(service, _make(kind)).simulate_get("/raises", headers=user)
 
     problem = Problem.model_validate(result.json)
     assert result.headers["Content-Type"] == "application/problem+json"
@@ -104,7 +81,7 @@ def test_an_error_of_an_adapter_has_the_status_of_its_parent() -> None:
 
 def test_retry_after_is_whole_seconds_and_never_too_soon(service: Service, user: dict[str, str]) -> None:
     """2.5 seconds become 3."""
-    result = _app_that_raises(service, RateLimited(2.5)).simulate_get("/raises", headers=user)
+    result = app_that_raises(service, RateLimited(2.5)).simulate_get("/raises", headers=user)
 
     assert result.headers["Retry-After"] == "3"
 
@@ -121,7 +98,7 @@ def test_a_defect_says_nothing_to_the_client_and_all_to_the_log(
     service: Service, user: dict[str, str], caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     """500 with a general text; the log has the error and the id that the client was given."""
-    result = _app_that_raises(service, error).simulate_get("/raises", headers=user)
+    result = app_that_raises(service, error).simulate_get("/raises", headers=user)
 
     assert (result.status_code, result.json["code"]) == (500, "internal")
     assert "secret" not in result.text

@@ -54,7 +54,7 @@ _FIRST: Final = {
     "maintenance:closing_brings_back_deleted_users": "STO-17",
     "deletions:each_rating_is_removed_alone": "SNG-14",
     "deletions:keys_are_free_later": "SNG-14",
-    "deletions:leftovers_come_back_with_the_id": "SNG-14",
+    "deletions:orphans_come_back_with_the_id": "SNG-14",
     "ratings:rating_needs_no_song": "RAT-2",
     "ratings:retry_counts_twice": "RAT-3",
     "ratings:failed_rating_keeps_its_key": "RAT-6",

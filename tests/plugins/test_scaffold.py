@@ -69,6 +69,20 @@ def test_from_nothing_to_the_first_replaced_piece(tmp_path: Path, python: Path, 
     assert "works after all: storage: durable" in held.stdout
 
 
+def test_the_first_replaced_piece_is_in_order(tmp_path: Path, project_root: Path) -> None:
+    """The linter and the formatter accept the module with the changes that the guide shows."""
+    folder = scaffold("acme", Port.STORAGE, tmp_path)
+    replace_first_piece(
+        (project_root / "docs" / "writing-an-adapter.md").read_text(), folder / "src" / "songs_acme" / "storage.py"
+    )
+
+    linted = run(folder, sys.executable, "-m", "ruff", "check", *STYLE[:-1], "--select=E,F,I", ".")
+    formatted = run(folder, sys.executable, "-m", "ruff", "format", *STYLE, ".")
+
+    assert linted.returncode == 0, linted.stdout
+    assert formatted.returncode == 0, formatted.stdout
+
+
 def replace_first_piece(guide: str, module: Path) -> None:
     """Make the changes that the guide shows as differences; each has to fit in one place."""
     text = module.read_text()

@@ -10,9 +10,11 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from songs.errors import CacheUnavailable, LimiterUnavailable, TransientConflict
+from songs.errors import CacheUnavailable, LimiterUnavailable, SongsError, TransientConflict
 from songs.model import Rating, RatingStats, Role, Session, Song, User
+from songs.ports.cache import Cache, Miss
 from songs.ports.coherence import CoherenceRecord
+from songs.ports.limiter import RateLimiter
 from songs.ports.ratings import RatingReceipt
 from songs.ports.sessions import Rotation
 from songs.ports.storage import Scope, Storage, UnitOfWork
@@ -35,6 +37,8 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 RACE_S = 60.0
+REFUSED_S = 1.0
+"""How long an adapter stays closed at most, until one call was refused."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,16 @@ class StorageUser:
         return self.storage.unit_of_work(scope, deadline=self.subject.deadline())
 
 
+def add_user(each: User, unit: UnitOfWork) -> None:
+    """Store a user, as a write of `StorageUser.write_each`."""
+    unit.users.add(each)
+
+
+def add_session(each: Session, unit: UnitOfWork) -> None:
+    """Store a session, as a write of `StorageUser.write_each`."""
+    unit.sessions.add(each)
+
+
 def until_no_conflict(work: Callable[[], T]) -> T:
     """Run `work`, again after each `TransientConflict`, as the services do."""
     for _ in range(200):
@@ -241,6 +255,46 @@ def returned(outcomes: Iterable[T | Exception]) -> list[T]:
             raise outcome
         results.append(outcome)
     return results
+
+
+def lease_of(cache: Cache, group: str, key: str = "key") -> bytes:
+    """Return a lease for an entry that is not there."""
+    found = cache.get(group, key)
+    assert isinstance(found, Miss), f"{group!r}, {key!r} is there: {found}"
+    assert found.lease is not None
+    return found.lease
+
+
+def close_while_in_use(
+    adapter: Cache | RateLimiter, calls: Sequence[Callable[[], object]], refusal: type[SongsError], *, times: int
+) -> None:
+    """Close and open an adapter while other threads make these calls, each in a thread of its own.
+
+    Raises:
+        Exception: A call ended with another error than `refusal`.
+    """
+    stop, refused = threading.Event(), threading.Event()
+
+    def use(call: Callable[[], object]) -> None:
+        while not stop.is_set():
+            try:
+                call()
+            except refusal:
+                refused.set()
+
+    def close_and_open() -> None:
+        try:
+            for _ in range(times):
+                refused.clear()
+                adapter.close()
+                refused.wait(REFUSED_S)
+                adapter.open()
+        finally:
+            stop.set()
+
+    work: list[Callable[[], None]] = [close_and_open]
+    work += [partial(use, call) for call in calls]
+    returned(race(work))
 
 
 SESSIONS = ("session-1", "session-2", "session-3")

@@ -9,11 +9,11 @@ from typing import Final
 
 import pytest
 
-from songs.ports.cache import CountingCache, Hit, Miss
+from songs.ports.cache import Cache, CountingCache, Hit, Miss
 from songs.ports.clock import Deadline
-from songs.ports.limiter import RateLimit, Verdict
+from songs.ports.limiter import RateLimit, RateLimiter, Verdict
 from songs.ports.storage import Storage
-from songs_contract.harness.driver import StorageUser
+from songs_contract.harness.driver import StorageUser, lease_of
 from songs_contract.harness.session import ContractSession
 from songs_contract.harness.subject import Subject, place
 from songs_plugins import AdapterSpec, CacheFaultInjector, FaultInjector, Port
@@ -48,10 +48,7 @@ class CountingCacheUser:
 
     def put(self, value: bytes, key: str = "key", ttl_s: float = TTL_S) -> None:
         """Fill an entry of the group that is not there, by means of the cache alone."""
-        found = self.cache.get("group", key)
-        assert isinstance(found, Miss)
-        assert found.lease is not None
-        self.fill(value, found.lease, key, ttl_s)
+        self.fill(value, lease_of(self.cache, "group", key), key, ttl_s)
 
     def fill(self, value: bytes, lease: bytes, key: str = "key", ttl_s: float = TTL_S) -> None:
         """Fill an entry of the group with a lease."""
@@ -101,6 +98,24 @@ def injector(subject: Subject) -> Iterator[FaultInjector]:
     with subject.spec.faults(subject.settings) as found:
         assert subject.spec.port is not Port.CACHE or isinstance(found, CacheFaultInjector), "it has no `spoil`"
         yield found
+
+
+@pytest.fixture
+def cache(subject: Subject) -> Cache:
+    """The cache under test, open and empty; one that keeps nothing is only asked for what it can do."""
+    if not subject.declares("keeps"):
+        pytest.skip("declared unsupported: keeps")
+    opened: Cache = subject.open()
+    return opened
+
+
+@pytest.fixture
+def limiter(subject: Subject) -> RateLimiter:
+    """The limiter under test, open."""
+    if not subject.declares("limits"):
+        pytest.skip("declared unsupported: limits")
+    opened: RateLimiter = subject.open()
+    return opened
 
 
 @pytest.fixture

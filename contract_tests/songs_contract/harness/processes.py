@@ -51,19 +51,17 @@ class Child:
             env=environment,
         )
         child = cls(process, "")
-        child.say({"target": subject.target, "settings": plain(subject.settings), "task": task, **order})
-        child.first_line = child.read_line()
+        told = {"target": subject.target, "settings": plain(subject.settings), "task": task, **order}
+        child.first_line = child.ask(json.dumps(told))
         return child
 
     def go(self) -> None:
         """Let it begin."""
-        self._input.write("go\n")
-        self._input.flush()
+        self._say("go")
 
     def ask(self, line: str) -> str:
         """Send it a line and return the next one that it prints."""
-        self._input.write(line + "\n")
-        self._input.flush()
+        self._say(line)
         return self.read_line()
 
     def read_line(self) -> str:
@@ -88,9 +86,8 @@ class Child:
         self._input.close()
         self._output.close()
 
-    def say(self, order: object) -> None:
-        """Send it a line of JSON."""
-        self._input.write(json.dumps(order) + "\n")
+    def _say(self, line: str) -> None:
+        self._input.write(line + "\n")
         self._input.flush()
 
     @property
@@ -112,8 +109,7 @@ class Other:
 
     def ask(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401 - JSON
         """Return what a call came to there; see `answering`."""
-        self.child.say([name, *arguments])
-        return json.loads(self.child.read_line())
+        return json.loads(self.child.ask(json.dumps([name, *arguments])))
 
 
 @contextmanager

@@ -6,9 +6,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Final, TypeVar
+from uuid import uuid4
 
 from songs_contract.harness.subject import Subject
 from songs_contract.report.explanations import OutOfPatience
+
+T = TypeVar("T")
+
+CHILD_S: Final = 30.0
+"""How long a child may take that was forked off, on a busy machine."""
 
 
 @contextmanager
@@ -69,3 +76,26 @@ def elapse(subject: Subject, duration_s: float) -> None:
     subject.clock.advance(duration_s)
     if subject.declares("shared"):
         time.sleep(duration_s)
+
+
+def while_it_lasts(subject: Subject, lasts_s: float, look: Callable[[str], T], times: int = 5) -> T:
+    """Return what `look` saw of a window or an entry that lasts `lasts_s` seconds, and began after `look` did.
+
+    On a busy machine more time may pass than the test lets pass. What was seen after the end says nothing, so it looks
+    again: it judges nothing itself, and is given a name of its own each time, for a bucket or a group.
+
+    Raises:
+        OutOfPatience: Each of `times` attempts took too long; nothing is known.
+    """
+    for _ in range(times):
+        began_s = _now_s(subject)
+        seen = look(f"attempt-{uuid4().hex}")
+        if _now_s(subject) - began_s < lasts_s:
+            return seen
+    msg = f"{times} times what takes less than {lasts_s:g} s took longer"
+    raise OutOfPatience(msg)
+
+
+def _now_s(subject: Subject) -> float:
+    # A shared adapter may go by a server's clock: the kit's own is ahead of it by all that it was moved.
+    return time.monotonic() if subject.declares("shared") else subject.clock.monotonic_s()

@@ -7,12 +7,12 @@ from typing import Final
 import pytest
 
 from songs.limits import MAX_DIFFICULTY_MILLI
-from songs.model import DifficultyTotals, RatingStats, Session, User
+from songs.model import DifficultyTotals, RatingStats
 from songs.ports.batches import BatchingUnit
 from songs.ports.sessions import Rotation
 from songs.ports.storage import UnitOfWork
 from songs.query import SongFilter
-from songs_contract.harness.driver import StorageUser
+from songs_contract.harness.driver import StorageUser, add_session, add_user
 from songs_contract.harness.session import ContractSession
 from songs_contract.harness.subject import Subject
 from songs_contract.law import builds_on, clause, requires
@@ -106,7 +106,7 @@ def test_many_songs(use: StorageUser, contract: ContractSession) -> None:
 def test_many_users(use: StorageUser, subject: Subject) -> None:
     """All of them are listed, however many are asked for at a time."""
     users = [user(f"user-{n:04d}") for n in range(many(subject))]
-    use.write_each([partial(_add_user, each) for each in users])
+    use.write_each([partial(add_user, each) for each in users])
     for limit in (len(users) - 1, len(users), len(users) + 1):
         assert use.read(lambda unit, limit=limit: unit.users.find(limit=limit)) == tuple(users[:limit])  # type: ignore[misc]
 
@@ -115,11 +115,11 @@ def test_many_users(use: StorageUser, subject: Subject) -> None:
 def test_many_sessions(use: StorageUser, subject: Subject) -> None:
     """As many are removed as were asked for; fewer are the last; a user goes with 100 of them, and with more."""
     number = many(subject)
-    use.write_each([partial(_add_user, user(each)) for each in ("few", "some")])
+    use.write_each([partial(add_user, user(each)) for each in ("few", "some")])
     owners = ["few"] * ENDED_WITH_USER + ["some"] * (number - ENDED_WITH_USER)
     of_users = [session(f"session-{n:04d}", user_id=each) for n, each in enumerate(owners)]
     expired = [session(f"expired-{n:04d}", user_id="nobody", expires_at=NOW) for n in range(number)]
-    use.write_each([partial(_add_session, each) for each in (*of_users, *expired)])
+    use.write_each([partial(add_session, each) for each in (*of_users, *expired)])
     removals = [
         use.write(lambda unit, limit=limit: unit.sessions.delete_expired(at=NOW, limit=limit))  # type: ignore[misc]
         for limit in (number - 9, 10, 10)
@@ -136,7 +136,7 @@ def test_many_sessions(use: StorageUser, subject: Subject) -> None:
         use.write(lambda unit: unit.sessions.delete_of_user("some", limit=number)),
     ]
     assert removals == [more, 0]
-    use.write_each([partial(_add_session, each) for each in of_users[ENDED_WITH_USER:]])
+    use.write_each([partial(add_session, each) for each in of_users[ENDED_WITH_USER:]])
     assert use.write(lambda unit: unit.sessions.delete_of_user("some", limit=2 * number)) == number - ENDED_WITH_USER
 
 
@@ -184,11 +184,3 @@ def test_the_grace_time_is_exact(use: StorageUser, grace_ms: int) -> None:
             )
         )
         assert rotation is expected
-
-
-def _add_user(each: User, unit: UnitOfWork) -> None:
-    unit.users.add(each)
-
-
-def _add_session(each: Session, unit: UnitOfWork) -> None:
-    unit.sessions.add(each)

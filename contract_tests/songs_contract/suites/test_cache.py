@@ -1,7 +1,6 @@
 """Caches: entries, leases, invalidation, time to live."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from songs.errors import CacheUnavailable
 from songs.ports.cache import Cache, Hit, Miss
-from songs_contract.harness.driver import race
+from songs_contract.harness.driver import lease_of, race
 from songs_contract.harness.subject import Subject, place
 from songs_contract.harness.timing import eventually
 from songs_contract.law import clause, requires
@@ -19,24 +18,6 @@ from songs_plugins import Port
 
 PORT = Port.CACHE
 TTL_S = 60.0
-
-
-@pytest.fixture
-def cache(subject: Subject) -> Iterator[Cache]:
-    """The cache under test, open and empty; one that keeps nothing is only asked for what it can do."""
-    if not subject.declares("keeps"):
-        pytest.skip("declared unsupported: keeps")
-    opened: Cache = subject.open()
-    yield opened
-    opened.close()
-
-
-def lease_of(cache: Cache, group: str, key: str) -> bytes:
-    """Return a lease for an entry that is not there."""
-    found = cache.get(group, key)
-    assert isinstance(found, Miss), f"{group!r}, {key!r} is there: {found}"
-    assert found.lease is not None
-    return found.lease
 
 
 def put(cache: Cache, group: str, key: str, value: bytes, ttl_s: float = TTL_S) -> None:

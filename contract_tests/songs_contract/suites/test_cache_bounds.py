@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 import pytest
 
 from songs.ports.cache import Cache, Hit, Miss
+from songs_contract.harness.driver import lease_of
 from songs_contract.harness.subject import Subject
 from songs_contract.law import clause, requires
 from songs_plugins import Port
@@ -36,21 +37,6 @@ COLLECTIONS: dict[str, Callable[[list[str]], Collection[str]]] = {
     "set": frozenset,
     "keys": lambda groups: dict.fromkeys(groups).keys(),
 }
-
-
-@pytest.fixture
-def cache(subject: Subject) -> Cache:
-    """The cache under test, open and empty."""
-    opened: Cache = subject.open()
-    return opened
-
-
-def lease_of(cache: Cache, group: str, key: str = "key") -> bytes:
-    """Return a lease for an entry that is not there."""
-    found = cache.get(group, key)
-    assert isinstance(found, Miss), f"{group!r}, {key!r} is there: {found}"
-    assert isinstance(found.lease, bytes)
-    return found.lease
 
 
 def put(cache: Cache, group: str, value: bytes = b"value", key: str = "key") -> None:
@@ -108,8 +94,9 @@ def test_many_groups_at_once(cache: Cache) -> None:
 @clause("CACHE-2")
 @requires("keeps")
 def test_many_leases_of_a_group(cache: Cache) -> None:
-    """An invalidation voids every lease of the group, however many keys have one, filled or not."""
+    """An invalidation voids every lease of the group, which are `bytes`, however many keys have one, filled or not."""
     leases = {f"key-{n}": lease_of(cache, "group", f"key-{n}") for n in range(LEASES)}
+    assert {type(lease) for lease in leases.values()} == {bytes}
     cache.fill("group", "key-0", b"value", lease=leases["key-0"], ttl_s=TTL_S)
     cache.invalidate(["group"])
     for key, lease in leases.items():

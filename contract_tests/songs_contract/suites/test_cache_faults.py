@@ -1,12 +1,13 @@
 """A cache server that fails, or holds rubbish: for adapters whose descriptor says how to make it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal
 
 import pytest
 
 from songs.errors import CacheUnavailable
-from songs.ports.cache import Cache, Hit, Miss
+from songs.ports.cache import Cache, Hit
+from songs_contract.harness.driver import lease_of
 from songs_contract.harness.subject import Subject
 from songs_contract.harness.timing import eventually
 from songs_contract.law import clause
@@ -25,27 +26,17 @@ CALLS: dict[str, Callable[[Cache, bytes], object]] = {
 
 
 @pytest.fixture
-def cache(subject: Subject, injector: CacheFaultInjector) -> Iterator[Cache]:
+def cache(injector: CacheFaultInjector, cache: Cache) -> Cache:
     """The cache under test, open and used before, so that its connections are there."""
-    opened: Cache = subject.open()
-    opened.ping()
-    yield opened
-    opened.close()
-
-
-def lease_of(cache: Cache, group: str = "group") -> bytes:
-    """Return a lease for the entry, which is not there."""
-    found = cache.get(group, "key")
-    assert isinstance(found, Miss)
-    assert found.lease is not None
-    return found.lease
+    cache.ping()
+    return cache
 
 
 @clause("CACHE-9")
 @pytest.mark.parametrize("name", CALLS)
 def test_one_round_trip(cache: Cache, injector: CacheFaultInjector, name: str) -> None:
     """Were there a second call to the server it would fail; there is none."""
-    lease = lease_of(cache)
+    lease = lease_of(cache, "group")
     injector.fail_at(2, when="before")
     try:
         CALLS[name](cache, lease)
@@ -61,7 +52,7 @@ def test_a_server_that_fails(
     subject: Subject, cache: Cache, injector: CacheFaultInjector, name: str, when: Literal["before", "after"]
 ) -> None:
     """The one call fails with the one error, and the cache works again soon after the server does."""
-    lease = lease_of(cache)
+    lease = lease_of(cache, "group")
     injector.fail_at(1, when=when)
     with pytest.raises(CacheUnavailable) as caught:
         CALLS[name](cache, lease)
@@ -113,7 +104,7 @@ def test_rubbish(cache: Cache, injector: CacheFaultInjector) -> None:
     """What is no entry of this cache is a miss, which can be filled, whatever kind of rubbish it is."""
     for n in range(KINDS_OF_RUBBISH):
         value = f"value {n}".encode()
-        cache.fill("group", "key", value, lease=lease_of(cache), ttl_s=TTL_S)
+        cache.fill("group", "key", value, lease=lease_of(cache, "group"), ttl_s=TTL_S)
         assert cache.get("group", "key") == Hit(value)
         injector.spoil()
-        lease_of(cache)
+        lease_of(cache, "group")

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from songs.ports.cache import Cache, Hit, Miss
+from songs.ports.cache import Cache, Hit
+from songs_contract.harness.driver import lease_of
 from songs_contract.harness.near_misses import SEPARATORS, any_texts, joined_alike
-from songs_contract.harness.subject import Subject
 from songs_contract.law import clause, requires
 from songs_plugins import Port
 
@@ -16,20 +16,10 @@ LONGEST = 1_200
 Name = tuple[str, str]
 
 
-@pytest.fixture
-def cache(subject: Subject) -> Cache:
-    """The cache under test, open and empty."""
-    opened: Cache = subject.open()
-    return opened
-
-
 def fill_all(cache: Cache, names: Sequence[Name]) -> None:
     """Fill an entry of its own under each name."""
     for n, (group, key) in enumerate(names):
-        found = cache.get(group, key)
-        assert isinstance(found, Miss), f"{group!r}, {key!r} is there before it was filled"
-        assert found.lease is not None
-        cache.fill(group, key, str(n).encode(), lease=found.lease, ttl_s=600.0)
+        cache.fill(group, key, str(n).encode(), lease=lease_of(cache, group, key), ttl_s=600.0)
 
 
 def missing(cache: Cache, names: Sequence[Name]) -> list[Name]:

@@ -1,6 +1,5 @@
 """Caches that many use: threads, an object that is opened again or closed meanwhile, and another process."""
 
-import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -8,7 +7,7 @@ import pytest
 
 from songs.errors import CacheUnavailable
 from songs.ports.cache import Cache, Hit, Miss
-from songs_contract.harness.driver import race, returned
+from songs_contract.harness.driver import close_while_in_use, lease_of, race, returned
 from songs_contract.harness.processes import Other, another_process
 from songs_contract.harness.subject import Subject
 from songs_contract.law import clause, requires
@@ -18,14 +17,6 @@ PORT = Port.CACHE
 
 TTL_S = 600.0
 THREADS = 6
-PATIENCE_S = 1.0
-
-
-@pytest.fixture
-def cache(subject: Subject) -> Cache:
-    """The cache under test, open and empty."""
-    opened: Cache = subject.open()
-    return opened
 
 
 @pytest.fixture
@@ -33,14 +24,6 @@ def other(subject: Subject) -> Iterator[Other]:
     """Another process with the same cache open."""
     with another_process(subject) as found:
         yield found
-
-
-def lease_of(cache: Cache, group: str, key: str = "key") -> bytes:
-    """Return a lease for an entry that is not there."""
-    found = cache.get(group, key)
-    assert isinstance(found, Miss), f"{group!r}, {key!r} is there: {found}"
-    assert found.lease is not None
-    return found.lease
 
 
 @clause("CACHE-1")
@@ -79,34 +62,13 @@ def test_opening_what_is_open(cache: Cache) -> None:
 @requires("keeps")
 def test_closing_what_is_in_use(cache: Cache, rounds: int) -> None:
     """Calls of other threads are answered, or say that the cache does not answer; they raise nothing else."""
-    stop, refused = threading.Event(), threading.Event()
     calls: tuple[Callable[[], object], ...] = (
         lambda: cache.get("group", "key"),
         lambda: cache.fill("group", "key", b"value", lease=b"lease", ttl_s=TTL_S),
         lambda: cache.invalidate(["group"]),
         cache.ping,
     )
-
-    def use(call: Callable[[], object]) -> None:
-        while not stop.is_set():
-            try:
-                call()
-            except CacheUnavailable:
-                refused.set()
-
-    def close_and_open() -> None:
-        try:
-            for _ in range(10 * rounds):
-                refused.clear()
-                cache.close()
-                refused.wait(PATIENCE_S)
-                cache.open()
-        finally:
-            stop.set()
-
-    work: list[Callable[[], None]] = [close_and_open]
-    work += [partial(use, call) for call in calls]
-    returned(race(work))
+    close_while_in_use(cache, calls, CacheUnavailable, times=10 * rounds)
 
 
 @clause("CACHE-1", "CACHE-3", "CACHE-10")

@@ -15,6 +15,7 @@ import pytest
 from songs.limits import is_id
 from songs.ports.ids import IdGenerator
 from songs_contract.harness.subject import StandingClock, Subject
+from songs_contract.harness.timing import CHILD_S
 from songs_contract.law import clause
 from songs_plugins import Port
 
@@ -23,7 +24,6 @@ PORT = Port.IDS
 MANY = 70_000
 GENERATORS = 20
 FORKS = 8
-PATIENCE_S = 10.0
 YEARS = (2020, 2026, 2027, 2033, 2038, 2039, 2054, 2070, 2080, 2089, 2090, 2106, 2107, 2120, 2150, 2199)
 
 
@@ -110,7 +110,7 @@ def test_fork_while_others_make_ids(subject: Subject) -> None:
         for _ in range(FORKS):
             child = context.Process(target=ids.new_id)
             child.start()
-            child.join(PATIENCE_S)
+            child.join(CHILD_S)
             if child.is_alive():
                 stuck += 1
                 child.kill()
@@ -119,5 +119,5 @@ def test_fork_while_others_make_ids(subject: Subject) -> None:
     finally:
         stop.set()
         for thread in threads:
-            thread.join(PATIENCE_S)
-    assert not stuck, f"a child made no id within {PATIENCE_S:g} s"
+            thread.join(CHILD_S)
+    assert not stuck, f"a child made no id within {CHILD_S:g} s"

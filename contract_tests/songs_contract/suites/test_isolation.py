@@ -32,8 +32,8 @@ from songs_plugins import Port
 
 PORT = Port.STORAGE
 
-BLOCKED_S: Final = 0.3
-"""How long a writer waits that may have to wait for another one for ever."""
+BLOCKED_S: Final = (0.3, 1.2)
+"""How long a writer waits that may have to wait for another one for ever, and again before that is believed."""
 READING_S: Final = 2.0
 """How long a reader waits, which hardly ever has to: long enough for a busy machine."""
 TOO_LATE: Final = (StorageUnavailable, DeadlineExceeded)
@@ -184,18 +184,18 @@ def _answer(call: Callable[[], object]) -> object:
         return type(error)
 
 
-def _answers(storage: Storage, subject: Subject, case: Between) -> list[object]:
-    """Return the answers of the unit of the other thread and of the one around it."""
-    answers: list[object] = []
+def _answers(storage: Storage, subject: Subject, case: Between, blocked_s: float) -> tuple[object, object]:
+    """Return the answers of the unit of the other thread, and of the one around it if the other was not too late."""
+    others: list[object] = []
 
     def around() -> object:
         with storage.unit_of_work(Scope.WRITE_ONE, deadline=subject.deadline()) as unit:
             case.reads(unit)
-            answers.extend(race([lambda: _answer(lambda: _brief(storage, subject, case.other, BLOCKED_S))]))
-            return case.own(unit)
+            others.extend(race([lambda: _answer(lambda: _brief(storage, subject, case.other, blocked_s))]))
+            return None if others[0] in TOO_LATE else case.own(unit)
 
     own = _answer(around)
-    return [*answers, own]
+    return others[0] if others else own, own
 
 
 @clause("STO-6", "STO-3")
@@ -203,13 +203,16 @@ def _answers(storage: Storage, subject: Subject, case: Between) -> list[object]:
 def test_a_unit_between_two_calls(filled: StorageUser, storage: Storage, subject: Subject) -> None:
     """What a unit writes is compared with what is stored then, not with what it read before another unit wrote."""
     for name, case in BETWEEN.items():
-        answers = _answers(storage, subject, case)
-        if answers[0] in TOO_LATE:
-            return  # writers wait for each other from the beginning of their units
-        assert not (isinstance(answers[0], type) and issubclass(answers[0], SongsError)), f"{name}: {answers[0]}"
-        if answers[1] is TransientConflict:
-            answers[1] = _answer(lambda case=case: filled.write(case.own))  # type: ignore[misc]
-        assert answers[1] == case.answer, name
+        for blocked_s in BLOCKED_S:
+            other, own = _answers(storage, subject, case, blocked_s)
+            if other not in TOO_LATE:
+                break
+        else:
+            pytest.skip("declared unsupported: units that write side by side; here one waits for the end of the other")
+        assert not (isinstance(other, type) and issubclass(other, SongsError)), f"{name}: {other}"
+        if own is TransientConflict:
+            own = _answer(lambda case=case: filled.write(case.own))  # type: ignore[misc]
+        assert own == case.answer, name
     assert filled.find() == ["song-1", "song-3"]
     assert filled.session("session-2") == session("session-2")
     assert filled.user_named("ada") == user("user-2", name="Ada")

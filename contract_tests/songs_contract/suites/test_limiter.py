@@ -10,22 +10,13 @@ from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, RateLimiter
 from songs_contract.harness.driver import race, returned, unless_a_server_was_late
 from songs_contract.harness.subject import Subject
-from songs_contract.harness.timing import eventually
+from songs_contract.harness.timing import eventually, while_it_lasts
 from songs_contract.law import clause, requires
 from songs_plugins import Port
 
 PORT = Port.LIMITER
 
 A_MINUTE = 60
-
-
-@pytest.fixture
-def limiter(subject: Subject) -> RateLimiter:
-    """The limiter under test, open."""
-    if not subject.declares("limits"):
-        pytest.skip("declared unsupported: limits")
-    opened: RateLimiter = subject.open()
-    return opened
 
 
 def allowed(limiter: RateLimiter, bucket: str, limit: RateLimit, hits: int) -> int:
@@ -68,12 +59,17 @@ def test_what_a_verdict_says(limiter: RateLimiter) -> None:
 def test_windows_end(subject: Subject, limiter: RateLimiter) -> None:
     """After the window the bucket is as new, though refused hits went on until its end."""
     limit = RateLimit(2, 1)
-    assert allowed(limiter, "bucket", limit, 10) == 2
+
+    def use_up(name: str) -> tuple[str, int]:
+        return name, allowed(limiter, name, limit, 10)
+
+    bucket, hits = while_it_lasts(subject, limit.window_s, use_up)
+    assert hits == 2
     subject.clock.advance(0.6)
-    limiter.hit("bucket", limit)
+    limiter.hit(bucket, limit)
     subject.clock.advance(0.5)
-    eventually(lambda: limiter.hit("bucket", limit).allowed, within_s=3.0)
-    assert allowed(limiter, "bucket", limit, 10) == 1
+    eventually(lambda: limiter.hit(bucket, limit).allowed, within_s=3.0)
+    assert allowed(limiter, bucket, limit, 10) == 1
 
 
 @clause("LIM-3")

@@ -13,17 +13,10 @@ from songs_plugins import Port
 PORT = Port.LIMITER
 
 A_MINUTE = 60
-LONGEST = 1_200
+LONGEST = 2_000
 FEW_HITS = 300
 MANY_HITS = 66_000
 BUCKETS = 1_100
-
-
-@pytest.fixture
-def limiter(subject: Subject) -> RateLimiter:
-    """The limiter under test, open."""
-    opened: RateLimiter = subject.open()
-    return opened
 
 
 @clause("LIM-4")

@@ -1,13 +1,10 @@
 """Limiters that many use: threads, an object that is opened again or closed meanwhile, and another process."""
 
-import threading
 from functools import partial
-
-import pytest
 
 from songs.errors import LimiterUnavailable
 from songs.ports.limiter import RateLimit, RateLimiter
-from songs_contract.harness.driver import race, returned
+from songs_contract.harness.driver import close_while_in_use, race, returned
 from songs_contract.harness.processes import another_process
 from songs_contract.harness.subject import Subject
 from songs_contract.law import clause, requires
@@ -17,14 +14,6 @@ PORT = Port.LIMITER
 
 LIMIT = RateLimit(5, 3600)
 THREADS = 6
-PATIENCE_S = 1.0
-
-
-@pytest.fixture
-def limiter(subject: Subject) -> RateLimiter:
-    """The limiter under test, open."""
-    opened: RateLimiter = subject.open()
-    return opened
 
 
 @clause("LIM-1", "LIM-4")
@@ -58,26 +47,11 @@ def test_opening_what_is_open(limiter: RateLimiter) -> None:
 @requires("limits")
 def test_closing_what_is_in_use(limiter: RateLimiter, rounds: int) -> None:
     """Hits of other threads are counted, or end with the one error, and with nothing else."""
-    stop, refused = threading.Event(), threading.Event()
 
     def hit() -> None:
-        while not stop.is_set():
-            try:
-                limiter.give_back("bucket", LIMIT, limiter.hit("bucket", LIMIT).window)
-            except LimiterUnavailable:
-                refused.set()
+        limiter.give_back("bucket", LIMIT, limiter.hit("bucket", LIMIT).window)
 
-    def close_and_open() -> None:
-        try:
-            for _ in range(10 * rounds):
-                refused.clear()
-                limiter.close()
-                refused.wait(PATIENCE_S)
-                limiter.open()
-        finally:
-            stop.set()
-
-    returned(race([close_and_open, hit, hit, hit]))
+    close_while_in_use(limiter, [hit] * 3, LimiterUnavailable, times=10 * rounds)
 
 
 @clause("LIM-1", "LIM-7", "LIM-8")

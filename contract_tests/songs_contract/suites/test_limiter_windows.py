@@ -6,7 +6,7 @@ import pytest
 
 from songs.ports.limiter import RateLimit, RateLimiter
 from songs_contract.harness.subject import StandingClock, Subject
-from songs_contract.harness.timing import elapse
+from songs_contract.harness.timing import elapse, while_it_lasts
 from songs_contract.law import clause, requires
 from songs_plugins import Port
 
@@ -15,46 +15,51 @@ PORT = Port.LIMITER
 RESOLUTION_S = 0.01
 
 
-@pytest.fixture
-def limiter(subject: Subject) -> RateLimiter:
-    """The limiter under test, open."""
-    if not subject.declares("limits"):
-        pytest.skip("declared unsupported: limits")
-    opened: RateLimiter = subject.open()
-    return opened
-
-
 @clause("LIM-3")
 def test_allowed_hits_do_not_prolong_a_window(subject: Subject, limiter: RateLimiter) -> None:
     """A window ends counted from its first hit, not from its last: the next one has all its hits left but one."""
     limit = RateLimit(3, 1)
-    limiter.hit("bucket", limit)
-    elapse(subject, 0.6)
-    limiter.hit("bucket", limit)
+
+    def hit_twice(bucket: str) -> str:
+        limiter.hit(bucket, limit)
+        elapse(subject, 0.6)
+        limiter.hit(bucket, limit)
+        return bucket
+
+    bucket = while_it_lasts(subject, limit.window_s, hit_twice)
     elapse(subject, 0.45)
-    assert limiter.hit("bucket", limit).remaining == 2
+    assert limiter.hit(bucket, limit).remaining == 2
 
 
 @clause("LIM-3")
 def test_windows_begin_with_a_hit(subject: Subject, limiter: RateLimiter) -> None:
     """No window ends because a second, a minute or an hour does: whenever it begins, it lasts its whole time."""
     limit = RateLimit(1, 2)
-    for n in range(11):
-        assert limiter.hit(f"bucket-{n}", limit).allowed
+
+    def hit_twice(bucket: str) -> tuple[bool, bool]:
+        first = limiter.hit(bucket, limit).allowed
         elapse(subject, 0.2)
-        assert not limiter.hit(f"bucket-{n}", limit).allowed, "a window of 2 s ended within 0.2 s"
+        return first, limiter.hit(bucket, limit).allowed
+
+    for _ in range(11):
+        found = while_it_lasts(subject, limit.window_s, hit_twice)
+        assert found == (True, False), "a window of 2 s ended within 0.2 s"
 
 
 @clause("LIM-2")
 def test_the_time_that_is_left(subject: Subject, limiter: RateLimiter) -> None:
     """`reset_s` gets less as the window passes, and is what the next window is away."""
     limit = RateLimit(2, 2)
-    limiter.hit("bucket", limit)
-    elapse(subject, 1.0)
-    assert 0 < limiter.hit("bucket", limit).reset_s <= 1.0
-    refused = limiter.hit("bucket", limit)
-    elapse(subject, refused.reset_s + 0.01)
-    assert limiter.hit("bucket", limit).allowed
+
+    def use_up(bucket: str) -> tuple[str, float, float]:
+        limiter.hit(bucket, limit)
+        elapse(subject, 1.0)
+        return bucket, limiter.hit(bucket, limit).reset_s, limiter.hit(bucket, limit).reset_s
+
+    bucket, of_last_s, of_refused_s = while_it_lasts(subject, limit.window_s, use_up)
+    assert 0 < of_last_s <= 1.0
+    elapse(subject, of_refused_s + 0.01)
+    assert limiter.hit(bucket, limit).allowed
 
 
 @clause("LIM-2")
@@ -63,12 +68,16 @@ def test_the_time_that_is_left(subject: Subject, limiter: RateLimiter) -> None:
 def test_the_time_that_is_left_is_exact(subject: Subject, limiter: RateLimiter, passed_s: float) -> None:
     """It is not rounded to tenths or seconds, up or down: so many later, and not sooner, another window begins."""
     limit = RateLimit(1, 2)
-    limiter.hit("bucket", limit)
-    elapse(subject, passed_s)
-    left_s = limiter.hit("bucket", limit).reset_s
+
+    def left(bucket: str) -> tuple[str, float]:
+        limiter.hit(bucket, limit)
+        elapse(subject, passed_s)
+        return bucket, limiter.hit(bucket, limit).reset_s
+
+    bucket, left_s = while_it_lasts(subject, limit.window_s, left)
     assert 0 < left_s <= limit.window_s - passed_s + RESOLUTION_S
     elapse(subject, left_s + 0.01)
-    assert limiter.hit("bucket", limit).allowed, "the window lasts longer than was said"
+    assert limiter.hit(bucket, limit).allowed, "the window lasts longer than was said"
 
 
 @clause("LIM-3")
@@ -76,11 +85,18 @@ def test_the_time_that_is_left_is_exact(subject: Subject, limiter: RateLimiter, 
 def test_no_hit_comes_back_sooner(subject: Subject, limiter: RateLimiter) -> None:
     """A window that was used up stays so until its end; nothing is refilled meanwhile."""
     limit = RateLimit(20, 2)
-    for _ in range(limit.amount):
-        limiter.hit("bucket", limit)
-    for _ in range(4):
-        elapse(subject, 0.3)
-        assert not limiter.hit("bucket", limit).allowed, "a hit was refilled within the window"
+
+    def allowed_again(bucket: str) -> list[bool]:
+        for _ in range(limit.amount):
+            limiter.hit(bucket, limit)
+        found = []
+        for _ in range(4):
+            elapse(subject, 0.3)
+            found.append(limiter.hit(bucket, limit).allowed)
+        return found
+
+    found = while_it_lasts(subject, limit.window_s, allowed_again)
+    assert found == [False] * 4, "a hit was refilled within the window"
 
 
 @clause("LIM-2", "LIM-3")

@@ -9,14 +9,14 @@ from typing import Final
 import pytest
 
 from songs.limits import MAX_KEY, MAX_TEXT, is_id, is_idempotency_key, text_problem, username_problem
-from songs.model import Rating, Session, Song, SongIdentity, User, name_key
+from songs.model import Rating, Song, SongIdentity, name_key
 from songs.ports.batches import BatchingUnit
 from songs.ports.coherence import MAX_CACHE_CHARS
 from songs.ports.sessions import MAX_HASH_CHARS, Rotation
 from songs.ports.storage import UnitOfWork
 from songs.query import SongFilter
 from songs.text import fold
-from songs_contract.harness.driver import StorageUser
+from songs_contract.harness.driver import StorageUser, add_session, add_user
 from songs_contract.harness.near_misses import (
     SEPARATORS,
     alike_at_first,
@@ -151,7 +151,7 @@ def test_ids_and_names_of_users(use: StorageUser) -> None:
     names = [*by_key.values(), *(f"name-{n}" for n in range(size - len(by_key)))]
     ids = [*IDS, *(f"id-{n}" for n in range(size - len(IDS)))]
     stored = {each: user(each, name=name) for each, name in zip(ids, names, strict=True)}
-    use.write_each([partial(_add_user, each) for each in stored.values()])
+    use.write_each([partial(add_user, each) for each in stored.values()])
     named = {each.name.swapcase(): each for each in stored.values()}
     strange = [each for each in near_misses(base).values() if name_key(each) not in by_key]
 
@@ -175,10 +175,10 @@ def test_ids_and_names_of_users(use: StorageUser) -> None:
 @clause("STO-23", "SES-7", "USR-6")
 def test_ids_of_sessions_and_their_users(use: StorageUser) -> None:
     """Each is the id of its own session, of its own user; none goes with one that is called nearly the same."""
-    use.write_each([partial(_add_user, user(BASE, name="one")), partial(_add_user, user("other"))])
+    use.write_each([partial(add_user, user(BASE, name="one")), partial(add_user, user("other"))])
     of_one = [session(each, user_id=BASE) for each in IDS]
     of_others = [session(f"{each}x"[-MAX_ID:], user_id=each) for each in NEAR[1:]]
-    use.write_each([partial(_add_session, each) for each in (*of_one, *of_others)])
+    use.write_each([partial(add_session, each) for each in (*of_one, *of_others)])
     wanted = {each.id: each for each in (*of_one, *of_others)}
     assert differing(use.read(lambda unit: {each: unit.sessions.get(each) for each in wanted}), dict(wanted)) == {}
     assert use.read(lambda unit: [each for each in NO_IDS if unit.sessions.get(each) is not None]) == []
@@ -200,12 +200,12 @@ def test_hashes_of_tokens(use: StorageUser) -> None:
     base = "Aa0+/=.$" * 5
     hashes = [each for each in family(base, MAX_HASH_CHARS, visible) if len(each) <= MAX_HASH_CHARS]
     stored = [session(f"session-{n}", current_hash=each) for n, each in enumerate(hashes)]
-    use.write_each([partial(_add_session, each) for each in stored])
+    use.write_each([partial(add_session, each) for each in stored])
     assert use.read(lambda unit: [unit.sessions.get(each.id) for each in stored]) == stored
     wrong = list(near_misses(base).values())
     current = [session(f"current-{n}", current_hash=base) for n in range(len(wrong))]
     previous = [session(f"previous-{n}", current_hash="new", previous_hash=base) for n in range(len(wrong))]
-    use.write_each([partial(_add_session, each) for each in (*current, *previous)])
+    use.write_each([partial(add_session, each) for each in (*current, *previous)])
     shown = [*zip(current, wrong, strict=True), *zip(previous, wrong, strict=True)]
     rotations = use.write_each([partial(_rotate, each.id, presented) for each, presented in shown])
     taken = [presented for (_, presented), rotation in zip(shown, rotations, strict=True) if rotation.name != "REUSED"]
@@ -293,14 +293,6 @@ def _rate(event: Rating, unit: UnitOfWork) -> str:
 
 def _add_song(each: Song, unit: UnitOfWork) -> None:
     unit.songs.add(each)
-
-
-def _add_user(each: User, unit: UnitOfWork) -> None:
-    unit.users.add(each)
-
-
-def _add_session(each: Session, unit: UnitOfWork) -> None:
-    unit.sessions.add(each)
 
 
 def _rotate(session_id: str, presented: str, unit: UnitOfWork) -> Rotation:

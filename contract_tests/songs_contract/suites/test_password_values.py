@@ -14,6 +14,7 @@ from songs.ports.passwords import PasswordHasher
 from songs_contract.harness.driver import race, returned
 from songs_contract.harness.near_misses import FORMS, NUMBERS, alike_at_first, near_misses
 from songs_contract.harness.subject import Subject
+from songs_contract.harness.timing import CHILD_S
 from songs_contract.law import clause
 from songs_plugins import Port
 
@@ -138,9 +139,14 @@ def test_salts_after_a_fork(passwords: PasswordHasher) -> None:
     children = [context.Process(target=lambda: queue.put(hashed(passwords, PASSWORD))) for _ in range(2)]
     for child in children:
         child.start()
-    found = [hashed(passwords, PASSWORD), *(queue.get() for _ in children)]
+    found = [hashed(passwords, PASSWORD)]
     for child in children:
-        child.join(PATIENCE_S)
+        child.join(CHILD_S)
+    stuck = [child for child in children if child.exitcode is None]
+    for child in stuck:
+        child.kill()
+    assert [child.exitcode for child in children] == [0, 0], f"a child made no hash within {CHILD_S:g} s"
+    found += [queue.get() for _ in children]
     assert len(set(found)) == len(found), "parent and child have one salt"
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from songs.errors import StorageInUse
 from songs.model import RatingStats
-from songs.ports.storage import Storage, UnitOfWork
-from songs_contract.harness.driver import StorageUser, contents, fill, until_no_conflict
+from songs.ports.storage import Storage
+from songs_contract.harness.driver import StorageUser, add_session, contents, fill, until_no_conflict
 from songs_contract.harness.processes import Child, look
 from songs_contract.harness.subject import Subject, place
 from songs_contract.law import builds_on, clause, requires
@@ -80,7 +80,7 @@ def test_keys_from_processes(use: StorageUser, start: Starter) -> None:
 @builds_on("SNG-12")
 def test_what_one_process_wins(use: StorageUser, start: Starter) -> None:
     """Of processes that want one epoch, name, token or identity of a song at the same time, one gets it."""
-    use.write_each([partial(_add_session, n) for n in range(CONTESTS)])
+    use.write_each([partial(add_session, session(f"session-{n}")) for n in range(CONTESTS)])
     children = [start("contend", who=n, times=CONTESTS) for n in range(3)]
     for child in children:
         child.go()
@@ -91,10 +91,6 @@ def test_what_one_process_wins(use: StorageUser, start: Starter) -> None:
     assert (won - wanted, wanted - won) == (Counter(), Counter()), "won more than once, and not at all"
     assert use.read(lambda unit: unit.coherence.read()).epoch == CONTESTS + 1
     assert (len(use.find()), use.count(), len(use.users())) == (CONTESTS,) * 3
-
-
-def _add_session(n: int, unit: UnitOfWork) -> None:
-    unit.sessions.add(session(f"session-{n}"))
 
 
 @clause("STO-10")

@@ -19,13 +19,13 @@ from songs.ports.storage import Scope, Storage, StorageCapabilities, UnitOfWork
 from songs.ports.users import UserRepository
 from songs_contract.harness.driver import StorageUser, contents, fill, race
 from songs_contract.harness.subject import Subject
+from songs_contract.harness.timing import CHILD_S
 from songs_contract.law import builds_on, clause, requires
 from songs_contract.models.samples import LATER, rating, song
 from songs_plugins import Port
 
 PORT = Port.STORAGE
 
-CHILD_S = 30.0
 OPEN_S = 3.0
 """The deadline of a unit that is open while its storage is closed."""
 

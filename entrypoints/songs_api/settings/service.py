@@ -276,7 +276,7 @@ class TelemetrySettings(Group):
 class ServiceSettings(BaseModel):
     """The settings of the service in groups, in the order in which lists show them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     deployment: Deployment = Deployment()
     adapters: Selection = Selection()

@@ -60,4 +60,4 @@ class _FindsThem(MemoryRatings):
         return (*memory_of(self._view).get(song_id, ()), *super().of_song(song_id, limit=limit, after_id=after_id))
 
 
-leftovers_come_back_with_the_id = repositories(songs=_ByTheId, ratings=_FindsThem)
+orphans_come_back_with_the_id = repositories(songs=_ByTheId, ratings=_FindsThem)

@@ -64,11 +64,11 @@ class Asset:
         return f'"{hashlib.sha256(self.body).hexdigest()}"'
 
 
-# Only these are served, so a request never becomes a path.
 def _assets(folder: str, *file_names: str) -> Mapping[str, Asset]:
     return MappingProxyType({file_name: Asset(folder, file_name) for file_name in file_names})
 
 
+# Only these are served, so a request never becomes a path.
 INDEX: Final = Asset("page", "index.html")
 PAGE_ASSETS: Final = _assets("page", "icon.svg", "page.css", "page.js")
 """The files of the page at `/`, by name, but for `INDEX`."""

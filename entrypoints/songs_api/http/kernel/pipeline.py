@@ -38,7 +38,7 @@ class Gate:
         served = tuple(operations)
         self._public = by_request(each for each in served if each.needs is None)
         token = services.settings.telemetry.metrics_token
-        self._metrics_token = token.get_secret_value().encode() if token else b""
+        self._metrics_token = token.get_secret_value().encode() if token is not None else b""
         self._metrics = by_request(each for each in served if each.for_metrics)
 
     def authorize(self, method: str, path: str, context: RequestContext) -> None:

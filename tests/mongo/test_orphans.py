@@ -11,7 +11,7 @@ from songs.model import Rating, RatingStats, Song, User
 from songs.ports.clock import Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs_mongo import MongoStorage
-from songs_mongo import ratings as leftovers
+from songs_mongo import ratings as orphans
 from songs_mongo.ratings import RatedSong, archive
 from songs_mongo.unit import Unit
 
@@ -150,7 +150,7 @@ def test_a_sweep_that_begins_anywhere(
         database.ratings.insert_many([{"_id": f"{born}/R{n}", "song": "S1"} for n in range(3)])
         other = f"{born[:-1]}b"
         database.claims.insert_many([{"_id": f"{other}{n}", "song": "S1", "born": other} for n in range(3)])
-    monkeypatch.setattr(leftovers, "BATCH", 2)
+    monkeypatch.setattr(orphans, "BATCH", 2)
     monkeypatch.setattr("songs_mongo.ratings.secrets.token_urlsafe", lambda _: place)
     storage.prepare()
     assert kept(database, "S2")
@@ -162,8 +162,8 @@ def test_a_sweep_has_bounds(
     """One sweep looks at so many pages and no more; several reach everything."""
     borns = [f"{n:03d}aaaaaaaaa" for n in range(30)]
     database.ratings.insert_many([{"_id": f"{born}/R", "song": "S1"} for born in borns])
-    monkeypatch.setattr(leftovers, "BATCH", 2)
-    monkeypatch.setattr(leftovers, "PAGES", 3)
+    monkeypatch.setattr(orphans, "BATCH", 2)
+    monkeypatch.setattr(orphans, "PAGES", 3)
     commands.sent.clear()
     storage.prepare()
     assert commands.sent.count("find songs") <= 3
