@@ -150,7 +150,7 @@ class Unit(GuardedUnit[Connection]):
         try:
             # After all waiting but that for SQLite's lock, so that one look is enough.
             emptied = pool.files.check()
-            if pool.files.is_shorter:
+            if pool.files.shorter_than:
                 self._check_size(connection)
             if self._scope is Scope.READ:
                 connection.rows("BEGIN")
@@ -280,7 +280,7 @@ class Unit(GuardedUnit[Connection]):
         try:
             # Synced is not enough: it must be where others, and the next one who opens the database, look for it.
             pool.files.check_written()
-            if pool.files.is_shorter:
+            if pool.files.shorter_than:
                 self._check_size(connection)
         except StorageUnavailable as error:
             raise OutcomeUnknown(error.detail) from error
