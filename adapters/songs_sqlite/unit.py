@@ -170,11 +170,13 @@ class Unit(GuardedUnit[Connection]):
 
     def _joined(self, group: Group) -> Connection:
         connection = group.connection
-        connection.deadline = self._deadline
+        # What is the group's concern is not interrupted: a turn may come when the unit's time is over.
+        connection.deadline = None
         try:
             connection.change("SAVEPOINT unit")
         except sqlite3.Error as error:
             raise self._fail(group, self._translated(error), error) from error
+        connection.deadline = self._deadline
         self._group = group
         return connection
 
