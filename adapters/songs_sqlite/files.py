@@ -159,7 +159,7 @@ class OpenFiles:
     Attributes:
         log_bytes: How large the log was when last looked at.
         hole_bytes: How much of its index had no place on the disk then.
-        is_shorter: Whether the database file was shorter then than before: see `check_shorter`.
+        shorter_than: How large the database file was before, where it was shorter then; else 0: see `check_shorter`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -170,8 +170,7 @@ class OpenFiles:
         self._beside: tuple[FileId, FileId] | None = None
         self._written: _Log | None = None
         self._spoilt = False
-        self.log_bytes = self.hole_bytes = 0
-        self.is_shorter = False
+        self.log_bytes = self.hole_bytes = self.shorter_than = 0
         self.adopt()
 
     @property
@@ -198,14 +197,15 @@ class OpenFiles:
         """
         if self._file is None:
             raise StorageMismatch(f"{self._path} was not prepared; run `songs prepare`.")
+        before = self._file_bytes  # Read before the look: by others' looks it grows meanwhile, as the file does.
         try:
             found = os.stat(self._path)  # noqa: PTH116 - half the time of Path.stat, before every unit
         except OSError:
             raise _lost("database file") from None
         if (found.st_dev, found.st_ino) != self._file:
             raise _lost("database file")
-        self.is_shorter = found.st_size < self._file_bytes
-        if not self.is_shorter:
+        self.shorter_than = before if found.st_size < before else 0
+        if not self.shorter_than:
             self._file_bytes = found.st_size
 
     def check_shorter(self, database_bytes: int) -> None:
@@ -215,9 +215,10 @@ class OpenFiles:
             database_bytes: How large SQLite believes the database to be, with what is in the log. Where the file
                 was shorter before the log was moved into it, its end is gone, and pages in memory would hide that.
         """
-        if database_bytes >= self._file_bytes:
+        before = self.shorter_than  # 0: another thread has seen to it meanwhile.
+        if before and database_bytes >= before:
             raise _lost("database file")
-        self._file_bytes, self.is_shorter = database_bytes, False
+        self._file_bytes, self.shorter_than = database_bytes, 0
 
     def check(self) -> bool:
         """Raise where any name leads elsewhere than to what is open: `check_database`, and the same for the log.

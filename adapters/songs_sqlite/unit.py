@@ -150,7 +150,7 @@ class Unit(GuardedUnit[Connection]):
         try:
             # After all waiting but that for SQLite's lock, so that one look is enough.
             emptied = pool.files.check()
-            if pool.files.is_shorter:
+            if pool.files.shorter_than:
                 self._check_size(connection)
             if self._scope is Scope.READ:
                 connection.rows("BEGIN")
@@ -170,11 +170,13 @@ class Unit(GuardedUnit[Connection]):
 
     def _joined(self, group: Group) -> Connection:
         connection = group.connection
-        connection.deadline = self._deadline
+        # What is the group's concern is not interrupted: a turn may come when the unit's time is over.
+        connection.deadline = None
         try:
             connection.change("SAVEPOINT unit")
         except sqlite3.Error as error:
             raise self._fail(group, self._translated(error), error) from error
+        connection.deadline = self._deadline
         self._group = group
         return connection
 
@@ -280,7 +282,7 @@ class Unit(GuardedUnit[Connection]):
         try:
             # Synced is not enough: it must be where others, and the next one who opens the database, look for it.
             pool.files.check_written()
-            if pool.files.is_shorter:
+            if pool.files.shorter_than:
                 self._check_size(connection)
         except StorageUnavailable as error:
             raise OutcomeUnknown(error.detail) from error

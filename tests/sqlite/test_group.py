@@ -13,6 +13,7 @@ from tests.sqlite.grouping import Group, added, begin_with_answers, kinds, rated
 
 import songs_sqlite.pool
 from songs.errors import (
+    DeadlineExceeded,
     DuplicateSong,
     KeyReused,
     StorageClosed,
@@ -132,6 +133,31 @@ def test_a_unit_that_fails_undoes_itself_alone(
         connection.execute("INSERT INTO songs_search (songs_search, rank) VALUES ('integrity-check', 1)")
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()
+
+
+class _OverOnEntering(Deadline):
+    """Passes when a unit has begun to wait for its turn."""
+
+    def remaining_s(self) -> float:
+        """Return the seconds left."""
+        left_s, self.at_s = super().remaining_s(), 0.0
+        return left_s
+
+
+def test_a_unit_whose_time_is_over_undoes_itself_alone(
+    storage: SqliteStorage, group: Group, unit: Units, clock: Clock, song: Make
+) -> None:
+    """Its turn comes when it has no time left: it is told so, and interrupts no statement that others depend on."""
+    with unit(Scope.WRITE_ONE) as first:
+        assert isinstance(first, Unit)
+        first.songs.add(song("S0"))
+        connection = first.reading()
+        connection.raw.set_progress_handler(connection._expired, 1)  # a look before each step
+        group.add(added(song("S1")))
+        group.add(added(song("late")), deadline=_OverOnEntering.after(clock, 60))
+        group.add(added(song("S3")))
+    assert kinds(group.finish()) == [type(None), DeadlineExceeded, type(None)]
+    assert stored(unit) == {"S0", "S1", "S3"}
 
 
 def test_answers_that_rest_on_the_group(

@@ -16,6 +16,7 @@ from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
 from songs_sqlite import SqliteStorage
+from songs_sqlite.files import OpenFiles
 
 Child = subprocess.Popen[str]
 At = Callable[[float], Deadline]
@@ -199,6 +200,42 @@ def test_a_file_that_sqlite_shortens_is_not_cut_off(
         write.songs.add(song("T"))
     with unit(Scope.READ) as read:
         assert read.songs.count(SongFilter()) == 2
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> OpenFiles:
+    """Looks at a file of two pages, and has done so once."""
+    path = tmp_path / "songs.db"
+    path.write_bytes(bytes(8192))
+    files = OpenFiles(path)
+    files.check_database()
+    return files
+
+
+def test_a_file_that_grows_during_a_look_is_not_cut_off(
+    files: OpenFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that looked at the size before another one, and compares it after, finds nothing lost."""
+    look = os.stat
+
+    def overtaken(path: str) -> os.stat_result:
+        found = look(path)
+        monkeypatch.undo()
+        os.truncate(tmp_path / "songs.db", 12288)
+        files.check_database()
+        return found
+
+    monkeypatch.setattr(os, "stat", overtaken)
+    files.check_database()
+    assert not files.shorter_than
+
+
+def test_several_notice_that_sqlite_shortened_the_file(files: OpenFiles, tmp_path: Path) -> None:
+    """Of two threads that find the file shorter, the second to ask SQLite for its size finds nothing lost either."""
+    os.truncate(tmp_path / "songs.db", 4096)
+    files.check_database()
+    files.check_shorter(4096)
+    files.check_shorter(4096)
 
 
 @pytest.mark.parametrize("beside", [_log, _index])
