@@ -9,7 +9,7 @@ from songs.ports.coherence import CoherenceRecord
 from songs.ports.storage import Scope
 from songs_plugins import AdapterSpec
 from songs_sqlite.accounts import SqliteUsers
-from songs_sqlite.connection import Connection
+from songs_sqlite.connection import Connection, locked
 from songs_sqlite.songs import SqliteSongs
 from songs_sqlite.storage import SqliteStorage
 from songs_sqlite.unit import SqliteCoherence, Unit
@@ -79,12 +79,18 @@ class _OneOfThisProcess(Unit):
     coherence = property(_ComparesFirst)
 
     def _begin(self) -> Connection:
-        if self._scope is not Scope.READ:
-            _TURNS.acquire()
+        if self._scope is Scope.READ:
+            return super()._begin()
+        if not _TURNS.acquire(timeout=self.left_s):
+            raise locked()
+        try:
             with Unit(self._pool, Scope.READ, self._deadline) as reading:
                 self.record = reading.coherence.read()
             time.sleep(0.002)  # in which another process writes
-        return super()._begin()
+            return super()._begin()
+        except BaseException:
+            _TURNS.release()
+            raise
 
     def _end(self, held: Connection, *, commit: bool) -> None:
         try:
