@@ -30,7 +30,8 @@ class SongFilter:
         It is JSON with the members that are not None, so a member that a later version adds changes no text of before.
         """
         members = ((member.name, getattr(self, member.name)) for member in fields(self))
-        return json.dumps({name: value for name, value in members if value is not None})
+        # `default`: a date, as JSON has none.
+        return json.dumps({name: value for name, value in members if value is not None}, default=str)
 
 
 @dataclass(frozen=True, slots=True)
