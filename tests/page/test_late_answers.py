@@ -22,9 +22,27 @@ def _hold(page: Page, url: str | re.Pattern[str]) -> list[Route]:
 
 def _hold_answer(page: Page, url: str | re.Pattern[str]) -> list[tuple[Route, APIResponse]]:
     """Return what becomes the next request for `url` and what it was answered, which waits for the test."""
+    taken: list[Route] = []
     done: list[tuple[Route, APIResponse]] = []
-    page.route(url, lambda route: route.fallback() if done else done.append((route, route.fetch())))
+
+    def hold(route: Route) -> None:
+        if taken:
+            route.fallback()
+        else:
+            taken.append(route)
+            done.append((route, route.fetch()))
+
+    page.route(url, hold)
     return done
+
+
+def _until(page: Page, condition: Callable[[], object]) -> None:
+    """Wait for what a route of the test does."""
+    for _ in range(600):
+        if condition():
+            return
+        page.wait_for_timeout(100)
+    pytest.fail("what the test holds did not come")
 
 
 @pytest.mark.parametrize("late", ["refresh", "refusal"])
@@ -42,6 +60,7 @@ def test_no_answer_crosses_over_to_another_user(open_page: Open, late: str) -> N
         held = _hold(page, RATE)
     with page.expect_request("**/auth/refresh" if late == "refresh" else RATE):
         rate(page, 3)
+    _until(page, lambda: done or held)
     sign_out(page)
     sign_in(page, "admin")
     asked: list[str] = []
@@ -176,6 +195,7 @@ def test_late_statistics_and_answers_change_nothing_newer(open_page: Open) -> No
     done = _hold_answer(page, STATS)
     with page.expect_request(STATS):
         find(page, "etude 17")
+    _until(page, lambda: done)
     held = _hold(page, RATE)
     with page.expect_request(RATE):
         rate(page, 2)

@@ -181,13 +181,19 @@ def test_the_address_of_a_demo_signs_in_and_leaves_nothing(open_page: Open, cata
 def test_a_link_signs_nobody_in_elsewhere(open_page: Open, catalogue: Catalogue) -> None:
     """On a service that is no demo of this machine it fills the form in: whoever made the link gets no ratings."""
     page = open_page()
-    port = catalogue.address.rpartition(":")[2]
+    address = catalogue.address.replace("127.0.0.1", "songs.example")
+    link = f"{address}/#user=editor&password={PASSWORD.replace(' ', '%20')}"
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
 
-    page.goto(f"http://songs.example:{port}/#user=editor&password=secret")
+    page.goto(link)
 
-    expect(page.get_by_label("User name")).to_have_value("editor")
-    expect(page.locator("#entry")).to_be_visible()
-    assert page.url == f"http://songs.example:{port}/"
+    expect(page.get_by_label("Password")).to_have_value(PASSWORD)
+    assert (page.url, page.get_by_label("User name").input_value()) == (f"{address}/", "editor")
+    sign_in(page, "admin")
+    page.goto(link)
+    expect(page.locator("#who")).to_have_text("admin")
+    assert [url for url in asked if "/auth/" in url] == [f"{address}/api/v1/auth/login"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

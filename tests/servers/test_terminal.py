@@ -63,6 +63,7 @@ processes._MAIN_PROCESS_S = 600.0
 main, (ours, theirs) = os.getpid(), os.pipe()
 worker = os.fork()
 if worker == 0:
+    signal.alarm(600)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
     processes.obey_first_sigterm(main)
     os.write(theirs, b".")

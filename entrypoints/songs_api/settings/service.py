@@ -147,7 +147,8 @@ class Selection(Group):
     storage: str = Field(
         default="sqlite",
         min_length=1,
-        description="The storage: memory, sqlite, mongo, postgres, or one of yours. Without sqlite the default is memory.",
+        description="The storage: memory, sqlite, mongo, postgres, or one of yours. "
+        "Without sqlite the default is memory.",
     )
     cache: str = Field(default="none", min_length=1, description="The cache: none, memory, redis, or one of yours.")
     limiter: str = Field(

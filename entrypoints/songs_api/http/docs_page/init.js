@@ -31,10 +31,11 @@ entry.addEventListener('submit', async (event) => {
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ username, password }),
     });
-    // An error of a proxy is no JSON.
-    const answer = await response.json().catch(() => ({ detail: `The service answered ${response.status}.` }));
+    // A proxy's error may have no detail, or be no JSON.
+    const answer = (await response.json().catch(() => null)) ?? {};
+    const reason = answer.detail ?? `The service answered ${response.status}.`;
     const wait = response.headers.get('Retry-After');
-    if (!answer.access_token) throw new Error(answer.detail + (wait ? ` Try again in ${wait} s.` : ''));
+    if (!answer.access_token) throw new Error(reason + (wait ? ` Try again in ${wait} s.` : ''));
     ui.preauthorizeApiKey('bearer', answer.access_token);
     entry.elements.password.value = '';
     told.textContent = `Signed in as ${username}`;

@@ -3,6 +3,7 @@
 
 const API = new URL(location.pathname.endsWith('/api/v1/') ? './' : 'api/v1/', location.href);
 const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]'];
+const LIMIT_MS = 30_000;
 const TYPING_MS = 250;
 const $ = (id) => document.getElementById(id);
 
@@ -23,9 +24,11 @@ class Refused extends Error {
   }
 }
 
-async function send(path, { body, headers, token, ...options } = {}) {
+async function send(path, { body, headers, token, signal, ...options } = {}) {
+  const limit = AbortSignal.timeout(LIMIT_MS);
   const response = await fetch(new URL(path, API), {
     ...options,
+    signal: signal ? AbortSignal.any([signal, limit]) : limit,
     credentials: 'omit',
     headers: {
       ...(body && { 'Content-Type': 'application/json' }),
@@ -85,7 +88,7 @@ async function act(work) {
 }
 
 function reasonOf(error) {
-  if (['TypeError', 'SyntaxError'].includes(error.name)) return 'The service does not respond. Try again soon.';
+  if (['TypeError', 'SyntaxError', 'TimeoutError'].includes(error.name)) return 'The service does not respond. Try again soon.';
   const faults = error.faults?.map(({ pointer, message }) => `${pointer.slice(1)}: ${message}.`).join(' ');
   const wait = error.retryAfterS ? ` Try again in ${error.retryAfterS} s.` : '';
   return (faults || error.message) + wait;
@@ -100,8 +103,8 @@ async function enter(username, password, { register = false } = {}) {
     const credentials = { username, password };
     if (register) await send('auth/register', { method: 'POST', body: credentials });
     const tokens = await send('auth/login', { method: 'POST', body: credentials });
+    $('who').textContent = (await send('users/me', { token: tokens.access_token })).username;
     session = { ...tokens, refreshing: null, ratings: new Map() };
-    $('who').textContent = (await request('users/me')).username;
   } finally {
     entering = false;
   }
@@ -155,6 +158,7 @@ async function list(next = null) {
   }
   // A search looks in artists as well, and takes no filters.
   $('artist').disabled = $('level').disabled = Boolean(message);
+  const goesOn = document.activeElement === $('more');
   const page = await request(`${message ? 'songs/search' : 'songs'}?${query}`, { signal }).catch((error) => {
     if (next === null && !signal.aborted) empty(); // what was found before is not what is asked for now
     throw error;
@@ -166,7 +170,7 @@ async function list(next = null) {
   $('more').hidden = cursor === null;
   const count = $('songs').childElementCount;
   $('found').textContent = count ? `${plural(count, 'song')} shown` : 'No songs found';
-  if (next !== null) items[0]?.firstChild.focus();
+  if (goesOn) items[0]?.firstChild.focus();
 }
 
 function empty() {
@@ -201,6 +205,7 @@ function isolated(text) {
 
 $('find').addEventListener('input', () => {
   clearTimeout(typing);
+  listing?.abort();
   $('more').hidden = true; // the cursor is of another list now
   typing = setTimeout(() => act(list), TYPING_MS);
 });
@@ -281,22 +286,25 @@ for (const rating of [1, 2, 3, 4, 5]) {
   button.setAttribute('aria-label', `Rate it ${rating} of 5`);
   // A double click and a key that is held are one rating, however fast the answer is.
   button.addEventListener('click', (event) => { if (event.detail < 2) act(() => rate(shown, rating)); });
-  button.addEventListener('keydown', (event) => { if (event.repeat) event.preventDefault(); });
+  button.addEventListener('keydown', (event) => { if (event.repeat && event.key === 'Enter') event.preventDefault(); });
   $('rate').append(button);
 }
 
 /**
  * Sign in by an address that `songs demo` prints: what is behind the # is never sent to a server. On another machine
- * than this the form is filled in, no more: a link must not let anyone rate in the name of whoever made it.
+ * than this the form is filled in, no more, and not for a user who has signed in: a link must not let anyone rate in the
+ * name of whoever made it.
  */
 function enterByAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
   if (!given.has('user')) return;
   history.replaceState(null, '', location.pathname + location.search);
+  const local = LOOPBACK.includes(location.hostname);
+  if (session && !local) return;
   act(async () => {
-    if (session) await signOut();
+    if (session) await signOut().catch(() => {}); // ends by itself
     [$('username').value, $('password').value] = [given.get('user'), given.get('password') ?? ''];
-    if (LOOPBACK.includes(location.hostname)) await enter($('username').value, $('password').value);
+    if (local) await enter($('username').value, $('password').value);
   });
 }
 
