@@ -35,6 +35,7 @@ class Running:
         port: Where it listens.
         log: What it and its workers print.
         submitted: What is secret among its variables, and whatever its clients note.
+        processes: How many workers it has been told to start.
         workers: The processes that serve.
     """
 
@@ -42,6 +43,7 @@ class Running:
     port: int
     log: Path
     submitted: Submitted
+    processes: int = 1
     workers: list[int] = field(default_factory=list)
 
     @classmethod
@@ -63,7 +65,7 @@ class Running:
                     stderr=output,
                     start_new_session=True,
                 )
-        return cls(process, port, log, submitted)
+        return cls(process, port, log, submitted, int(variables["SONGS_WORKERS"]))
 
     def get(self, path: str = "/api/v1/health", *, timeout_s: float = 10.0) -> tuple[int, bytes]:
         """Return the status and the body of what is at `path`."""
@@ -76,13 +78,14 @@ class Running:
             connection.close()
 
     def wait_until_it_answers(self) -> None:
-        """Return once a request is answered; fail when the process ended or takes too long."""
+        """Return once a request is answered and all workers are there; fail when it ended or takes too long."""
         ends_s = time.monotonic() + START_S
         while time.monotonic() < ends_s and self.process.poll() is None:
             with suppress(OSError, http.client.HTTPException):
                 self.get()
                 self.workers = self.children()
-                return
+                if self.processes == 1 or len(self.workers) >= self.processes:
+                    return
             time.sleep(0.02)
         pytest.fail(f"the server did not start:\n{self.log.read_text()}")
 
@@ -96,6 +99,16 @@ class Running:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        # Its workers are nobody's children now: they have ended when nobody listens.
+        ends_s = time.monotonic() + STOP_S
+        while time.monotonic() < ends_s:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1.0).close()
+            except ConnectionRefusedError:
+                return
+            except OSError:
+                continue
+            time.sleep(0.01)
 
     def told(self) -> list[str]:
         """Return the secrets that were printed: none may be, whatever a test is about."""

@@ -99,7 +99,7 @@ def _served(kind: str, folder: Path, output: Output, **variables: str) -> Iterat
     else:
         with os.fdopen(os.dup(output.descriptor), "wb") as said:
             process = forked.start(command[1:], folder, variables, said=said, complained=said)
-    running = Running(process, port, log, Submitted())
+    running = Running(process, port, log, Submitted(), int(variables["SONGS_WORKERS"]))
     try:
         running.wait_until_it_answers()
         yield running
