@@ -16,7 +16,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from songs.errors import StorageMismatch, StorageUnavailable
 from songs.ports.clock import Clock, Deadline
@@ -150,6 +150,13 @@ def _is_frame(fd: int, start: int, salts: bytes) -> bool:
     return start > 0 and os.pread(fd, 16, start)[8:] == salts
 
 
+class Shortened(NamedTuple):
+    """The sizes of a database file that was found shorter than it had been: see `OpenFiles.check_shorter`."""
+
+    before: int
+    now: int
+
+
 class OpenFiles:
     """The database file at `path`, its log and the log's index.
 
@@ -159,7 +166,6 @@ class OpenFiles:
     Attributes:
         log_bytes: How large the log was when last looked at.
         hole_bytes: How much of its index had no place on the disk then.
-        shorter_than: How large the database file was before, where it was shorter then; else 0: see `check_shorter`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -170,7 +176,7 @@ class OpenFiles:
         self._beside: tuple[FileId, FileId] | None = None
         self._written: _Log | None = None
         self._spoilt = False
-        self.log_bytes = self.hole_bytes = self.shorter_than = 0
+        self.log_bytes = self.hole_bytes = 0
         self.adopt()
 
     @property
@@ -189,8 +195,8 @@ class OpenFiles:
         real = os.path.realpath(self._path)
         self._log, self._index = real + "-wal", real + "-shm"
 
-    def check_database(self) -> None:
-        """Raise where the path no longer leads to the database that was adopted.
+    def check_database(self) -> Shortened | None:
+        """Raise where the path no longer leads to the database that was adopted; say whether it is shorter now.
 
         Raises:
             StorageUnavailable: It was moved, removed or replaced, or there was none.
@@ -204,32 +210,34 @@ class OpenFiles:
             raise _lost("database file") from None
         if (found.st_dev, found.st_ino) != self._file:
             raise _lost("database file")
-        self.shorter_than = before if found.st_size < before else 0
-        if not self.shorter_than:
-            self._file_bytes = found.st_size
+        if found.st_size < before:
+            return Shortened(before, found.st_size)
+        self._file_bytes = found.st_size
+        return None
 
-    def check_shorter(self, database_bytes: int) -> None:
+    def check_shorter(self, shortened: Shortened, database_bytes: int) -> None:
         """Raise where the file was cut off; return where SQLite shortened it, as the database itself is shorter now.
 
         Args:
-            database_bytes: How large SQLite believes the database to be, with what is in the log. Where the file
-                was shorter before the log was moved into it, its end is gone, and pages in memory would hide that.
+            shortened: What the look found.
+            database_bytes: How large SQLite believes the database to be, with what is in the log. If the file lost its
+                end before the log was moved into it, pages in memory would hide that.
         """
-        before = self.shorter_than  # 0: another thread has seen to it meanwhile.
-        if before and database_bytes >= before:
+        if database_bytes >= shortened.before:
             raise _lost("database file")
-        self._file_bytes, self.shorter_than = database_bytes, 0
+        # Not `database_bytes`: the file is that large only after a checkpoint. Nor what another look has set since.
+        if self._file_bytes == shortened.before:
+            self._file_bytes = shortened.now
 
-    def check(self) -> bool:
+    def check(self) -> tuple[bool, Shortened | None]:
         """Raise where any name leads elsewhere than to what is open: `check_database`, and the same for the log.
 
         Returns:
-            Whether the log is empty to which this process has written: by a checkpoint, or by somebody else.
+            Whether the log is empty to which this process has written, and what `check_database` returned.
         """
-        self.check_database()
-        beside = self._beside
-        if beside is None:
-            return False
+        shortened = self.check_database()
+        if (beside := self._beside) is None:
+            return False, shortened
         # Before the look: what is larger than it was then has only grown since.
         written = self._written
         try:
@@ -248,7 +256,7 @@ class OpenFiles:
             self._spoilt = self._spoilt or header[_SALTS] == written.salts
         if self._spoilt:
             raise _lost("write-ahead log")
-        return emptied
+        return emptied, shortened
 
     def has_room(self) -> bool:
         """Return whether the log's file system has as much room as the log takes, as far as it says; and the index."""
@@ -281,11 +289,11 @@ class OpenFiles:
             raise _lost("write-ahead log")
         self._written = None
 
-    def check_written(self) -> None:
-        """Raise where what was just committed is not where the names lead to, as `check`, or the log is no log."""
-        self.check()
+    def check_written(self) -> Shortened | None:
+        """Raise where a commit is not where the names lead to, or the log is no log; else as `check_database`."""
+        _, shortened = self.check()
         if self._beside is None:
-            return
+            return shortened
         written = None
         try:
             written, is_cut_off = self._read(self._compared)
@@ -297,6 +305,7 @@ class OpenFiles:
         # None: another process has moved it into the file since.
         if written is not None:
             self._written, self.log_bytes = written, written.size
+        return shortened
 
     def _compared(self, fd: int) -> tuple[_Log | None, bool]:
         """Return the log as it is, and whether what was written before was cut off."""

@@ -19,6 +19,7 @@ from songs.ports.storage import Scope
 from songs_plugins.guarded_unit import GuardedUnit
 from songs_sqlite.accounts import SqliteSessions, SqliteUsers
 from songs_sqlite.connection import Connection, Parameters, Row, Transaction, locked, translated, translated_commit
+from songs_sqlite.files import Shortened
 from songs_sqlite.group import Group
 from songs_sqlite.pool import Pool
 from songs_sqlite.ratings import SqliteRatings
@@ -149,15 +150,15 @@ class Unit(GuardedUnit[Connection]):
         connection = pool.take(self._deadline, writes=self._scope is not Scope.READ)
         try:
             # After all waiting but that for SQLite's lock, so that one look is enough.
-            emptied = pool.files.check()
-            if pool.files.shorter_than:
-                self._check_size(connection)
+            emptied, shortened = pool.files.check()
+            if shortened:
+                self._check_size(connection, shortened)
             if self._scope is Scope.READ:
                 connection.rows("BEGIN")
             else:
                 if pool.needs_room():
                     pool.make_room(connection)
-                    emptied = pool.files.check()
+                    emptied, _ = pool.files.check()
                 if emptied:
                     pool.files.check_emptied(has_frames=connection.has_frames(self._deadline))
                 connection.wait_for("BEGIN IMMEDIATE", self._deadline)
@@ -281,9 +282,9 @@ class Unit(GuardedUnit[Connection]):
             raise translated_commit(error) from error
         try:
             # Synced is not enough: it must be where others, and the next one who opens the database, look for it.
-            pool.files.check_written()
-            if pool.files.shorter_than:
-                self._check_size(connection)
+            shortened = pool.files.check_written()
+            if shortened:
+                self._check_size(connection, shortened)
         except StorageUnavailable as error:
             raise OutcomeUnknown(error.detail) from error
         except sqlite3.Error as error:
@@ -294,8 +295,8 @@ class Unit(GuardedUnit[Connection]):
         if pool.has_orphans and self._deadline.remaining_s() > 0.0:
             pool.collect_orphans(connection)
 
-    def _check_size(self, connection: Connection) -> None:
-        self._pool.files.check_shorter(connection.database_bytes())
+    def _check_size(self, connection: Connection, shortened: Shortened) -> None:
+        self._pool.files.check_shorter(shortened, connection.database_bytes())
 
     def _translated(self, error: Exception) -> SongsError:
         if isinstance(error, sqlite3.Error):

@@ -16,7 +16,7 @@ from songs.ports.clock import Clock, Deadline
 from songs.ports.storage import Scope, UnitOfWork
 from songs.query import SongFilter
 from songs_sqlite import SqliteStorage
-from songs_sqlite.files import OpenFiles
+from songs_sqlite.files import OpenFiles, Shortened
 
 Child = subprocess.Popen[str]
 At = Callable[[float], Deadline]
@@ -226,16 +226,40 @@ def test_a_file_that_grows_during_a_look_is_not_cut_off(
         return found
 
     monkeypatch.setattr(os, "stat", overtaken)
-    files.check_database()
-    assert not files.shorter_than
+    assert files.check_database() is None
 
 
 def test_several_notice_that_sqlite_shortened_the_file(files: OpenFiles, tmp_path: Path) -> None:
     """Of two threads that find the file shorter, the second to ask SQLite for its size finds nothing lost either."""
     os.truncate(tmp_path / "songs.db", 4096)
-    files.check_database()
-    files.check_shorter(4096)
-    files.check_shorter(4096)
+    looks = [files.check_database() for _ in range(2)]
+    assert looks == [Shortened(8192, 4096)] * 2
+    for shortened in looks:
+        assert shortened
+        files.check_shorter(shortened, 4096)
+    assert files.check_database() is None
+
+
+def test_a_shortened_file_whose_log_grows_is_not_cut_off(files: OpenFiles, tmp_path: Path) -> None:
+    """The pages that are in the log alone, when SQLite is asked for its size, are not missed in the file later."""
+    os.truncate(tmp_path / "songs.db", 12288)
+    assert files.check_database() is None
+    os.truncate(tmp_path / "songs.db", 4096)
+    shortened = files.check_database()
+    assert shortened
+    files.check_shorter(shortened, 8192)
+    assert files.check_database() is None
+
+
+def test_another_look_does_not_hide_that_a_file_was_cut_off(files: OpenFiles, tmp_path: Path) -> None:
+    """A thread that found the file shorter compares what it found, though the file grew for another one meanwhile."""
+    os.truncate(tmp_path / "songs.db", 4096)
+    shortened = files.check_database()
+    os.truncate(tmp_path / "songs.db", 8192)
+    assert files.check_database() is None
+    assert shortened
+    with pytest.raises(StorageUnavailable):
+        files.check_shorter(shortened, 8192)
 
 
 @pytest.mark.parametrize("beside", [_log, _index])

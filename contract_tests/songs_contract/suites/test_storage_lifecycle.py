@@ -126,7 +126,7 @@ def test_closing_while_units_are_open(use: StorageUser, storage: Storage, subjec
             with storage.unit_of_work(Scope.WRITE_ONE, deadline=subject.deadline(OPEN_S)) as unit:
                 unit.songs.add(song("song-2"))
                 wrote.set()
-                in_time = closed.wait(2 * OPEN_S)
+                in_time = closed.wait(OPEN_S + CHILD_S)
         finally:
             wrote.set()
         assert in_time, "close waits for a unit beyond its deadline"
@@ -139,10 +139,12 @@ def test_closing_while_units_are_open(use: StorageUser, storage: Storage, subjec
         return True
 
     use.add_songs(song())
-    with suppress(Unavailable), storage.unit_of_work(Scope.READ, deadline=subject.deadline()) as reading:
+    outcomes: list[bool | Exception] = []
+    with suppress(Unavailable), storage.unit_of_work(Scope.READ, deadline=subject.deadline(OPEN_S)) as reading:
         assert reading.songs.get("song-1") == song()
-        outcomes = race([write, close])
+        outcomes += race([write, close])
         reading.songs.get("song-1")
+    assert outcomes, "the unit that reads was refused"
     assert outcomes[1] is True, outcomes[1]
     assert outcomes[0] is True or isinstance(outcomes[0], Unavailable), repr(outcomes[0])
     storage.open()

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from songs.errors import StorageUnavailable
-from songs_sqlite.files import OpenFiles
+from songs_sqlite.files import OpenFiles, Shortened
 from songs_sqlite.pool import Pool
 from songs_sqlite.storage import SqliteStorage
 
@@ -74,20 +74,21 @@ all_data_are_the_same = planted(_NameOfThePlace)
 
 
 class _LooksOnce(OpenFiles):
-    def check(self) -> bool:
+    def check(self) -> tuple[bool, Shortened | None]:
         """Believe that what was there is there."""
-        return False if self.are_there else super().check()
+        return (False, None) if self.are_there else super().check()
 
-    def check_written(self) -> None:
+    def check_written(self) -> Shortened | None:
         """Believe that what was written will be found."""
+        return None
 
 
 class _TakesItsPlace(OpenFiles):
-    def check_database(self) -> None:
+    def check_database(self) -> Shortened | None:
         """Take whatever has the name now, such as a backup, for the database."""
         if Path(self._path).exists():
             self.adopt()
-        super().check_database()
+        return super().check_database()
 
 
 class _Trusting(SqliteStorage):
