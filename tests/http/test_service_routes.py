@@ -190,6 +190,13 @@ def test_who_has_a_document_is_told_so(service: Service, path: str) -> None:
     assert _document(service, path, **{"If-None-Match": '"x"'}).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/", "/page/page.js", "/docs", "/docs/"])
+def test_links_to_pages_may_have_parameters(service: Service, path: str) -> None:
+    """Whoever passes a link on may have added some; routes of the API refuse what they do not know."""
+    assert _document(service, f"{path}?utm_source=x").status_code == _document(service, path).status_code
+    assert service.client.simulate_get(f"{PREFIX}/health?utm_source=x").status_code == 422
+
+
 @pytest.mark.parametrize(
     ("path", "leads_to"),
     [("/", "/docs"), ("/docs/", "/docs"), (f"{PREFIX}/", f"{PREFIX}/docs"), (f"{PREFIX}/docs/", f"{PREFIX}/docs")],

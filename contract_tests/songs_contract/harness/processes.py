@@ -12,12 +12,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, Self
 
-from songs.errors import SongsError, StorageInUse, UserExists
+from songs.errors import SongsError, StorageInUse, Unavailable, UserExists
 from songs.ports.coherence import CoherenceRecord
 from songs.ports.ids import IdGenerator
 from songs.ports.sessions import Rotation
@@ -227,9 +227,14 @@ def _follow(subject: Subject, storage: Storage, _order: dict[str, Any]) -> None:
         if line == "look\n":
             _say(json.dumps(look(use)))
             continue
-        with suppress(SongsError):
+        try:
             use.write(WRITES[line.rstrip("\n")])
-        _say("written")
+        except Unavailable as error:
+            _say(f"{type(error).__name__}: {error.detail}")
+        except SongsError:
+            _say("refused")
+        else:
+            _say("written")
 
 
 def look(use: StorageUser) -> dict[str, str]:

@@ -152,7 +152,9 @@ class OperationRouter(DefaultRouter):
     def _responder(self, operation: Operation, handler: Handler) -> Responder:
         needs = operation.needs if operation.needs is not Role.USER else None
         declared = self._inputs(operation)
-        audited, takes_no_query = operation.audited, operation.query is NoQuery
+        audited = operation.audited
+        # Pages are reached by links, to which others add parameters of their own.
+        refuses_query = operation.query is NoQuery and operation.documented
 
         def respond(req: ApiRequest, resp: ApiResponse, **inputs: Any) -> None:  # noqa: ANN401 - fields
             context = req.api_context
@@ -161,7 +163,7 @@ class OperationRouter(DefaultRouter):
                 context.target = next(iter(inputs.values()), None)
             if needs is not None and not context.user.role.includes(needs):
                 raise Forbidden
-            if takes_no_query and req.query_string:
+            if refuses_query and req.query_string:
                 read_query(req.query_string, NoQuery)
             for name, take in declared:
                 inputs[name] = take(req, inputs)

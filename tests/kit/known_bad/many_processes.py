@@ -86,7 +86,7 @@ class _OneOfThisProcess(Unit):
         try:
             with Unit(self._pool, Scope.READ, self._deadline) as reading:
                 self.record = reading.coherence.read()
-            time.sleep(0.002)  # in which another process writes
+            time.sleep(0.02)  # in which another process writes, on a busy machine too
             return super()._begin()
         except BaseException:
             _TURNS.release()

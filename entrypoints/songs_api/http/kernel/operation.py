@@ -57,7 +57,7 @@ class Operation:
         tag: Its group in OpenAPI.
         summary: One line.
         description: Further text, in Markdown.
-        query: The model of the query parameters; others are refused.
+        query: The model of the query parameters; others are refused, but where it is not documented.
         request: The model of the body; None if no body is read.
         media_types: The media types of the body.
         idempotent_by_key: Whether it accepts an Idempotency-Key.
