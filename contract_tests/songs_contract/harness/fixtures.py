@@ -16,7 +16,7 @@ from songs.ports.storage import Storage
 from songs_contract.harness.driver import StorageUser, lease_of
 from songs_contract.harness.session import ContractSession
 from songs_contract.harness.subject import Subject, place
-from songs_plugins import AdapterSpec, CacheFaultInjector, FaultInjector, Port
+from songs_plugins import AdapterSpec, CacheFaultInjector, CountingFaultInjector, FaultInjector, Port
 
 LIMIT: Final = RateLimit(5, 60)
 PLENTY: Final = RateLimit(100_000, 60)
@@ -98,6 +98,14 @@ def injector(subject: Subject) -> Iterator[FaultInjector]:
     with subject.spec.faults(subject.settings) as found:
         assert subject.spec.port is not Port.CACHE or isinstance(found, CacheFaultInjector), "it has no `spoil`"
         yield found
+
+
+@pytest.fixture
+def refusing(injector: CacheFaultInjector) -> CountingFaultInjector:
+    """What makes the backend refuse entries and nothing else."""
+    if not isinstance(injector, CountingFaultInjector):
+        pytest.skip("declared unsupported: refuse_entries of AdapterSpec.faults")
+    return injector
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Samples of what a storage keeps, and one call of every method of its repositories.
+"""Samples of what a storage keeps and a token says, and one call of every method of its repositories.
 
 The calls are for tests that count what each costs the backend. They are made for a storage that holds what `FILLING`
 puts there, each in a unit of its own.
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from songs.model import Rating, Role, Session, Song, SongDetails, SongIdentity, User
 from songs.ports.storage import UnitOfWork
+from songs.ports.tokens import AccessClaims
 from songs.query import SongFilter
 
 NOW = datetime(2026, 2, 28, 23, 59, 59, 999_000, tzinfo=UTC)
@@ -21,6 +22,20 @@ MORE_THAN_THERE_IS = 1000
 DETAILS: Final = SongDetails(artist="Trad.", title="Title", difficulty_milli=5_250, level=5, released=date(1850, 6, 15))
 OTHER_DETAILS: Final = SongDetails(artist="New", title="Newer", difficulty_milli=1, level=2, released=date(2001, 2, 3))
 """In which every member is another one than in `DETAILS`."""
+
+
+def claims_at(at: datetime, **changes: object) -> AccessClaims:
+    """Return claims that are good from a moment on, with changes."""
+    claims = AccessClaims(
+        token_id="t" * 32,
+        user_id="user-1",
+        name="Ada.Lovelace",
+        role=Role.USER,
+        token_version=1,
+        issued_at=at,
+        expires_at=at + timedelta(minutes=10),
+    )
+    return replace(claims, **changes)  # type: ignore[arg-type]
 
 
 def song(song_id: str = "song-1", *, version: int = 1, **changes: Any) -> Song:  # noqa: ANN401 - any member

@@ -37,15 +37,13 @@ def hit_without_the_cache(counting: CountingCacheUser) -> None:
 
 
 @clause("TOG-5")
-def test_a_cache_that_is_refused(injector: CacheFaultInjector, counting: CountingCacheUser) -> None:
+def test_a_cache_that_is_refused(refusing: CountingFaultInjector, counting: CountingCacheUser) -> None:
     """Its entries are unknown, and hits count, where the server says no to the cache alone."""
-    if not isinstance(injector, CountingFaultInjector):
-        pytest.skip("declared unsupported: refuse_entries of AdapterSpec.faults")
-    injector.refuse_entries()
+    refusing.refuse_entries()
     with pytest.raises(CacheUnavailable):
         counting.cache.get("group", "key")
     hit_without_the_cache(counting)
-    injector.heal()
+    refusing.heal()
     counting.lease()
 
 

@@ -16,11 +16,11 @@ import pytest
 from pydantic import SecretStr
 
 from songs.errors import InvalidToken
-from songs.model import Role
-from songs.ports.tokens import AccessClaims, TokenIssuer
+from songs.ports.tokens import TokenIssuer
 from songs_contract.harness.near_misses import near_misses
 from songs_contract.harness.subject import StandingClock, Subject
 from songs_contract.law import clause
+from songs_contract.models.samples import claims_at
 from songs_plugins import Port
 
 PORT = Port.TOKENS
@@ -28,17 +28,7 @@ PORT = Port.TOKENS
 NOW = datetime(2026, 2, 28, 23, 59, 30, tzinfo=UTC)
 DIGESTS = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 Json = dict[str, Any]
-
-
-CLAIMS = AccessClaims(
-    token_id="t" * 32,
-    user_id="user-1",
-    name="Ada.Lovelace",
-    role=Role.USER,
-    token_version=1,
-    issued_at=NOW,
-    expires_at=NOW + timedelta(minutes=10),
-)
+CLAIMS = claims_at(NOW)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -10,12 +10,12 @@ from pydantic import SecretStr, ValidationError
 
 from songs.errors import InvalidToken
 from songs.limits import is_id, username_problem
-from songs.model import Role
 from songs.ports.tokens import AccessClaims, TokenIssuer
 from songs_contract.harness.driver import race, returned
 from songs_contract.harness.near_misses import family, near_misses
 from songs_contract.harness.subject import StandingClock, Subject
 from songs_contract.law import clause
+from songs_contract.models.samples import claims_at
 from songs_plugins import Port
 
 PORT = Port.TOKENS
@@ -36,20 +36,6 @@ def tokens(subject: Subject, clock: StandingClock) -> TokenIssuer:
     """The issuer under test."""
     issuer: TokenIssuer = replace(subject, clock=clock).build()
     return issuer
-
-
-def claims_at(at: datetime, **changes: object) -> AccessClaims:
-    """Return claims that are good from a moment on, with changes."""
-    claims = AccessClaims(
-        token_id="t" * 32,
-        user_id="user-1",
-        name="Ada.Lovelace",
-        role=Role.USER,
-        token_version=1,
-        issued_at=at,
-        expires_at=at + timedelta(minutes=10),
-    )
-    return replace(claims, **changes)  # type: ignore[arg-type]
 
 
 def refused(tokens: TokenIssuer, token: str) -> bool:

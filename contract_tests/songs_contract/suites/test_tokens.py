@@ -18,6 +18,7 @@ from songs.model import Role
 from songs.ports.tokens import AccessClaims, TokenIssuer
 from songs_contract.harness.subject import Subject
 from songs_contract.law import clause
+from songs_contract.models.samples import claims_at
 from songs_plugins import Port
 
 PORT = Port.TOKENS
@@ -33,16 +34,7 @@ def tokens(subject: Subject) -> TokenIssuer:
 @pytest.fixture
 def claims(subject: Subject) -> AccessClaims:
     """Claims that are good for ten minutes from now."""
-    now = subject.clock.now().replace(microsecond=0)
-    return AccessClaims(
-        token_id="t" * 32,
-        user_id="user-1",
-        name="Ada.Lovelace",
-        role=Role.USER,
-        token_version=1,
-        issued_at=now,
-        expires_at=now + timedelta(minutes=10),
-    )
+    return claims_at(subject.clock.now().replace(microsecond=0))
 
 
 def refused(tokens: TokenIssuer, token: str) -> bool:
